@@ -1,0 +1,89 @@
+//! The closed list of refactorings, and what every one of them can do.
+//!
+//! A refactoring is one struct: clap reads it from the command line, serde from a file, and [`Refactor`] says what it
+//! means. Nothing else in the program switches over the list.
+
+pub mod add_field;
+pub mod drop_field;
+pub mod entangled;
+pub mod move_field;
+pub mod path;
+pub mod rename_field;
+pub mod rename_table;
+
+use clap::Subcommand;
+use serde::{Deserialize, Serialize};
+
+use crate::refusal::Refusal;
+use crate::version::Version;
+
+/// What a refactoring can do.
+pub trait Refactor {
+    /// What it wants, to complete "cannot …": ``move field `a.f` to `b` ``.
+    fn wish(&self) -> String;
+
+    /// A short name for its file: `move-city-to-customers`.
+    fn slug(&self) -> String;
+
+    /// The version after it. The only place where relations change; facts, losses and remarks are noted on the way.
+    ///
+    /// # Errors
+    /// When it makes no sense in `before`.
+    fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal>;
+
+    /// The refactoring that takes it back, for the version after it. `step` names this one, whose kept values it uses.
+    ///
+    /// # Errors
+    /// When it makes no sense in `before`.
+    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal>;
+}
+
+macro_rules! catalogue {
+    ($($(#[doc = $doc:literal])+ $variant:ident($type:ty) = $name:literal,)+) => {
+        /// One refactoring.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Subcommand)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Refactoring {
+            $($(#[doc = $doc])+ $variant($type),)+
+        }
+
+        /// The names of all refactorings, as verbs and file heads.
+        pub const NAMES: &[&str] = &[$($name),+];
+
+        impl Refactoring {
+            /// Its verb.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name,)+ }
+            }
+        }
+
+        impl Refactor for Refactoring {
+            fn wish(&self) -> String {
+                match self { $(Self::$variant(it) => it.wish(),)+ }
+            }
+            fn slug(&self) -> String {
+                match self { $(Self::$variant(it) => it.slug(),)+ }
+            }
+            fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
+                match self { $(Self::$variant(it) => it.after(step, before),)+ }
+            }
+            fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
+                match self { $(Self::$variant(it) => it.inverse(step, before),)+ }
+            }
+        }
+    };
+}
+
+catalogue! {
+    /// Move a field to another table along a foreign key
+    MoveField(move_field::MoveField) = "move-field",
+    /// Give a field another name
+    RenameField(rename_field::RenameField) = "rename-field",
+    /// Give a table another name
+    RenameTable(rename_table::RenameTable) = "rename-table",
+    /// Add a field with a type, a default or an expression over the row
+    AddField(add_field::AddField) = "add-field",
+    /// Remove a field
+    DropField(drop_field::DropField) = "drop-field",
+}

@@ -1,0 +1,126 @@
+//! `add-field`: a new field with a default, or computed from the row until it is written.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::drop_field::DropField;
+use crate::catalogue::{Refactor, Refactoring, entangled};
+use crate::fact::{Claim, Fact, Words};
+use crate::generate::get;
+use crate::name::FieldRef;
+use crate::refusal::{Refusal, similar};
+use crate::relation::{Field, Home, row_key};
+use crate::schema;
+use crate::sql::{Expression, TypeName};
+use crate::version::{Added, Version};
+
+/// Add a field.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddField {
+    /// Field to add, as in `orders.note`
+    pub field: FieldRef,
+    /// Type, as in `numeric(10,2)`
+    #[serde(rename = "type")]
+    #[arg(value_name = "TYPE")]
+    pub type_name: TypeName,
+    /// Value of the rows that exist, and of new ones that name none
+    #[arg(long, value_name = "EXPRESSION")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Expression>,
+    /// Value of the rows that exist, computed from their other fields
+    #[arg(long = "as", value_name = "EXPRESSION")]
+    #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+    pub expression: Option<Expression>,
+    /// Value of the rows that exist, where the default changes over time
+    #[arg(long, value_name = "EXPRESSION", conflicts_with = "expression")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<Expression>,
+    /// Refuse NULL in it
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_null: bool,
+    /// Refactoring whose kept values the field starts with
+    #[arg(long, hide = true, value_name = "REFACTORING")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<String>,
+}
+
+impl Refactor for AddField {
+    fn wish(&self) -> String {
+        format!("add field `{}`", self.field)
+    }
+
+    fn slug(&self) -> String {
+        format!("add-{}-to-{}", self.field.field.as_str(), self.field.table.name.as_str())
+    }
+
+    fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
+        let relation = before.find_plain(&self.field.table)?;
+        let name = self.field.field.clone();
+        entangled::must_be_free(relation, &name, "choose another name")?;
+        let table = before.table(relation);
+        let key = row_key(table).ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
+        if self.not_null && self.default.is_none() && self.existing.is_none() && self.expression.is_none() && self.restores.is_none() {
+            return Err(Refusal::NeedsValue(
+                "a field that may not be NULL needs a value for the rows that exist".into(),
+                "give one with `--default` or `--as`".into(),
+            ));
+        }
+        let constants = [&self.default, &self.existing];
+        if let Some(default) = constants.into_iter().flatten().find(|d| !d.fields().is_empty()) {
+            return Err(Refusal::Expression(format!("`{default}` reads a field; only `--as` may")));
+        }
+        let seed = match &self.expression {
+            None => self.existing.clone().or_else(|| self.default.clone()),
+            Some(expression) => {
+                if let Some(field) = expression.fields().into_iter().find(|f| relation.field(f).is_none()) {
+                    let names = relation.fields.iter().map(|f| f.shape.name.as_str());
+                    return Err(Refusal::NoField {
+                        table: relation.name.clone(),
+                        similar: similar(field.as_str(), names),
+                        field,
+                    });
+                }
+                Some(get::over_base(before, relation, expression)?)
+            }
+        };
+        let relation_name = relation.name.clone();
+        let base = relation.base.clone();
+        let mut after = before.clone();
+        let at = after.added.len();
+        if let Some(seed) = &seed {
+            after.facts.push(Fact {
+                step: step.to_owned(),
+                claim: Claim::Fits {
+                    table: base.clone(),
+                    expression: seed.to_string(),
+                    type_name: self.type_name.to_string(),
+                    not_null: self.not_null,
+                    words: Words { table: relation_name.clone(), field: name.clone(), other: relation_name.clone() },
+                },
+            });
+        }
+        after.added.push(Added {
+            step: step.to_owned(),
+            id: entangled::generated_id(step, &name),
+            table: base,
+            key,
+            type_name: self.type_name.to_string(),
+            seed,
+            restores: self.restores.clone(),
+        });
+        let shape = schema::Field {
+            type_name: self.type_name.to_string(),
+            not_null: self.not_null,
+            default: self.default.as_ref().map(ToString::to_string),
+            ..schema::Field::named(name)
+        };
+        after.change(&relation_name, step).fields.push(Field { shape, home: Home::Added(at) });
+        Ok(after)
+    }
+
+    fn inverse(&self, _: &str, _: &Version) -> Result<Refactoring, Refusal> {
+        Ok(Refactoring::DropField(DropField { field: self.field.clone(), default: None }))
+    }
+}

@@ -1,0 +1,87 @@
+//! `drop-field`: a field that nobody sees any more.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::add_field::AddField;
+use crate::catalogue::entangled::{self, Purpose};
+use crate::catalogue::{Refactor, Refactoring};
+use crate::fact::{Loss, Words};
+use crate::name::FieldRef;
+use crate::refusal::Refusal;
+use crate::relation::{Hidden, Home, NamesFields, Stores};
+use crate::sql::Expression;
+use crate::version::Version;
+
+/// Remove a field.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DropField {
+    /// Field to remove, as in `orders.city`
+    pub field: FieldRef,
+    /// What old code finds in it for rows that new code inserts
+    #[arg(long, value_name = "EXPRESSION")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Expression>,
+}
+
+impl Refactor for DropField {
+    fn wish(&self) -> String {
+        format!("drop field `{}`", self.field)
+    }
+
+    fn slug(&self) -> String {
+        format!("drop-{}-from-{}", self.field.field.as_str(), self.field.table.name.as_str())
+    }
+
+    fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
+        let (relation, field) = before.find_field(&self.field)?;
+        let mut after = before.clone();
+        let (name, shape, home) = (relation.name.clone(), field.shape.clone(), field.home);
+        let column = relation.column(&before.schema, field).cloned();
+        if let Some(column) = &column {
+            entangled::check(before, relation, field, Purpose::Drop)?;
+            if shape.not_null && shape.default.is_none() && shape.identity.is_none() && self.default.is_none() {
+                return Err(Refusal::NeedsValue(
+                    "it is NOT NULL and has no default, so new code could insert no row while old code still needs it"
+                        .into(),
+                    "say what old code should find, as in `--default \"''\"`".into(),
+                ));
+            }
+            entangled::note(&mut after, step, relation, field, Purpose::Drop);
+            if shape.generated.is_none() {
+                after.losses.push(Loss {
+                    step: step.to_owned(),
+                    table: relation.base.clone(),
+                    column: column.clone(),
+                    carry: None,
+                    words: Words { table: name.clone(), field: shape.name.clone(), other: name.clone() },
+                });
+            }
+        }
+        let changed = after.change(&name, step);
+        changed.fields.retain(|f| f.shape.name != shape.name);
+        changed.constraints.retain(|c| !c.item.fields().contains(&shape.name));
+        changed.indexes.retain(|i| !i.item.fields().contains(&shape.name));
+        if let (Home::Own(_), Some(column)) = (home, column) {
+            let stores = self.default.clone().map_or(Stores::BaseDefault, Stores::Value);
+            changed.hidden.push(Hidden { column, stores });
+        }
+        Ok(after)
+    }
+
+    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
+        let (_, field) = before.find_field(&self.field)?;
+        let unreadable = |e: crate::sql::ExpressionError| Refusal::Expression(e.to_string());
+        let default = field.shape.default.as_deref().map(Expression::parse).transpose().map_err(unreadable)?;
+        Ok(Refactoring::AddField(AddField {
+            field: self.field.clone(),
+            type_name: field.shape.type_name.parse().map_err(unreadable)?,
+            default,
+            expression: None,
+            existing: Some(Expression::null()).filter(|_| field.shape.default.is_some()),
+            not_null: field.shape.not_null,
+            restores: Some(step.to_owned()),
+        }))
+    }
+}

@@ -1,0 +1,238 @@
+//! What hangs on a field, and whether it can follow or must go when the field leaves its table.
+
+use std::collections::BTreeMap;
+
+use crate::name::{FieldRef, Ident, TableName, TableRef};
+use crate::refusal::Refusal;
+use crate::relation::{Field, NamesFields, Relation};
+use crate::schema::{ConstraintKind, Table};
+use crate::version::{RemarkKind, Version};
+
+/// Why the field leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To live in another table; single-field indexes and constraints go along.
+    Move,
+    /// For good.
+    Drop,
+}
+
+/// Refuses a field that cannot leave its table.
+///
+/// # Errors
+/// Names the first thing that holds it.
+pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Purpose) -> Result<(), Refusal> {
+    let Some(column) = relation.column(&version.schema, field) else { return Ok(()) };
+    let table = version.table(relation);
+    let held = |role: String, hint: Option<&str>| {
+        let table = TableRef { schema: None, name: relation.name.name.clone() };
+        let field = FieldRef { table, field: field.shape.name.clone() };
+        Err(Refusal::Entangled { field, role, hint: hint.map(str::to_owned) })
+    };
+    if table.partition_fields.contains(column) {
+        return held("is part of the partition key".into(), None);
+    }
+    for constraint in relation.constraints.iter().map(|c| &c.item).filter(|c| c.fields.contains(&field.shape.name)) {
+        let alone = constraint.fields.len() == 1;
+        let name = &constraint.name;
+        let role = match &constraint.kind {
+            ConstraintKind::Primary => format!("is part of the primary key `{name}`"),
+            ConstraintKind::Exclude => format!("is part of the exclusion constraint `{name}`"),
+            ConstraintKind::Foreign(_) if !alone => format!("is part of the foreign key `{name}`"),
+            ConstraintKind::Unique if !alone => format!("is part of the unique constraint `{name}`"),
+            ConstraintKind::Check if !alone && purpose == Purpose::Move => {
+                format!("is part of the check `{name}` over several fields")
+            }
+            _ => continue,
+        };
+        return held(role, Some("drop that constraint first if it is no longer wanted"));
+    }
+    for index in relation.indexes.iter().map(|i| &i.item).filter(|i| i.fields.contains(&field.shape.name)) {
+        if index.unique && index.fields.len() > 1 && index.constraint.is_none() {
+            return held(format!("is part of the unique index `{}`", index.name), Some("drop that index first"));
+        }
+    }
+    for other in version.relations.values() {
+        if let Some((key, _)) =
+            other.foreign_keys().find(|(_, key)| key.table == relation.base && key.fields.contains(column))
+        {
+            return held(
+                format!("is what the foreign key `{}` of `{}` refers to", key.item.name, other.name.short()),
+                None,
+            );
+        }
+    }
+    for other in &table.fields {
+        if other.generated.as_ref().is_some_and(|g| g.fields.contains(column)) {
+            return held(format!("is what the generated field `{}` is computed from", other.name), None);
+        }
+    }
+    held_by_code(table, column).map_or(Ok(()), |role| held(role, Some("drop or change that first")))?;
+    if let Some(added) = version
+        .added
+        .iter()
+        .find(|a| a.table == relation.base && a.seed.as_ref().is_some_and(|s| s.fields().contains(column)))
+    {
+        return held(
+            format!("is what a field added by {} is computed from", added.step),
+            Some("materialize that refactoring first"),
+        );
+    }
+    if purpose == Purpose::Move {
+        let shape = &field.shape;
+        if shape.identity.is_some() || shape.sequence.is_some() {
+            return held("is numbered by a sequence of its table".into(), None);
+        }
+        if shape.generated.is_some() {
+            return held("is generated from other fields of its table".into(), None);
+        }
+    }
+    Ok(())
+}
+
+/// Triggers, policies, rules and publications that name the column.
+fn held_by_code(table: &Table, column: &Ident) -> Option<String> {
+    let names = |fields: &[Ident]| fields.contains(column);
+    let trigger =
+        table.triggers.iter().find(|t| names(&t.fields)).map(|t| format!("is named by the trigger `{}`", t.name));
+    let policy =
+        || table.policies.iter().find(|p| names(&p.fields)).map(|p| format!("is named by the row policy `{}`", p.name));
+    let rule = || table.rules.iter().find(|r| names(&r.fields)).map(|r| format!("is named by the rule `{}`", r.name));
+    let publication = || {
+        let mut publications = table.publications.iter();
+        publications
+            .find(|p| p.fields.as_ref().is_some_and(|f| names(f)))
+            .map(|p| format!("is listed by the publication `{}`", p.name))
+    };
+    trigger.or_else(policy).or_else(rule).or_else(publication)
+}
+
+/// Notes what will go with the field or stand in the way of materializing.
+pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field, purpose: Purpose) {
+    let Some(column) = relation.column(&after.schema, field).cloned() else { return };
+    let name = &field.shape.name;
+    for index in relation.indexes.iter().filter(|i| i.item.fields.contains(name) && i.item.constraint.is_none()) {
+        if purpose == Purpose::Drop || index.item.fields.len() > 1 {
+            let with: Vec<String> = index.item.fields.iter().filter(|f| *f != name).map(ToString::to_string).collect();
+            let over = if with.is_empty() { String::new() } else { format!(" (also over {})", with.join(", ")) };
+            after.remark(step, RemarkKind::Lost, format!("index `{}`{over}", index.item.name));
+        }
+    }
+    if purpose == Purpose::Drop {
+        for constraint in relation.constraints.iter().filter(|c| c.item.fields.contains(name)) {
+            after.remark(step, RemarkKind::Lost, format!("constraint `{}`", constraint.item.name));
+        }
+    }
+    let schema = after.schema.clone();
+    let Some(table) = schema.table(&relation.base) else { return };
+    for statistics in table.statistics.iter().filter(|s| s.fields.contains(&column)) {
+        after.remark(step, RemarkKind::Lost, format!("extended statistics `{}`", statistics.name.short()));
+    }
+    for view in schema.views.iter().filter(|v| v.reads.contains(&(relation.base.clone(), column.clone()))) {
+        let kind = if view.materialized { "materialized view" } else { "view" };
+        after.remark(
+            step,
+            RemarkKind::InTheWay,
+            format!("{kind} `{}` reads `{}.{column}`", view.name.short(), relation.base.short()),
+        );
+    }
+    for function in schema.functions.iter().filter(|f| f.reads.contains(&(relation.base.clone(), column.clone()))) {
+        after.remark(
+            step,
+            RemarkKind::InTheWay,
+            format!("function `{}` reads `{}.{column}`", function.signature, relation.base.short()),
+        );
+    }
+    let mentions = functions_that_mention(after, relation, &column);
+    note_functions(after, step, &mentions, &format!("`{}.{column}`", relation.base.short()));
+}
+
+/// Functions whose text has both the table's and the field's name as words. PostgreSQL does not track these.
+#[must_use]
+pub fn functions_that_mention(version: &Version, relation: &Relation, field: &Ident) -> Vec<String> {
+    mentioning(version, &[relation.base.name.as_str(), field.as_str()])
+}
+
+/// Functions whose text has the table's name as a word.
+#[must_use]
+pub fn functions_that_mention_table(version: &Version, relation: &Relation) -> Vec<String> {
+    mentioning(version, &[relation.base.name.as_str()])
+}
+
+fn mentioning(version: &Version, words: &[&str]) -> Vec<String> {
+    let has = |text: &str, word: &str| {
+        text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).any(|w| w.eq_ignore_ascii_case(word))
+    };
+    let functions = version.schema.functions.iter();
+    functions.filter(|f| words.iter().all(|w| has(&f.text, w))).map(|f| f.signature.clone()).collect()
+}
+
+/// Remarks that these functions may need a change.
+pub fn note_functions(after: &mut Version, step: &str, functions: &[String], what: &str) {
+    for function in functions {
+        after.remark(
+            step,
+            RemarkKind::Note,
+            format!("function `{function}` mentions {what}; change it by hand if it means it"),
+        );
+    }
+}
+
+/// Refuses a field name that the table already shows.
+///
+/// # Errors
+/// When it is taken, or a system column's.
+pub fn must_be_free(relation: &Relation, name: &Ident, hint: &str) -> Result<(), Refusal> {
+    const SYSTEM: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
+    let kind = if SYSTEM.contains(&name.as_str()) {
+        "a system column"
+    } else if relation.field(name).is_some() {
+        "a field"
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::Taken {
+        place: format!("table `{}`", relation.name.short()),
+        kind: kind.into(),
+        name: name.clone(),
+        hint: hint.into(),
+    })
+}
+
+/// A name for what is generated for one field of one refactoring: the file's number and the field.
+#[must_use]
+pub fn generated_id(step: &str, field: &Ident) -> Ident {
+    let number: String = step.chars().take_while(char::is_ascii_digit).collect();
+    let prefix = if number.is_empty() { step.to_owned() } else { number };
+    Ident::generated(&[&prefix, field.as_str()])
+}
+
+/// What moves along with a field: renamed, and given to the new table.
+pub fn take_along(from: &mut Relation, to: &mut Relation, old: &Ident, new: &Ident) {
+    let alone = |fields: &[Ident]| fields == [old.clone()];
+    let names = |fields: &[Ident]| fields.contains(old);
+    for mut constraint in from.constraints.extract_if(.., |c| names(&c.item.fields)) {
+        if alone(&constraint.item.fields) {
+            constraint.item.rename(old, new);
+            to.constraints.push(constraint);
+        }
+    }
+    for mut index in from.indexes.extract_if(.., |i| names(&i.item.fields)) {
+        if alone(&index.item.fields) {
+            index.item.rename(old, new);
+            to.indexes.push(index);
+        }
+    }
+}
+
+/// Physical name → shown name for everything a constraint or index names.
+#[must_use]
+pub fn renames(columns: &[Ident], fields: &[Ident]) -> BTreeMap<Ident, Ident> {
+    columns.iter().cloned().zip(fields.iter().cloned()).filter(|(a, b)| a != b).collect()
+}
+
+/// The relation's name as a typed reference.
+#[must_use]
+pub fn reference(name: &TableName) -> TableRef {
+    TableRef { schema: Some(name.schema.clone()), name: name.name.clone() }
+}

@@ -1,0 +1,176 @@
+//! The command line: one verb a module. Verbs talk to [`Ui`] and never print.
+
+mod apply;
+mod check;
+mod declare;
+mod demo;
+mod exec;
+mod extras;
+mod materialize;
+mod plan;
+mod show;
+mod status;
+mod undo;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::catalogue::Refactoring;
+use crate::db::connect::Target;
+use crate::db::session::{Place, Session};
+use crate::journal::{self, Directory, Entry};
+use crate::problem::{Kind, Problem};
+use crate::ui::Ui;
+
+/// Database refactoring for PostgreSQL: declare, defer behind views, materialize
+#[derive(Debug, Parser)]
+#[command(name = "refactor", version, about, max_term_width = 100, after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage")]
+pub struct Command {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Options of all verbs.
+#[derive(Debug, Clone, Args)]
+pub struct Globals {
+    /// Database to work on [default: `DATABASE_URL`, else the PG* variables]
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// Directory of the recorded refactorings
+    #[arg(long, global = true, value_name = "DIR", default_value = "refactorings")]
+    dir: PathBuf,
+    /// Print reports as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say nothing but data and errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    #[command(flatten)]
+    Declare(Refactoring),
+    /// Show which refactorings the files and the database have
+    Status,
+    /// Show refactorings: file, facts, SQL, and what each view cannot do
+    Show(show::Show),
+    /// Print what `apply` or `materialize` would do, without doing it
+    Plan(plan::PlanArgs),
+    /// Show the refactorings of the files in the database, as after a pull
+    Apply,
+    /// Take deferred refactorings back
+    Undo(undo::Undo),
+    /// Run a command that sees the new shape
+    Exec(exec::Exec),
+    /// Print a connection URL that sees the new shape
+    Url,
+    /// Check the files, by themselves or against a database
+    Check(check::Check),
+    /// Make deferred refactorings real
+    Materialize(materialize::Materialize),
+    /// Try the laws of the views on the real rows, in a transaction that is rolled back
+    Verify(verify::Verify),
+    /// See a field move on a private server with sample data
+    Demo(demo::Demo),
+    /// Print a completion script for a shell
+    Completions(extras::Completions),
+    /// Print the manual page
+    Man,
+}
+
+/// What a verb works with.
+pub struct Context {
+    globals: Globals,
+    /// How to speak.
+    pub ui: Ui,
+}
+
+impl Context {
+    /// The server to talk to.
+    fn target(&self) -> Result<Target, Problem> {
+        let target = Target::resolve(self.globals.database_url.as_deref())?;
+        if let Some(warning) = target.warning() {
+            self.ui.warn(warning);
+        }
+        Ok(target)
+    }
+
+    fn session(&self) -> Result<Session, Problem> {
+        Ok(Session::new(self.target()?.connect()?))
+    }
+
+    fn directory(&self) -> Directory {
+        Directory::new(&self.globals.dir)
+    }
+
+    fn dir(&self) -> &Path {
+        &self.globals.dir
+    }
+}
+
+/// Parses nothing, runs a verb, prints its problem and gives the exit code.
+#[must_use]
+pub fn run(command: Command) -> ExitCode {
+    let ui = Ui { json: command.globals.json, quiet: command.globals.quiet };
+    let context = Context { globals: command.globals, ui };
+    let done = match command.verb {
+        Verb::Declare(refactoring) => declare::run(&context, refactoring),
+        Verb::Status => status::run(&context),
+        Verb::Show(args) => show::run(&context, &args),
+        Verb::Plan(args) => plan::run(&context, &args),
+        Verb::Apply => apply::run(&context),
+        Verb::Undo(args) => undo::run(&context, &args),
+        Verb::Exec(args) => return exec::run(&context, &args),
+        Verb::Url => exec::url(&context),
+        Verb::Check(args) => check::run(&context, &args),
+        Verb::Materialize(args) => materialize::run(&context, &args),
+        Verb::Verify(args) => verify::run(&context, &args),
+        Verb::Demo(args) => demo::run(&context, &args),
+        Verb::Completions(args) => {
+            extras::completions(&context, &args);
+            Ok(())
+        }
+        Verb::Man => extras::man(&context),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            ui.problem(&problem);
+            ExitCode::from(if problem.kind == Kind::Usage { 2 } else { 1 })
+        }
+    }
+}
+
+/// The whole command line, for completions and the manual page.
+fn command() -> clap::Command {
+    <Command as clap::CommandFactory>::command()
+}
+
+/// Files and database must agree on what both have before anything is changed.
+fn agree(files: &[Entry], place: &Place) -> Result<journal::Comparison, Problem> {
+    let comparison = journal::compare(files, &place.recorded);
+    if let Some((name, there, here)) = comparison.changed.first() {
+        return Err(Problem {
+            what: format!("the file of {name} is not what this database was given"),
+            why: vec![format!("it was changed after it was applied\n{}", difference(there, here))],
+            hint: Some(format!("restore the file, or take it back and apply it anew: `refactor undo {name}`, then `refactor apply`")),
+            kind: Kind::Files,
+        });
+    }
+    Ok(comparison)
+}
+
+/// Lines that only one side has.
+fn difference(there: &str, here: &str) -> String {
+    let only = |a: &str, b: &str, sign: char| {
+        a.lines().filter(|l| !b.lines().any(|o| o == *l)).map(|l| format!("  {sign} {l}\n")).collect::<String>()
+    };
+    format!("{}{}", only(there, here, '-'), only(here, there, '+')).trim_end().to_owned()
+}

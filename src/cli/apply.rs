@@ -1,0 +1,23 @@
+//! `apply`: shows what the files have and the database has not.
+
+use crate::cli::{Context, agree, declare};
+use crate::problem::Problem;
+
+/// Defers all refactorings of the files that the database does not know.
+pub fn run(context: &Context) -> Result<(), Problem> {
+    let files = context.directory().read()?;
+    let mut session = context.session()?;
+    session.lock()?;
+    let place = session.place()?;
+    let comparison = agree(&files, &place)?;
+    let names: Vec<String> = comparison.to_apply.iter().map(|e| e.step.name.clone()).collect();
+    // Also with nothing new: the tables may have been changed under the views, or an earlier run was cut off.
+    let deferred = session.defer(&place, &comparison.to_apply, &mut |_, _| {})?;
+    if names.is_empty() {
+        context.ui.done("the database has everything already; its views were made anew");
+    } else {
+        context.ui.done(format!("shown in `next`: {}", names.join(", ")));
+    }
+    declare::report(&context.ui, &deferred, &names);
+    Ok(())
+}

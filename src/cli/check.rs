@@ -1,0 +1,55 @@
+//! `check`: are the files in order, by themselves or against a database?
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::Context;
+use crate::journal::compare;
+use crate::problem::{Kind, Problem};
+
+/// What to check against.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Only the files; no database is needed
+    #[arg(long)]
+    files: bool,
+}
+
+/// Reads all files, and folds them over the database's schema.
+pub fn run(context: &Context, args: &Check) -> Result<(), Problem> {
+    let files = context.directory().read()?;
+    if args.files {
+        context.ui.done(format!("{} refactorings can be read and are in order", files.len()));
+        context.ui.json(&json!({ "files": files.iter().map(|f| &f.step.name).collect::<Vec<_>>() }));
+        return Ok(());
+    }
+    let mut session = context.session()?;
+    let place = session.place()?;
+    let comparison = compare(&files, &place.recorded);
+    let mut troubles = Vec::new();
+    for (name, there, here) in &comparison.changed {
+        troubles.push(format!("{name} was changed after it was applied\n{}", super::difference(there, here)));
+    }
+    for name in &comparison.missing {
+        troubles.push(format!("the database has {name}, but there is no such file: it is ahead of this checkout"));
+    }
+    let prepared = session.prepare(&place, &comparison.to_apply);
+    match prepared {
+        Ok(deferred) => {
+            for answer in &deferred.facts {
+                context.ui.say(format!("  fact: {}", answer.sentence()));
+            }
+        }
+        Err(problem) => {
+            context.ui.problem(&problem);
+            troubles.push(problem.what);
+        }
+    }
+    context.ui.json(&json!({ "troubles": troubles, "to_apply": comparison.to_apply.iter().map(|e| &e.step.name).collect::<Vec<_>>() }));
+    if troubles.is_empty() {
+        context.ui.done(format!("{} files agree with the database; {} to apply", files.len(), comparison.to_apply.len()));
+        Ok(())
+    } else {
+        Err(Problem { what: "files and database do not agree".into(), why: troubles, hint: Some("`refactor status` shows both sides".into()), kind: Kind::Files })
+    }
+}

@@ -1,0 +1,85 @@
+//! A refactoring as a verb: checks it, records it in a file, shows it in the database.
+
+use serde_json::json;
+
+use crate::catalogue::Refactoring;
+use crate::cli::{Context, agree};
+use crate::db::session::Deferred;
+use crate::generate::{Class, shown_in};
+use crate::journal::{Entry, next_name};
+use crate::problem::{Kind, Problem};
+use crate::ui::Ui;
+use crate::version::RemarkKind;
+
+/// Declares and defers one refactoring.
+pub fn run(context: &Context, refactoring: Refactoring) -> Result<(), Problem> {
+    let directory = context.directory();
+    let files = directory.read()?;
+    let mut session = context.session()?;
+    session.lock()?;
+    let place = session.place()?;
+    let comparison = agree(&files, &place)?;
+    if let Some(first) = comparison.to_apply.first() {
+        return Err(Problem::new(
+            Kind::Files,
+            "cannot declare a refactoring on this database now",
+            format!("it does not have {} yet, which is in `{}`", first.step.name, context.dir().display()),
+        )
+        .hint("bring it up to date first: `refactor apply`"));
+    }
+    let known = files.iter().map(|f| &f.step.name).chain(place.recorded.iter().map(|r| &r.entry.step.name));
+    let taken: Vec<String> = known.cloned().collect();
+    let after = place.recorded.last().map(|r| r.entry.step.name.clone());
+    let entry = Entry::new(next_name(&taken, &refactoring), after.filter(|a| files.iter().any(|f| f.step.name == *a)), refactoring)
+        .map_err(|e| Problem::new(Kind::Files, "cannot write the refactoring down", e.to_string()))?;
+    // The file first: should we die between the two, `refactor apply` goes on; the reverse would leave views that no
+    // file explains.
+    let prepared = session.prepare(&place, std::slice::from_ref(&entry))?;
+    drop(prepared);
+    let file = directory.write(&entry)?;
+    let deferred = match session.defer(&place, std::slice::from_ref(&entry), &mut |_, _| {}) {
+        Ok(deferred) => deferred,
+        Err(problem) => {
+            directory.remove(&entry.step.name)?;
+            return Err(problem);
+        }
+    };
+    context.ui.done(format!("{} is declared and shown in `next`", entry.step.name));
+    context.ui.say(format!("  recorded in {}", file.display()));
+    report(&context.ui, &deferred, &[entry.step.name.clone()]);
+    context.ui.say("  try it: `refactor exec -- psql`   make it real: `refactor materialize`   take it back: `refactor undo`");
+    Ok(())
+}
+
+/// Tells what was asked, what was shown and what cannot be done with it.
+pub fn report(ui: &Ui, deferred: &Deferred, names: &[String]) {
+    let mut asked = Vec::new();
+    for answer in &deferred.facts {
+        ui.say(format!("  fact: {} ({:.0} ms)", answer.sentence(), answer.time.as_secs_f64() * 1000.0));
+        asked.push(json!({ "step": answer.fact.step, "sentence": answer.sentence(), "milliseconds": answer.time.as_secs_f64() * 1000.0 }));
+    }
+    let next = shown_in(&deferred.version);
+    let mut views = Vec::new();
+    for relation in deferred.version.touched().filter(|r| r.touched_by.iter().any(|s| names.contains(s))) {
+        let class = Class::of(relation);
+        let view = format!("{}.{}", next[&relation.name.schema], relation.name.name);
+        ui.say(format!("  view `{view}` cannot: {}", class.cannot().join("; ")));
+        views.push(json!({ "view": view, "class": format!("{class:?}"), "cannot": class.cannot() }));
+    }
+    for (loss, count) in &deferred.losses {
+        ui.note(format!("{} (kept where it is until you materialize)", loss.sentence(*count)));
+    }
+    for remark in deferred.version.remarks.iter().filter(|r| names.contains(&r.step)) {
+        match remark.kind {
+            RemarkKind::Lost => ui.note(format!("materializing will drop {}", remark.text)),
+            RemarkKind::InTheWay => ui.warn(format!("{}; materializing is refused while it does", remark.text)),
+            RemarkKind::Note => ui.note(&remark.text),
+        }
+    }
+    let carried = deferred.version.carries.iter().any(|c| names.contains(&c.step));
+    if carried {
+        ui.say("  old writers are watched by triggers on the tables (`refactor plan` lists them), since a view cannot see their writes");
+    }
+    ui.say(format!("  done in {:.0} ms, besides the facts", deferred.time.as_secs_f64() * 1000.0));
+    ui.json(&json!({ "declared": names, "facts": asked, "views": views, "milliseconds": deferred.time.as_secs_f64() * 1000.0 }));
+}

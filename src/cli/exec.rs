@@ -1,0 +1,61 @@
+//! `exec` and `url`: seeing the new shape.
+
+use std::process::{Command as Process, ExitCode};
+
+use clap::Args;
+
+use crate::cli::Context;
+use crate::generate::shown_in;
+use crate::problem::{Kind, Problem};
+
+/// A command to run.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// Command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+/// `next` and its siblings before the schemas that the user sees now.
+fn search_path(context: &Context) -> Result<String, Problem> {
+    let mut session = context.session()?;
+    let place = session.place()?;
+    let version = place.version()?;
+    let path: String = session.client().query_one("SELECT current_setting('search_path')", &[])?.get(0);
+    let mut next: Vec<String> = shown_in(&version).values().map(ToString::to_string).collect();
+    if next.is_empty() {
+        next.push("next".into());
+    }
+    next.retain(|n| !path.split(',').any(|p| p.trim() == n));
+    next.sort();
+    Ok(next.into_iter().chain([path]).collect::<Vec<_>>().join(", "))
+}
+
+/// Runs the command and passes its exit code on.
+pub fn run(context: &Context, args: &Exec) -> ExitCode {
+    let run = || -> Result<ExitCode, Problem> {
+        let path = search_path(context)?;
+        let target = context.target()?;
+        let mut process = Process::new(&args.command[0]);
+        // libpq would let a service file override the variables.
+        process.args(&args.command[1..]).env_remove("PGSERVICE").envs(target.environment(&path));
+        let status = process.status().map_err(|e| {
+            Problem::new(Kind::Usage, format!("cannot run `{}`", args.command[0]), e.to_string())
+                .hint("give a program on the PATH, as in `refactor exec -- psql`")
+        })?;
+        Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)))
+    };
+    run().unwrap_or_else(|problem| {
+        context.ui.problem(&problem);
+        ExitCode::from(if problem.kind == Kind::Usage { 2 } else { 1 })
+    })
+}
+
+/// Prints a URL.
+pub fn url(context: &Context) -> Result<(), Problem> {
+    let path = search_path(context)?;
+    let url = context.target()?.url_with_options(&path);
+    context.ui.out(&url);
+    context.ui.json(&serde_json::json!({ "url": url, "search_path": path }));
+    Ok(())
+}

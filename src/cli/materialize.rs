@@ -1,0 +1,100 @@
+//! `materialize`: makes deferred refactorings real.
+
+use clap::Args;
+
+use crate::cli::{Context, agree, plan};
+use crate::db::session::{Materialization, Place, Session};
+use crate::plan::materialize::Options;
+use crate::problem::{Kind, Problem};
+
+/// How to materialize.
+#[derive(Debug, Args)]
+pub struct Materialize {
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Print the plan and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    how: How,
+    /// One refactoring a transaction, instead of all at once
+    #[arg(long)]
+    step_by_step: bool,
+}
+
+/// What shapes the plan.
+#[derive(Debug, Clone, Args)]
+pub struct How {
+    /// Last refactoring to make real; later ones stay deferred
+    #[arg(long, value_name = "NAME")]
+    to: Option<String>,
+    /// Rebuild tables of at least this many megabytes, rewrite smaller ones in place
+    #[arg(long, value_name = "MB", default_value_t = 64)]
+    rebuild_from: i64,
+}
+
+impl How {
+    /// How many of the pending refactorings, and how.
+    pub fn choose(&self, place: &Place) -> Result<(usize, Options), Problem> {
+        let pending = place.pending();
+        let count = match &self.to {
+            None => pending.len(),
+            Some(to) => {
+                let at = pending.iter().position(|s| s.name == *to || s.name.starts_with(&format!("{to}-")));
+                1 + at.ok_or_else(|| {
+                    let names: Vec<&str> = pending.iter().map(|s| s.name.as_str()).collect();
+                    Problem::new(Kind::Usage, format!("cannot materialize to `{to}`"), "no deferred refactoring has this name")
+                        .hint(format!("deferred: {}", names.join(", ")))
+                })?
+            }
+        };
+        Ok((count, Options { rebuild_from: self.rebuild_from << 20 }))
+    }
+}
+
+/// Plans, asks, and makes real.
+pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
+    let files = context.directory().read()?;
+    let mut session = context.session()?;
+    session.lock()?;
+    let mut place = session.place()?;
+    agree(&files, &place)?;
+    let (mut count, options) = args.how.choose(&place)?;
+    if count == 0 {
+        context.ui.say("nothing is deferred: the tables are the newest shape");
+        return Ok(());
+    }
+    let chunk = if args.step_by_step { 1 } else { count };
+    while count > 0 {
+        let work = session.prepare_materialize(&place, chunk, options)?;
+        plan::print(&context.ui, &work.plan, args.dry_run);
+        if args.dry_run {
+            context.ui.say("nothing was done (--dry-run)");
+            return Ok(());
+        }
+        if !args.yes && !context.ui.ask("Do this?") {
+            return Err(Problem::new(Kind::Declined, "nothing was materialized", "it was not confirmed")
+                .hint("answer `y`, or pass `--yes` in scripts"));
+        }
+        one(context, &mut session, &place, &work)?;
+        count -= chunk;
+        place = session.place()?;
+    }
+    Ok(())
+}
+
+fn one(context: &Context, session: &mut Session, place: &Place, work: &Materialization) -> Result<(), Problem> {
+    let start = std::time::Instant::now();
+    session.materialize(place, work, &mut |_, sentence| context.ui.say(format!("  {sentence} …")))?;
+    context.ui.done(format!(
+        "materialized {} in {:.1} s; every table holds exactly what its view showed",
+        work.names.join(", "),
+        start.elapsed().as_secs_f64()
+    ));
+    for step in &work.rest {
+        context.ui.say(format!("  still deferred: {}", step.name));
+    }
+    context.ui.json(&serde_json::json!({ "materialized": work.names, "deferred": work.rest.iter().map(|s| &s.name).collect::<Vec<_>>() }));
+    Ok(())
+}

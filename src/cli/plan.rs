@@ -1,0 +1,86 @@
+//! `plan`: what would be done.
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::materialize::How;
+use crate::cli::{Context, agree};
+use crate::plan::Plan;
+use crate::problem::Problem;
+use crate::ui::Ui;
+
+/// Which plan.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Plan of which verb
+    #[arg(value_enum, default_value_t = Of::Materialize)]
+    of: Of,
+    #[command(flatten)]
+    how: How,
+    /// Print the SQL too
+    #[arg(long)]
+    sql: bool,
+}
+
+/// The verbs with plans.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Of {
+    /// What is done to show the refactorings (again), triggers on tables included
+    Apply,
+    /// What is done to make them real
+    Materialize,
+}
+
+/// Prints a plan.
+pub fn run(context: &Context, args: &PlanArgs) -> Result<(), Problem> {
+    let files = context.directory().read()?;
+    let mut session = context.session()?;
+    let place = session.place()?;
+    let comparison = agree(&files, &place)?;
+    let plan = match args.of {
+        Of::Apply => session.prepare(&place, &comparison.to_apply)?.plan,
+        Of::Materialize => {
+            let (count, options) = args.how.choose(&place)?;
+            if count == 0 {
+                context.ui.say("nothing is deferred: there is nothing to make real");
+                return Ok(());
+            }
+            session.prepare_materialize(&place, count, options)?.plan
+        }
+    };
+    if context.ui.json {
+        context.ui.json(&plan);
+    } else {
+        print(&context.ui, &plan, args.sql);
+    }
+    Ok(())
+}
+
+/// Prints a plan for people: losses first.
+pub fn print(ui: &Ui, plan: &Plan, sql: bool) {
+    ui.heading(format!("Plan: {}", plan.title));
+    for loss in &plan.losses {
+        ui.warn(format!("lost: {loss}"));
+    }
+    for note in &plan.notes {
+        ui.note(note);
+    }
+    for (at, step) in plan.steps.iter().enumerate() {
+        let lock = step.lock.as_ref().map(|l| format!("  [{l}]")).unwrap_or_default();
+        let size = match (step.rows, step.bytes) {
+            (Some(rows), Some(bytes)) if bytes > 0 => format!("  (about {rows} rows, {:.1} MB)", megabytes(bytes)),
+            (Some(rows), _) => format!("  (at most {rows} rows)"),
+            _ => String::new(),
+        };
+        ui.out(format!("{:3}. {}{size}{lock}", at + 1, step.sentence));
+        if sql {
+            for line in step.sql.lines() {
+                ui.out(format!("       {line}"));
+            }
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // for people
+fn megabytes(bytes: i64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}

@@ -1,0 +1,127 @@
+//! `show`: refactorings with their facts and SQL, or the tables of the newest shape.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::catalogue::Refactor;
+use crate::cli::Context;
+use crate::generate::{self, Class, fact, shown_in};
+use crate::problem::{Kind, Problem};
+use crate::relation::Home;
+use crate::version::{Step, Version};
+
+/// What to show.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// Refactorings, or tables with `--tables` [default: all]
+    names: Vec<String>,
+    /// Show the tables of the newest shape and where each field lives
+    #[arg(long)]
+    tables: bool,
+    /// Show the generated SQL
+    #[arg(long)]
+    sql: bool,
+}
+
+/// Shows.
+pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
+    let mut session = context.session()?;
+    let place = session.place()?;
+    let version = place.version()?;
+    if args.tables {
+        return tables(context, args, &version);
+    }
+    let files = context.directory().read()?;
+    let recorded = place.recorded.iter().map(|r| r.entry.clone());
+    let rest = files.into_iter().filter(|f| !place.recorded.iter().any(|r| r.entry.step.name == f.step.name));
+    let entries: Vec<_> = recorded.chain(rest).collect();
+    let wanted = |name: &str| args.names.is_empty() || args.names.iter().any(|n| n == name || name.starts_with(&format!("{n}-")));
+    let mut found = Vec::new();
+    for entry in entries.iter().filter(|e| wanted(&e.step.name)) {
+        let name = &entry.step.name;
+        context.ui.out(format!("== {name}\n{}", entry.text.trim_end()));
+        for f in version.facts.iter().filter(|f| f.step == *name) {
+            context.ui.out(format!("fact: {}", f.sentence()));
+            if args.sql {
+                context.ui.out(fact::offenders(f));
+            }
+        }
+        for remark in version.remarks.iter().filter(|r| r.step == *name) {
+            context.ui.out(format!("remark: {}", remark.text));
+        }
+        for relation in version.touched().filter(|r| r.touched_by.contains(name)) {
+            let class = Class::of(relation);
+            context.ui.out(format!("view of `{}` (class {class:?}) cannot: {}", relation.name.short(), class.cannot().join("; ")));
+        }
+        let inverse = inverse(&place.fold(&before(&place.pending(), name)).ok(), &entry.step);
+        if let Some(inverse) = &inverse {
+            context.ui.out(format!("inverse:\n{}", inverse.trim_end()));
+        }
+        context.ui.out("");
+        found.push(json!({ "name": name, "text": entry.text, "inverse": inverse,
+            "facts": version.facts.iter().filter(|f| f.step == *name).map(|f| json!({"sentence": f.sentence(), "query": fact::offenders(f)})).collect::<Vec<_>>(),
+            "remarks": version.remarks.iter().filter(|r| r.step == *name).map(|r| &r.text).collect::<Vec<_>>() }));
+    }
+    if found.is_empty() && !args.names.is_empty() {
+        return Err(Problem::new(Kind::Usage, format!("cannot show {}", args.names.join(", ")), "no refactoring has this name")
+            .hint("`refactor status` lists them"));
+    }
+    if args.sql && args.names.is_empty() {
+        for (_, _, sql) in generate::carry::complements(&version)? {
+            context.ui.out(sql);
+        }
+        for piece in generate::everything(&version)? {
+            context.ui.out(format!("-- {}\n{}", piece.title, piece.sql));
+        }
+    }
+    context.ui.json(&found);
+    Ok(())
+}
+
+fn before(pending: &[Step], name: &str) -> Vec<Step> {
+    pending.iter().take_while(|s| s.name != name).cloned().collect()
+}
+
+fn inverse(version: &Option<Version>, step: &Step) -> Option<String> {
+    let inverse = step.refactoring.inverse(&step.name, version.as_ref()?).ok()?;
+    toml::to_string(&inverse).ok()
+}
+
+fn tables(context: &Context, args: &Show, version: &Version) -> Result<(), Problem> {
+    let next = shown_in(version);
+    let mut shown = Vec::new();
+    let mut wanted = Vec::new();
+    for name in &args.names {
+        let reference = name.parse().map_err(|e| Problem::new(Kind::Usage, format!("cannot show `{name}`"), format!("{e}")))?;
+        let relation = version.find(&reference).map_err(|r| {
+            let problem = Problem::new(Kind::Refused(r.clone()), format!("cannot show `{name}`"), r.to_string());
+            if let Some(hint) = r.hint() { problem.hint(hint) } else { problem }
+        })?;
+        wanted.push(relation.name.clone());
+    }
+    for relation in version.relations.values().filter(|r| wanted.is_empty() || wanted.contains(&r.name)) {
+        let place = if relation.is_touched() {
+            format!("view {}.{} over {}", next[&relation.name.schema], relation.name.name, relation.base)
+        } else {
+            "table".to_owned()
+        };
+        context.ui.out(format!("{} ({place})", relation.name.short()));
+        let mut fields = Vec::new();
+        for field in &relation.fields {
+            let home = match field.home {
+                Home::Own(at) => format!("{}.{}", relation.base.short(), version.table(relation).fields[at].name),
+                Home::Carried(at) => {
+                    let carry = &version.carries[at];
+                    format!("{}.{}, carried along the foreign key ({})", carry.source.short(), carry.column, carry.step)
+                }
+                Home::Added(at) => format!("the complement ({})", version.added[at].step),
+            };
+            let null = if field.shape.not_null { " not null" } else { "" };
+            context.ui.out(format!("  {} {}{null}  <- {home}", field.shape.name, field.shape.type_name));
+            fields.push(json!({ "name": field.shape.name.as_str(), "type": field.shape.type_name, "not_null": field.shape.not_null, "lives_in": home }));
+        }
+        shown.push(json!({ "table": relation.name.to_string(), "touched_by": relation.touched_by, "fields": fields }));
+    }
+    context.ui.json(&shown);
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! `undo`: takes deferred refactorings back.
+
+use clap::Args;
+
+use crate::cli::Context;
+use crate::journal::State;
+use crate::problem::{Kind, Problem};
+
+/// What to take back.
+#[derive(Debug, Args)]
+pub struct Undo {
+    /// Refactorings to take back [default: the newest]
+    names: Vec<String>,
+    /// Take all deferred ones back
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+    /// Keep the files
+    #[arg(long)]
+    keep_files: bool,
+    /// Do not ask before values are lost that only the new shape can hold
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Takes refactorings back and removes their files.
+pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
+    let mut session = context.session()?;
+    session.lock()?;
+    let place = session.place()?;
+    let pending: Vec<String> = place.pending().into_iter().map(|s| s.name).collect();
+    let Some(newest) = pending.last() else {
+        let none = "no refactoring is deferred";
+        let materialized = place.recorded.iter().any(|r| r.state == State::Materialized);
+        let problem = Problem::new(Kind::Usage, "nothing to undo", none);
+        return Err(if materialized {
+            problem.hint("what is materialized is taken back by its inverse: `refactor show NAME` prints it")
+        } else {
+            problem
+        });
+    };
+    let mut names: Vec<String> = Vec::new();
+    if args.all {
+        names.clone_from(&pending);
+    } else if args.names.is_empty() {
+        names.push(newest.clone());
+    }
+    for wanted in &args.names {
+        let found: Vec<&String> = pending.iter().filter(|p| *p == wanted || p.starts_with(&format!("{wanted}-"))).collect();
+        match found[..] {
+            [one] => names.push(one.clone()),
+            _ => {
+                return Err(Problem::new(Kind::Usage, format!("cannot undo `{wanted}`"), "no deferred refactoring has this name")
+                    .hint(format!("deferred: {}", pending.join(", "))));
+            }
+        }
+    }
+    let plan = session.prepare_undo(&place, &names)?;
+    for loss in &plan.losses {
+        context.ui.warn(loss);
+    }
+    if !plan.losses.is_empty() && !args.yes && !context.ui.ask("Take it back and lose them?") {
+        return Err(Problem::new(Kind::Declined, "nothing was undone", "values would be lost that only the new shape can hold")
+            .hint("`--yes` takes it back all the same"));
+    }
+    session.run(&plan, &place.schema.search_path, &mut |_, _| {}, &mut |_| Ok(()))?;
+    if !args.keep_files {
+        for name in &names {
+            context.directory().remove(name)?;
+        }
+    }
+    context.ui.done(format!("undone: {}", names.join(", ")));
+    if names.len() == pending.len() {
+        context.ui.say("nothing is deferred now; the database is as it was before, but for the journal");
+    }
+    Ok(())
+}

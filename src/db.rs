@@ -1,0 +1,12 @@
+//! Everything that talks to a server: connecting, the private server, what is installed, running a plan, rendering
+//! server errors.
+
+pub mod connect;
+pub mod embedded;
+pub mod facts;
+pub mod installed;
+pub mod judge;
+pub mod lock;
+pub mod message;
+pub mod run;
+pub mod session;

@@ -1,0 +1,78 @@
+//! Asking the data: facts and losses.
+
+use std::time::{Duration, Instant};
+
+use postgres::{Error, GenericClient};
+
+use crate::fact::{Claim, Fact, Loss};
+use crate::generate::fact;
+use crate::version::Version;
+
+/// How many offenders are shown.
+const SHOWN: usize = 5;
+
+/// What the data say to one fact.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The fact.
+    pub fact: Fact,
+    /// How many offend against it.
+    pub count: i64,
+    /// The keys of the first of them.
+    pub first: Vec<String>,
+    /// The query, to be run by hand.
+    pub query: String,
+    /// How long it took.
+    pub time: Duration,
+}
+
+impl Answer {
+    /// Whether the fact holds.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.count == 0
+    }
+
+    /// `each customer must have one city …; 3 customers do not: 17, 204, 9911`
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        if self.holds() {
+            return self.fact.sentence();
+        }
+        let more = if self.count > i64::try_from(self.first.len()).unwrap_or(0) { ", …" } else { "" };
+        let table = match &self.fact.claim {
+            Claim::Agree { words, .. } | Claim::Reached { words, .. } | Claim::Reaches { words, .. } | Claim::Fits { words, .. } => &words.table,
+        };
+        let (rows, verb) = if self.count == 1 { ("row", "does") } else { ("rows", "do") };
+        format!("{}; {} {rows} of `{}` {verb} not: {}{more}", self.fact.sentence(), self.count, table.short(), self.first.join(", "))
+    }
+}
+
+/// Asks one fact.
+///
+/// # Errors
+/// When the server says so.
+pub fn ask(client: &mut impl GenericClient, wanted: &Fact) -> Result<Answer, Error> {
+    let query = fact::offenders(wanted);
+    let start = Instant::now();
+    let sql = format!(
+        "WITH offenders (key) AS ({query})\nSELECT count(*), coalesce((SELECT array_agg(key) FROM (SELECT key FROM offenders ORDER BY length(key), key LIMIT {SHOWN}) AS f), '{{}}') FROM offenders"
+    );
+    let row = client.query_one(&sql, &[])?;
+    Ok(Answer { fact: wanted.clone(), count: row.get(0), first: row.get(1), query, time: start.elapsed() })
+}
+
+/// Counts the values of each loss; only those with any are returned.
+///
+/// # Errors
+/// When the server says so.
+pub fn losses(client: &mut impl GenericClient, version: &Version) -> Result<Vec<(Loss, i64)>, Error> {
+    let mut counted = Vec::new();
+    for loss in &version.losses {
+        let count: i64 = client.query_one(&fact::count_lost(version, loss), &[])?.get(0);
+        if count > 0 {
+            counted.push((loss.clone(), count));
+        }
+    }
+    Ok(counted)
+}

@@ -1,0 +1,122 @@
+//! What of ours a database has: journal, schemas, views, functions, triggers, complements.
+
+use postgres::{Error, GenericClient, Row};
+
+use crate::journal::{Entry, JournalError, Recorded, State};
+use crate::name::{Ident, TableName};
+use crate::plan::Installed;
+
+fn name(row: &Row, schema: usize) -> TableName {
+    TableName::new(row.get::<_, String>(schema), row.get::<_, String>(schema + 1))
+}
+
+/// Reads what is installed.
+///
+/// # Errors
+/// When the server says so.
+pub fn read(client: &mut impl GenericClient) -> Result<Installed, Error> {
+    let mut installed = Installed::default();
+    for row in client.query(
+        "SELECT n.nspname::text, r.rolname::text, coalesce(obj_description(n.oid, 'pg_namespace'), '') LIKE 'refactor:%'
+         FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner
+         WHERE n.nspname = 'refactor' OR n.nspname = 'next' OR n.nspname LIKE 'next\\_%' ORDER BY 1",
+        &[],
+    )? {
+        let (schema, owner, ours) = (Ident::new(row.get::<_, String>(0)), Ident::new(row.get::<_, String>(1)), row.get(2));
+        match (schema.as_str(), ours) {
+            ("refactor", true) => installed.journal = true,
+            (_, true) => installed.next_schemas.push(schema),
+            ("refactor" | "next", false) => installed.foreign_schemas.push((schema, owner)),
+            (_, false) => {}
+        }
+    }
+    if !installed.journal {
+        return Ok(installed);
+    }
+    let schemas: Vec<String> =
+        installed.next_schemas.iter().map(|s| s.as_str().to_owned()).chain(["refactor".to_owned()]).collect();
+    for row in client.query(
+        "SELECT n.nspname::text, c.relname::text, c.relkind = 'v'
+         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         WHERE n.nspname = ANY ($1) AND obj_description(c.oid, 'pg_class') LIKE 'refactor:%'
+           AND (c.relkind = 'v' OR c.relkind = 'r' AND c.relname <> 'journal')
+         ORDER BY n.nspname = 'refactor', 1, 2",
+        &[&schemas],
+    )? {
+        let list = if row.get(2) { &mut installed.views } else { &mut installed.tables };
+        list.push(name(&row, 0));
+    }
+    installed.functions = client
+        .query(
+            "SELECT format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))
+             FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+             WHERE n.nspname = 'refactor' AND obj_description(p.oid, 'pg_proc') LIKE 'refactor:%' ORDER BY 1",
+            &[],
+        )?
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    installed.triggers = client
+        .query(
+            "SELECT t.tgname::text, n.nspname::text, c.relname::text
+             FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+             WHERE t.tgname LIKE '!refactor\\_%' AND c.relkind IN ('r', 'p') AND t.tgparentid = 0 AND NOT t.tgisinternal
+             ORDER BY 2, 3, 1",
+            &[],
+        )?
+        .iter()
+        .map(|row| (Ident::new(row.get::<_, String>(0)), name(row, 1)))
+        .collect();
+    installed.dependents = client
+        .query(
+            "SELECT DISTINCT format('%s %I.%I', CASE v.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END, vn.nspname, v.relname)
+             FROM pg_depend AS d
+             JOIN pg_rewrite AS r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
+             JOIN pg_class AS v ON v.oid = r.ev_class JOIN pg_namespace AS vn ON vn.oid = v.relnamespace
+             JOIN pg_class AS c ON c.oid = d.refobjid AND d.refclassid = 'pg_class'::regclass
+             JOIN pg_namespace AS n ON n.oid = c.relnamespace
+             WHERE n.nspname = ANY ($1) AND vn.nspname <> ALL ($1) ORDER BY 1",
+            &[&schemas],
+        )?
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    Ok(installed)
+}
+
+/// The refactorings that the database has, in the order in which they came.
+///
+/// # Errors
+/// When the server says so, or a recorded text is not understood.
+pub fn journal(client: &mut impl GenericClient, installed: &Installed) -> Result<Vec<Recorded>, JournalReadError> {
+    if !installed.journal {
+        return Ok(Vec::new());
+    }
+    let rows = client.query(
+        "SELECT name, text, state, to_char(changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), changed_by
+         FROM refactor.journal WHERE state <> 'undone' ORDER BY position",
+        &[],
+    )?;
+    let mut recorded = Vec::new();
+    for row in rows {
+        let (name, text, state): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+        recorded.push(Recorded {
+            entry: Entry::parse(&name, &text)?,
+            state: if state == "deferred" { State::Deferred } else { State::Materialized },
+            at: row.get(3),
+            by: row.get(4),
+        });
+    }
+    Ok(recorded)
+}
+
+/// Why the journal cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalReadError {
+    /// The server.
+    #[error("{}", crate::db::message::render(.0, None))]
+    Server(#[from] Error),
+    /// The text, written by another version of the tool perhaps.
+    #[error("{0}")]
+    Text(#[from] JournalError),
+}

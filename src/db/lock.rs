@@ -1,0 +1,25 @@
+//! One run at a time per database: an advisory lock, and who holds it.
+
+use postgres::{Client, Error};
+
+/// The key of the advisory lock: "refactor" in ASCII.
+const KEY: i64 = 0x7265_6661_6374_6f72;
+
+/// Takes the lock for this session.
+///
+/// # Errors
+/// When the server says so. `Ok(Err(who))` when another run holds it.
+pub fn acquire(client: &mut Client) -> Result<Result<(), String>, Error> {
+    if client.query_one("SELECT pg_try_advisory_lock($1)", &[&KEY])?.get(0) {
+        return Ok(Ok(()));
+    }
+    let holder = client.query_opt(
+        "SELECT format('process %s of %s%s, since %s', a.pid, coalesce(a.usename::text, 'an unknown user'),
+           coalesce(' at ' || host(a.client_addr), ''), to_char(a.backend_start, 'HH24:MI:SS'))
+         FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+         WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+           AND (l.classid::bigint << 32 | l.objid::bigint) = $1 AND l.objsubid = 1",
+        &[&KEY],
+    )?;
+    Ok(Err(holder.map_or_else(|| "another session".to_owned(), |row| row.get(0))))
+}

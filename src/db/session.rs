@@ -1,0 +1,451 @@
+//! One connection at work: reads where a database is, and takes it from one version to the next.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use postgres::{Client, GenericClient, Transaction};
+
+use crate::catalogue::Refactor;
+use crate::db::facts::{self, Answer};
+use crate::db::run::{self, Patience};
+use crate::db::{installed, judge, lock};
+use crate::fact::Loss;
+use crate::generate::rows;
+use crate::journal::{Entry, Recorded, State};
+use crate::name::TableName;
+use crate::plan::defer::{change_state, defer, record};
+use crate::plan::materialize::{self, Options};
+use crate::plan::{Installed, Plan};
+use crate::problem::{Kind, Problem};
+use crate::schema::{Schema, read};
+use crate::version::{Step, Version};
+
+/// A connection and how patient it is.
+pub struct Session {
+    client: Client,
+    patience: Patience,
+}
+
+/// Where a database is.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The physical schema.
+    pub schema: Arc<Schema>,
+    /// What of ours is there.
+    pub installed: Installed,
+    /// The refactorings it knows.
+    pub recorded: Vec<Recorded>,
+}
+
+impl Place {
+    /// The deferred refactorings, in order.
+    #[must_use]
+    pub fn pending(&self) -> Vec<Step> {
+        self.recorded.iter().filter(|r| r.state == State::Deferred).map(|r| r.entry.step.clone()).collect()
+    }
+
+    /// The version that the views show.
+    ///
+    /// # Errors
+    /// When the tables were changed under the refactorings, so that they make no sense any more.
+    pub fn version(&self) -> Result<Version, Problem> {
+        self.fold(&self.pending())
+    }
+
+    /// The version after some steps.
+    ///
+    /// # Errors
+    /// The first step that makes no sense.
+    pub fn fold(&self, steps: &[Step]) -> Result<Version, Problem> {
+        Version::fold(self.schema.clone(), steps).map_err(|(at, refusal)| Problem::refused(&steps[at], refusal))
+    }
+}
+
+/// What deferring did.
+#[derive(Debug)]
+pub struct Deferred {
+    /// The version now shown.
+    pub version: Version,
+    /// The facts that were asked.
+    pub facts: Vec<Answer>,
+    /// Values without a place in the new shape.
+    pub losses: Vec<(Loss, i64)>,
+    /// Time without the facts' own.
+    pub time: Duration,
+    /// The plan that ran.
+    pub plan: Plan,
+}
+
+/// A materialization, prepared and to be run.
+#[derive(Debug)]
+pub struct Materialization {
+    /// The plan, with losses counted.
+    pub plan: Plan,
+    /// The version that becomes real.
+    pub version: Version,
+    /// The refactorings that become real.
+    pub names: Vec<String>,
+    /// Those that stay deferred.
+    pub rest: Vec<Step>,
+    /// How the plan was chosen.
+    pub options: Options,
+}
+
+/// Hears of every step before it runs.
+pub type Seen<'a> = &'a mut dyn FnMut(usize, &str);
+
+impl Session {
+    /// Takes a connection over.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client, patience: Patience::default() }
+    }
+
+    /// The connection itself.
+    pub fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// How patient to be with locks.
+    pub fn set_patience(&mut self, patience: Patience) {
+        self.patience = patience;
+    }
+
+    /// Keeps other runs out until the connection ends.
+    ///
+    /// # Errors
+    /// When another run is at work; says who.
+    pub fn lock(&mut self) -> Result<(), Problem> {
+        lock::acquire(&mut self.client)?.map_err(|who| {
+            Problem::new(Kind::Locked, "cannot work on this database now", format!("another run of refactor is at work: {who}"))
+                .hint("wait until it has finished; its lock ends with its connection")
+        })
+    }
+
+    /// Reads where the database is, as one snapshot.
+    ///
+    /// # Errors
+    /// When the server says so.
+    pub fn place(&mut self) -> Result<Place, Problem> {
+        let mut transaction =
+            self.client.build_transaction().isolation_level(postgres::IsolationLevel::RepeatableRead).start()?;
+        let place = place_in(&mut transaction)?;
+        transaction.rollback()?;
+        Ok(place)
+    }
+
+    /// Prepares to show some more refactorings: folds, judges expressions, asks the facts.
+    ///
+    /// # Errors
+    /// Refusals, broken facts, a `next` that is somebody else's.
+    pub fn prepare(&mut self, place: &Place, entries: &[Entry]) -> Result<Deferred, Problem> {
+        foreign(&place.installed)?;
+        let mut version = place.version()?;
+        for entry in entries {
+            version = version.after(&entry.step).map_err(|refusal| Problem::refused(&entry.step, refusal))?;
+            judge::seeds(&mut self.client, &version, &entry.step)?;
+        }
+        let names: Vec<&str> = entries.iter().map(|e| e.step.name.as_str()).collect();
+        let mut answers = Vec::new();
+        for wanted in version.facts.iter().filter(|f| names.contains(&f.step.as_str())) {
+            answers.push(facts::ask(&mut self.client, wanted).map_err(|e| fact_problem(entries, wanted, &e))?);
+        }
+        let broken: Vec<Answer> = answers.iter().filter(|a| !a.holds()).cloned().collect();
+        if let Some(first) = broken.first() {
+            let entry = entries.iter().find(|e| e.step.name == first.fact.step);
+            let wish = entry.map_or_else(String::new, |e| e.step.refactoring.wish());
+            return Err(Problem::facts(&wish, &broken));
+        }
+        let losses = facts::losses(&mut self.client, &version)?;
+        let losses = losses.into_iter().filter(|(l, _)| names.contains(&l.step.as_str())).collect();
+        let title = format!("show {} in `next`", names.join(", "));
+        let plan = defer(&version, &place.installed, &title, record(entries, State::Deferred))?;
+        Ok(Deferred { version, facts: answers, losses, time: Duration::ZERO, plan })
+    }
+
+    /// Shows some more refactorings.
+    ///
+    /// # Errors
+    /// See [`Session::prepare`]; besides, whatever the server says. The database is then as it was.
+    pub fn defer(&mut self, place: &Place, entries: &[Entry], seen: Seen) -> Result<Deferred, Problem> {
+        let start = Instant::now();
+        let before = snapshot(&mut self.client)?;
+        let mut deferred = self.prepare(place, entries)?;
+        let plan = deferred.plan.clone();
+        let path = place.schema.search_path.clone();
+        let new: Vec<_> = deferred.facts.iter().map(|a| a.fact.clone()).collect();
+        self.run(&plan, &path, seen, &mut |transaction| {
+            // The triggers are in place and their locks held. If anybody wrote since the facts were asked, ask again.
+            if !new.is_empty() && !nobody_wrote_since(transaction, &before)? {
+                for wanted in &new {
+                    let answer = facts::ask(transaction, wanted)?;
+                    if !answer.holds() {
+                        return Err(Problem::facts("show the refactoring: somebody wrote meanwhile", &[answer]));
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        let asked: Duration = deferred.facts.iter().map(|a| a.time).sum();
+        deferred.time = start.elapsed().saturating_sub(asked);
+        Ok(deferred)
+    }
+
+    /// The plan that takes some deferred refactorings back.
+    ///
+    /// # Errors
+    /// When another one rests on them.
+    pub fn prepare_undo(&mut self, place: &Place, names: &[String]) -> Result<Plan, Problem> {
+        let rest: Vec<Step> = place.pending().into_iter().filter(|s| !names.contains(&s.name)).collect();
+        let version = Version::fold(place.schema.clone(), &rest).map_err(|(at, refusal)| {
+            Problem::new(
+                Kind::Refused(refusal.clone()),
+                format!("cannot undo {}", names.join(", ")),
+                format!("{} rests on it: without it, {refusal}", rest[at].name),
+            )
+            .hint(format!("undo both: `refactor undo {} {}`", rest[at].name, names.join(" ")))
+        })?;
+        let title = format!("undo {}", names.join(", "));
+        let mut plan = defer(&version, &place.installed, &title, change_state(names, "undone"))?;
+        plan.notes.clear();
+        plan.losses = self.complement_values(place, names)?;
+        Ok(plan)
+    }
+
+    /// What only the complements of these refactorings hold.
+    fn complement_values(&mut self, place: &Place, names: &[String]) -> Result<Vec<String>, Problem> {
+        let version = place.version()?;
+        let mut losses = Vec::new();
+        for (step, table, sql) in crate::generate::carry::complements(&version)? {
+            if !names.contains(&step) || !place.installed.tables.contains(&table) {
+                continue;
+            }
+            let known = if sql.contains("refactor_unknown") { " WHERE NOT refactor_unknown" } else { "" };
+            let count: i64 = self.client.query_one(&format!("SELECT count(*) FROM {table}{known}"), &[])?.get(0);
+            if count > 0 {
+                losses.push(format!("{count} values that only the new shape of {step} has a place for"));
+            }
+        }
+        Ok(losses)
+    }
+
+    /// Prepares to make the first `count` deferred refactorings real: asks all facts again and counts losses.
+    ///
+    /// # Errors
+    /// Broken facts and obstacles.
+    pub fn prepare_materialize(&mut self, place: &Place, count: usize, options: Options) -> Result<Materialization, Problem> {
+        let pending = place.pending();
+        let (now, rest) = pending.split_at(count);
+        let version = place.fold(now)?;
+        let names: Vec<String> = now.iter().map(|s| s.name.clone()).collect();
+        let mut broken = Vec::new();
+        for wanted in &version.facts {
+            let answer = facts::ask(&mut self.client, wanted)?;
+            if !answer.holds() {
+                broken.push(answer);
+            }
+        }
+        let wish = format!("materialize {}", names.join(", "));
+        if !broken.is_empty() {
+            return Err(Problem::facts(&wish, &broken));
+        }
+        let mut plan = materialize::materialize(&version, &place.installed, &names, &options)?;
+        for (loss, count) in facts::losses(&mut self.client, &version)? {
+            plan.losses.push(format!("{}; kept in `refactor` until `refactor finish` ({})", loss.sentence(count), loss.step));
+        }
+        if !plan.obstacles.is_empty() {
+            return Err(Problem {
+                what: format!("cannot {wish}"),
+                why: plan.obstacles,
+                hint: Some("change or drop these first; the deferred shape goes on working".into()),
+                kind: Kind::Obstacle,
+            });
+        }
+        Ok(Materialization { plan, version, names, rest: rest.to_vec(), options })
+    }
+
+    /// Makes refactorings real, compares every table with what its view showed, and shows the rest anew.
+    ///
+    /// # Errors
+    /// Whatever the server says, or a table that differs from its view. The database is then as it was.
+    pub fn materialize(&mut self, place: &Place, work: &Materialization, seen: Seen) -> Result<(), Problem> {
+        let path = place.schema.search_path.clone();
+        let mut last = None;
+        for attempt in 0..self.patience.tries {
+            if attempt > 0 {
+                std::thread::sleep(self.patience.pause);
+            }
+            let mut transaction = self.client.transaction()?;
+            match materialize_in(&mut transaction, &self.patience, &path, work, seen) {
+                Ok(()) => {
+                    transaction.commit()?;
+                    self.analyze(&work.version)?;
+                    return Ok(());
+                }
+                Err(Stop::Failed(failure)) if failure.may_pass() => last = Some(failure),
+                Err(Stop::Failed(failure)) => return Err(Problem::failure(&work.plan.title, &failure)),
+                Err(Stop::Problem(problem)) => return Err(problem),
+            }
+        }
+        Err(last.map_or_else(
+            || Problem::new(Kind::Server, "cannot materialize", "no try was allowed"),
+            |failure| Problem::failure(&work.plan.title, &failure),
+        ))
+    }
+
+    fn analyze(&mut self, version: &Version) -> Result<(), Problem> {
+        let rewritten = version.touched().filter(|r| r.fields.iter().any(|f| !matches!(f.home, crate::relation::Home::Own(_))));
+        for relation in rewritten {
+            self.client.batch_execute(&format!("ANALYZE {}", relation.name))?;
+        }
+        Ok(())
+    }
+
+    /// Runs a plan in one transaction, again if a lock was not to be had; `last` runs before the commit.
+    ///
+    /// # Errors
+    /// The step that failed, or what `last` found.
+    pub fn run(
+        &mut self,
+        plan: &Plan,
+        path: &[crate::name::Ident],
+        seen: Seen,
+        last: &mut dyn FnMut(&mut Transaction) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let mut transaction = self.client.transaction()?;
+            run::prepare(&mut transaction, &self.patience, path)?;
+            match run::steps(&mut transaction, plan, seen) {
+                Ok(()) => {
+                    last(&mut transaction)?;
+                    transaction.commit()?;
+                    return Ok(());
+                }
+                Err(failure) if failure.may_pass() && attempt < self.patience.tries => {
+                    transaction.rollback()?;
+                    std::thread::sleep(self.patience.pause);
+                }
+                Err(failure) => return Err(Problem::failure(&plan.title, &failure)),
+            }
+        }
+    }
+}
+
+/// Why a materialization stopped.
+enum Stop {
+    Failed(Box<run::Failure>),
+    Problem(Problem),
+}
+
+impl<T: Into<Problem>> From<T> for Stop {
+    fn from(problem: T) -> Self {
+        Self::Problem(problem.into())
+    }
+}
+
+fn materialize_in(
+    transaction: &mut Transaction,
+    patience: &Patience,
+    path: &[crate::name::Ident],
+    work: &Materialization,
+    seen: Seen,
+) -> Result<(), Stop> {
+    run::prepare(transaction, patience, path)?;
+    let (locking, rest) = work.plan.steps.split_at(1);
+    let part = |steps: &[crate::plan::PlanStep]| Plan { steps: steps.to_vec(), ..work.plan.clone() };
+    run::steps(transaction, &part(locking), seen).map_err(Stop::Failed)?;
+    for wanted in &work.version.facts {
+        let answer = facts::ask(transaction, wanted)?;
+        if !answer.holds() {
+            return Err(Problem::facts(&work.plan.title, &[answer]).into());
+        }
+    }
+    let mut shown = Vec::new();
+    for relation in work.version.touched() {
+        shown.push((relation.name.clone(), sum(transaction, &rows::of_view(&work.version, relation))?));
+    }
+    run::steps(transaction, &part(rest), seen).map_err(Stop::Failed)?;
+    for (name, before) in shown {
+        let relation = &work.version.relations[&name];
+        let after = sum(transaction, &rows::of_table(relation))?;
+        if before != after {
+            return Err(different(&name, &before, &after).into());
+        }
+    }
+    if !work.rest.is_empty() {
+        let place = place_in(transaction)?;
+        let version = place.fold(&work.rest)?;
+        let plan = defer(&version, &place.installed, "show the rest", String::new())?;
+        run::steps(transaction, &plan, seen).map_err(Stop::Failed)?;
+    } else {
+        let place_installed = installed::read(transaction)?;
+        for schema in place_installed.next_schemas {
+            transaction.batch_execute(&format!("DROP SCHEMA {schema}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn sum(client: &mut impl GenericClient, query: &str) -> Result<(i64, String), postgres::Error> {
+    let row = client.query_one(query, &[])?;
+    Ok((row.get(0), row.get(1)))
+}
+
+fn different(name: &TableName, before: &(i64, String), after: &(i64, String)) -> Problem {
+    Problem::new(
+        Kind::Server,
+        "cannot materialize",
+        format!(
+            "the table `{}` would not hold what its view showed ({} rows, checksum {}; instead {} rows, checksum {})",
+            name.short(),
+            before.0,
+            before.1,
+            after.0,
+            after.1
+        ),
+    )
+    .hint("this is a fault of refactor: please report it; all was rolled back")
+}
+
+fn place_in(client: &mut impl GenericClient) -> Result<Place, Problem> {
+    let schema = Arc::new(read::read(client)?);
+    let installed = installed::read(client)?;
+    let recorded = installed::journal(client, &installed)?;
+    Ok(Place { schema, installed, recorded })
+}
+
+fn foreign(installed: &Installed) -> Result<(), Problem> {
+    match installed.foreign_schemas.first() {
+        None => Ok(()),
+        Some((schema, owner)) => Err(Problem::new(
+            Kind::ForeignSchema,
+            "cannot show a new shape in this database",
+            format!("schema `{schema}` exists and is not this tool's: it belongs to `{owner}`"),
+        )
+        .hint(format!("rename that schema first, as in `ALTER SCHEMA {schema} RENAME TO …`"))),
+    }
+}
+
+fn fact_problem(entries: &[Entry], wanted: &crate::fact::Fact, error: &postgres::Error) -> Problem {
+    let entry = entries.iter().find(|e| e.step.name == wanted.step);
+    let wish = entry.map_or_else(|| "ask the data".to_owned(), |e| e.step.refactoring.wish());
+    let mut problem = Problem::server(format!("cannot {wish}"), error);
+    problem.why.insert(0, wanted.sentence());
+    problem
+}
+
+/// The next transaction id, and whether transactions were under way.
+fn snapshot(client: &mut Client) -> Result<(String, bool), postgres::Error> {
+    let row = client.query_one(
+        "SELECT pg_snapshot_xmax(s)::text, pg_snapshot_xmin(s) <> pg_snapshot_xmax(s) FROM pg_current_snapshot() AS s",
+        &[],
+    )?;
+    Ok((row.get(0), row.get(1)))
+}
+
+fn nobody_wrote_since(transaction: &mut Transaction, before: &(String, bool)) -> Result<bool, postgres::Error> {
+    let ours: String = transaction.query_one("SELECT pg_current_xact_id()::text", &[])?.get(0);
+    Ok(!before.1 && ours == before.0)
+}

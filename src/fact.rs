@@ -1,0 +1,139 @@
+//! Facts: what the data must satisfy for a refactoring to make sense. Typed here, asked in `generate::fact`.
+
+use crate::name::{Ident, TableName};
+use crate::version::Hop;
+
+/// One thing that must hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fact {
+    /// The refactoring that needs it.
+    pub step: String,
+    /// What must hold.
+    pub claim: Claim,
+}
+
+/// The kinds of facts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Claim {
+    /// All rows that lead to one row of the target agree on a field (NULL counts as a value).
+    Agree {
+        /// The table that has the field now, in the version before.
+        source: TableName,
+        /// The column.
+        column: Ident,
+        /// The way to the target.
+        hops: Vec<Hop>,
+        /// Whether the type can be compared with `=`.
+        comparable: bool,
+        /// For the sentence.
+        words: Words,
+    },
+    /// Every row of the target is reached by a row of the source (needed where the field is NOT NULL).
+    Reached {
+        /// The way.
+        hops: Vec<Hop>,
+        /// For the sentence.
+        words: Words,
+    },
+    /// Every row of the referring table reaches one of the target (needed where the field is NOT NULL).
+    Reaches {
+        /// The way.
+        hops: Vec<Hop>,
+        /// For the sentence.
+        words: Words,
+    },
+    /// An expression gives a value that fits the type for every row, and not NULL if it may not be.
+    Fits {
+        /// The table.
+        table: TableName,
+        /// The expression over its physical columns.
+        expression: String,
+        /// The type it must fit.
+        type_name: String,
+        /// Whether NULL is refused.
+        not_null: bool,
+        /// For the sentence.
+        words: Words,
+    },
+}
+
+/// Names for sentences, as the user knows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// The table whose rows are spoken of.
+    pub table: TableName,
+    /// The field.
+    pub field: Ident,
+    /// The other table.
+    pub other: TableName,
+}
+
+impl Fact {
+    /// The fact as a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match &self.claim {
+            Claim::Agree { words: w, .. } => {
+                format!("each `{}` must have one `{}` in its `{}`", w.table.short(), w.field, w.other.short())
+            }
+            Claim::Reached { words: w, .. } => format!(
+                "each `{}` must have a `{}`, since `{}` may not be NULL",
+                w.table.short(),
+                w.other.short(),
+                w.field
+            ),
+            Claim::Reaches { words: w, .. } => format!(
+                "each `{}` must refer to a `{}`, since `{}` may not be NULL",
+                w.table.short(),
+                w.other.short(),
+                w.field
+            ),
+            Claim::Fits { words: w, type_name, .. } => {
+                format!("each `{}` must give a value of type {type_name} for `{}`", w.table.short(), w.field)
+            }
+        }
+    }
+
+    /// What to do when it does not hold.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match &self.claim {
+            Claim::Agree { .. } => {
+                "which value is right is a question of your design: correct the data, then try again"
+            }
+            Claim::Reached { .. } | Claim::Reaches { .. } => {
+                "give those rows a partner first, or drop NOT NULL from the field"
+            }
+            Claim::Fits { .. } => "correct those rows, or change the expression",
+        }
+    }
+}
+
+/// What materializing makes unrecoverable but for the complement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loss {
+    /// The refactoring that causes it.
+    pub step: String,
+    /// The physical table that has the values.
+    pub table: TableName,
+    /// The column.
+    pub column: Ident,
+    /// Only rows without a partner on this way (a place in the version's carries) lose their value; `None`: all do.
+    pub carry: Option<usize>,
+    /// As the user knows them.
+    pub words: Words,
+}
+
+impl Loss {
+    /// The loss as a sentence, for this many values.
+    #[must_use]
+    pub fn sentence(&self, count: i64) -> String {
+        let Words { table, field, other } = &self.words;
+        let (values, have) = if count == 1 { ("value", "has") } else { ("values", "have") };
+        if self.carry.is_none() {
+            format!("{count} {values} of `{}.{field}` will be gone with the field", table.short())
+        } else {
+            format!("{count} {values} of `{}.{field}` {have} no `{}` to live in", table.short(), other.short())
+        }
+    }
+}

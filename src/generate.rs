@@ -1,0 +1,148 @@
+//! Relations → SQL text: views, put-back, complement, companions, whiteouts, facts. The only place that writes SQL for
+//! them; everything is a pure function of a [`Version`].
+
+pub mod carry;
+pub mod fact;
+pub mod get;
+pub mod put;
+pub mod rows;
+pub mod view;
+pub mod whiteout;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use askama::Template;
+
+use crate::name::{Ident, TableName};
+use crate::relation::{Home, Relation};
+use crate::sql::Literal;
+use crate::version::Version;
+
+/// The schema of our own objects.
+pub const OWN: &str = "refactor";
+
+/// Marks objects as ours in their comments.
+pub const MARK: &str = "refactor:";
+
+/// A named piece of generated SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// What it is for, in words.
+    pub title: String,
+    /// The statements.
+    pub sql: String,
+}
+
+/// The mechanism a relation is written through (DESIGN: classes of views).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Auto-updatable.
+    U,
+    /// One table with looked-up fields; INSTEAD OF INSERT and UPDATE.
+    H,
+}
+
+impl Class {
+    /// The best class for a relation.
+    #[must_use]
+    pub fn of(relation: &Relation) -> Self {
+        if relation.fields.iter().all(|f| matches!(f.home, Home::Own(_))) { Self::U } else { Self::H }
+    }
+
+    /// What such a view cannot do.
+    #[must_use]
+    pub fn cannot(self) -> &'static [&'static str] {
+        match self {
+            Self::U => &[
+                "COPY FROM",
+                "MERGE before PostgreSQL 17",
+                "TRUNCATE",
+                "ON CONFLICT ON CONSTRAINT",
+                "be referred to by a foreign key",
+            ],
+            Self::H => &[
+                "ON CONFLICT",
+                "MERGE before PostgreSQL 17",
+                "TRUNCATE",
+                "be referred to by a foreign key",
+                "wait and look again at a row that another session changes (it fails with 40001 instead; retry)",
+            ],
+        }
+    }
+}
+
+/// Where the new shape of each base schema is shown.
+///
+/// One touched schema is shown in `next`; with more, `public` (else the first by name) is, and each other schema `s` in
+/// `next_s`.
+#[must_use]
+pub fn shown_in(version: &Version) -> BTreeMap<Ident, Ident> {
+    let mut schemas: BTreeSet<&Ident> = version.touched().map(|r| &r.name.schema).collect();
+    schemas.extend(version.gone.keys().filter(|n| version.schema.tables.contains_key(*n)).map(|n| &n.schema));
+    let public = Ident::new("public");
+    let main = if schemas.contains(&public) { Some(&public) } else { schemas.iter().next().copied() };
+    schemas
+        .iter()
+        .map(|s| {
+            let next = if Some(*s) == main { Ident::new("next") } else { Ident::generated(&["next", s.as_str()]) };
+            ((*s).clone(), next)
+        })
+        .collect()
+}
+
+/// The name of one of our own objects.
+#[must_use]
+pub fn own(parts: &[&str]) -> TableName {
+    TableName { schema: Ident::new(OWN), name: Ident::generated(parts) }
+}
+
+#[derive(Template)]
+#[template(path = "foundation.sql", escape = "none")]
+struct Foundation;
+
+/// Everything that shows a version, in the order in which it must be created. Complement tables come apart
+/// ([`carry::complements`]) since they hold data and outlive a regeneration.
+///
+/// # Errors
+/// Only if a template cannot be rendered, which is a fault of ours.
+pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
+    let mut pieces = Vec::new();
+    if version.touched().any(|r| Class::of(r) == Class::H) {
+        pieces.push(Piece { title: "common functions".into(), sql: Foundation.render()? });
+    }
+    for index in 0..version.carries.len() {
+        pieces.push(carry::companions(version, index)?);
+    }
+    let next = shown_in(version);
+    for relation in version.touched() {
+        pieces.push(view::view(version, relation, &next[&relation.name.schema])?);
+    }
+    for (name, gone) in version.gone.iter().filter(|(n, _)| version.schema.tables.contains_key(*n)) {
+        pieces.push(whiteout::whiteout(version, name, gone, &next[&name.schema])?);
+    }
+    Ok(pieces)
+}
+
+/// A comment for an object of ours that a refactoring made.
+#[must_use]
+pub fn comment(text: &str) -> Literal {
+    Literal(format!("{MARK} {text}"))
+}
+
+/// `a, b, c`
+#[must_use]
+pub fn list<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// `a AND b AND c`
+#[must_use]
+pub fn all(conditions: &[String]) -> String {
+    conditions.join(" AND ")
+}
+
+/// `l.a = r.x AND l.b = r.y`
+#[must_use]
+pub fn equal(left: &str, left_columns: &[Ident], right: &str, right_columns: &[Ident]) -> String {
+    all(&left_columns.iter().zip(right_columns).map(|(l, r)| format!("{left}.{l} = {right}.{r}")).collect::<Vec<_>>())
+}

@@ -1,0 +1,661 @@
+//! What a carried field needs besides its view: the complement, helper functions, companion triggers on base tables.
+
+use std::collections::BTreeSet;
+
+use askama::Template;
+
+use crate::generate::{Piece, all, comment, equal, get, list, own};
+use crate::name::{Ident, TableName};
+use crate::schema::{ConstraintKind, Grant, TableKind};
+use crate::sql::{Literal, rename_in_definition};
+use crate::version::{Carry, Direction, OnOldWrite, Version};
+
+/// Names of the generated objects of one carry.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// The complement table.
+    pub complement: TableName,
+    /// Its value column.
+    pub value: Ident,
+    /// Reads the value of one target row.
+    pub get: TableName,
+    /// Writes it.
+    pub set: TableName,
+    /// Remembers it.
+    pub save: TableName,
+    /// The default of the hidden column.
+    pub via: TableName,
+}
+
+impl Names {
+    /// The names for a carry.
+    #[must_use]
+    pub fn of(carry: &Carry) -> Self {
+        let id = carry.id.as_str();
+        Self {
+            complement: own(&["kept", id]),
+            value: Ident::new("refactor_value"),
+            get: own(&["get", id]),
+            set: own(&["set", id]),
+            save: own(&["save", id]),
+            via: own(&["via", id]),
+        }
+    }
+
+    /// The key columns of the complement.
+    #[must_use]
+    pub fn complement_keys(&self, carry: &Carry) -> Vec<Ident> {
+        get::complement_keys(carry.target_key().len())
+    }
+}
+
+/// The setting that says a row of the source came through the new shape.
+#[must_use]
+pub fn via_setting(index: usize) -> String {
+    format!("refactor.via_{index}")
+}
+
+/// The setting that keeps a carry's companions from reacting to our own writes.
+#[must_use]
+pub fn quiet_setting(index: usize) -> String {
+    format!("refactor.quiet_{index}")
+}
+
+/// One key column of the target.
+struct Key {
+    arg: String,
+    type_name: String,
+    collation: String,
+    complement: Ident,
+    target: Ident,
+}
+
+fn keys(version: &Version, carry: &Carry) -> Vec<Key> {
+    key_columns(version, &carry.target, carry.target_key())
+}
+
+fn key_columns(version: &Version, table: &TableName, columns: &[Ident]) -> Vec<Key> {
+    let fields = version.schema.tables.get(table).map_or(&[][..], |t| &t.fields);
+    columns
+        .iter()
+        .zip(get::complement_keys(columns.len()))
+        .enumerate()
+        .map(|(i, (column, complement))| {
+            let field = fields.iter().find(|f| &f.name == column);
+            Key {
+                arg: format!("k{}", i + 1),
+                type_name: field.map_or_else(String::new, |f| f.type_name.clone()),
+                collation: field.and_then(|f| f.collation.clone()).unwrap_or_default(),
+                complement,
+                target: column.clone(),
+            }
+        })
+        .collect()
+}
+
+/// A constraint of a complement table.
+struct Copied {
+    name: Ident,
+    definition: String,
+}
+
+/// Privileges on a complement table.
+struct Granted {
+    privileges: String,
+    role: String,
+}
+
+#[derive(Template)]
+#[template(path = "complement.sql", escape = "none")]
+struct Complement {
+    table: TableName,
+    keys: Vec<Key>,
+    key_list: String,
+    value: Ident,
+    type_name: String,
+    collation: String,
+    unknown: bool,
+    constraints: Vec<Copied>,
+    target: TableName,
+    target_keys: String,
+    comment: Literal,
+    owner: Ident,
+    grants: Vec<Granted>,
+}
+
+/// The complement tables of a version, each with the refactoring it belongs to. They hold data: created when their
+/// refactoring is deferred, dropped when it is undone or materialized.
+///
+/// # Errors
+/// Only if a template cannot be rendered.
+pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>, askama::Error> {
+    let mut tables = Vec::new();
+    for carry in &version.carries {
+        let names = Names::of(carry);
+        let mut constraints = Vec::new();
+        let source = &version.schema.tables[&carry.source];
+        for at in &carry.constraints {
+            let constraint = &source.constraints[*at];
+            // A key of the complement alone could not keep both places apart.
+            if matches!(constraint.kind, ConstraintKind::Check | ConstraintKind::Foreign(_)) {
+                let renames = [(carry.column.clone(), names.value.clone())].into();
+                let definition = rename_in_definition(&constraint.definition, &renames);
+                constraints.push(Copied { name: constraint.name.clone(), definition });
+            }
+        }
+        let sql = Complement {
+            table: names.complement.clone(),
+            key_list: list(&names.complement_keys(carry)),
+            keys: keys(version, carry),
+            value: names.value.clone(),
+            type_name: carry.type_name.clone(),
+            collation: carry.collation.clone().unwrap_or_default(),
+            unknown: carry.direction == Direction::Up,
+            constraints,
+            target: carry.target.clone(),
+            target_keys: list(carry.target_key()),
+            comment: comment(&format!(
+                "{}: values of {} that {} cannot hold",
+                carry.step, carry.words.as_field, carry.source
+            )),
+            owner: owner(version, &carry.target),
+            grants: grants(version, &[&carry.source, &carry.target]),
+        }
+        .render()?;
+        tables.push((carry.step.clone(), names.complement, sql));
+    }
+    for added in &version.added {
+        let sql = Complement {
+            table: own(&["kept", added.id.as_str()]),
+            key_list: list(&get::complement_keys(added.key.len())),
+            keys: key_columns(version, &added.table, &added.key),
+            value: Ident::new("refactor_value"),
+            type_name: added.type_name.clone(),
+            collation: String::new(),
+            unknown: false,
+            constraints: Vec::new(),
+            target: added.table.clone(),
+            target_keys: list(&added.key),
+            comment: comment(&format!("{}: values of an added field", added.step)),
+            owner: owner(version, &added.table),
+            grants: grants(version, &[&added.table]),
+        }
+        .render()?;
+        tables.push((added.step.clone(), own(&["kept", added.id.as_str()]), sql));
+    }
+    Ok(tables)
+}
+
+/// The owner of a base table.
+#[must_use]
+pub fn owner(version: &Version, table: &TableName) -> Ident {
+    version.schema.tables.get(table).and_then(|t| t.owner.clone()).unwrap_or_else(|| Ident::new("CURRENT_USER"))
+}
+
+/// Whoever may touch one of the tables may do with a complement what the views do with it on their behalf.
+fn grants(version: &Version, tables: &[&TableName]) -> Vec<Granted> {
+    let granted = tables.iter().filter_map(|t| version.schema.tables.get(*t)).flat_map(|t| {
+        let owner = t.owner.clone();
+        let fields = t.fields.iter().flat_map(|f| &f.grants);
+        t.grants.iter().flatten().chain(fields).filter(move |g| g.role != owner)
+    });
+    let (mut readers, mut writers) = (BTreeSet::new(), BTreeSet::new());
+    for Grant { role, privilege, .. } in granted {
+        let role = role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string);
+        if matches!(privilege.as_str(), "INSERT" | "UPDATE" | "DELETE") {
+            writers.insert(role.clone());
+        }
+        readers.insert(role);
+    }
+    readers.retain(|r| !writers.contains(r));
+    let grant = |privileges: &str, roles: BTreeSet<String>| {
+        let privileges = privileges.to_owned();
+        roles.into_iter().map(move |role| Granted { privileges: privileges.clone(), role }).collect::<Vec<_>>()
+    };
+    let mut all = grant("SELECT", readers);
+    all.extend(grant("SELECT, INSERT, UPDATE, DELETE", writers));
+    all
+}
+
+/// Companions of one carry.
+///
+/// # Errors
+/// Only if a template cannot be rendered.
+pub fn companions(version: &Version, index: usize) -> Result<Piece, askama::Error> {
+    let carry = &version.carries[index];
+    let sql = match carry.direction {
+        Direction::Up => up(version, index)?,
+        Direction::Down => down(version, index)?,
+    };
+    let title = format!(
+        "helpers and table triggers for `{}.{}` ({})",
+        carry.words.to.short(),
+        carry.words.as_field,
+        carry.step
+    );
+    Ok(Piece { title, sql })
+}
+
+/// `pg_catalog` first, then the schemas of the tables, whose types may bring operators of their own.
+fn search_path(carry: &Carry) -> String {
+    let mut schemas: BTreeSet<&Ident> = carry.hops.iter().flat_map(|h| [&h.from.schema, &h.to.schema]).collect();
+    let public = Ident::new("public");
+    schemas.insert(&public);
+    let names: Vec<String> = schemas.iter().map(ToString::to_string).collect();
+    format!("pg_catalog, {}, pg_temp", names.join(", "))
+}
+
+/// What the hidden column gets where the new shape says nothing.
+fn fill(version: &Version, carry: &Carry) -> String {
+    let column = version.schema.tables[&carry.source].fields.iter().find(|f| f.name == carry.column);
+    let default =
+        column.and_then(|f| f.default.clone()).filter(|_| carry.not_null || carry.direction == Direction::Down);
+    match (&carry.fill, default) {
+        (Some(fill), _) => fill.to_string(),
+        (None, Some(default)) => default,
+        (None, None) => "NULL".into(),
+    }
+}
+
+/// A trigger's name: `!` sorts before the user's own triggers.
+fn trigger(event: &str, id: &Ident) -> Ident {
+    Ident::generated(&["!refactor", event, id.as_str()])
+}
+
+/// `row.a IS NULL OR row.b IS NULL`
+fn any_null(row: &str, columns: &[Ident]) -> String {
+    columns.iter().map(|c| format!("{row}.{c} IS NULL")).collect::<Vec<_>>().join(" OR ")
+}
+
+/// `ROW(OLD.a, OLD.b) IS DISTINCT FROM ROW(NEW.a, NEW.b)`
+pub(super) fn changed(columns: &[Ident]) -> String {
+    let of = |row: &str| list(&columns.iter().map(|c| format!("{row}.{c}")).collect::<Vec<_>>());
+    format!("ROW({}) IS DISTINCT FROM ROW({})", of("OLD"), of("NEW"))
+}
+
+struct Middle {
+    function: TableName,
+    table: TableName,
+    trigger_update: Ident,
+    trigger_delete: Ident,
+    key_changed: String,
+    resolve_old_again: String,
+    resolve_new: String,
+    below: String,
+    below_old: String,
+    below_from: String,
+    below_old_joined: String,
+    is_this: String,
+}
+
+#[derive(Template)]
+#[template(path = "carry_up.sql", escape = "none")]
+struct Up {
+    get: TableName,
+    set: TableName,
+    save: TableName,
+    via: TableName,
+    before: TableName,
+    after: TableName,
+    settle: TableName,
+    truncate: TableName,
+    arrived: TableName,
+    trigger_insert: Ident,
+    trigger_update: Ident,
+    trigger_delete: Ident,
+    trigger_inserted: Ident,
+    trigger_updated: Ident,
+    trigger_truncate: Ident,
+    trigger_arrived: Ident,
+    keys: Vec<Key>,
+    args: String,
+    type_name: String,
+    path: String,
+    column: Ident,
+    column_literal: Literal,
+    source: TableName,
+    source_schema: Literal,
+    source_name: Literal,
+    target: TableName,
+    complement: TableName,
+    complement_keys: String,
+    value: Ident,
+    comment: Literal,
+    members: String,
+    members_from: String,
+    hop_joins: String,
+    in_group: String,
+    in_group_joined: String,
+    in_group_q: String,
+    in_group_w: String,
+    complement_row: String,
+    target_row: String,
+    target_row_w: String,
+    target_row_again: String,
+    target_order: String,
+    target_joined: String,
+    member_key_list: String,
+    via_setting: String,
+    quiet_setting: String,
+    fill: String,
+    multi: bool,
+    no_key: String,
+    no_key_again: String,
+    same_key: String,
+    resolve_old: String,
+    resolve_old_again: String,
+    resolve_new: String,
+    resolve_new_again: String,
+    old_gone: String,
+    key_changed: String,
+    reject: &'static str,
+    message: Literal,
+    hint: Literal,
+    key_names: String,
+    winner_type: String,
+    q_keys: String,
+    new_keys_as: String,
+    new_key_list: String,
+    new_value: String,
+    member_value: String,
+    new_has_key: String,
+    arrived_has_key: String,
+    middle: Vec<Middle>,
+}
+
+fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
+    let carry = &version.carries[index];
+    let names = Names::of(carry);
+    let id = carry.id.as_str();
+    let keys = keys(version, carry);
+    let last = carry.hops.len() - 1;
+    let group = &carry.hops[last].from_columns;
+    let first = &carry.hops[0];
+    let multi = last > 0;
+    let comparable = version.schema.tables[&carry.source].fields.iter().any(|f| f.name == carry.column && f.comparable);
+    let args: Vec<String> = keys.iter().map(|k| k.arg.clone()).collect();
+    let prefixed = |prefix: &str| args.iter().map(|a| format!("{prefix}{a}")).collect::<Vec<_>>();
+    let pair = |left: &str, columns: &[Ident], values: &[String]| {
+        all(&columns.iter().zip(values).map(|(c, v)| format!("{left}.{c} = {v}")).collect::<Vec<_>>())
+    };
+    let group_row = format!("a{last}");
+    let in_group = |values: &[String]| pair(&group_row, group, values);
+    let target_row = |values: &[String]| pair("b", carry.target_key(), values);
+    let no_key = |values: &[String]| values.iter().map(|v| format!("{v} IS NULL")).collect::<Vec<_>>().join(" OR ");
+    // For UPDATE … FROM: the joins of the way become a FROM list and conditions.
+    let (mut from, mut joined) = (Vec::new(), Vec::new());
+    for i in 1..=last {
+        let below = &carry.hops[i - 1];
+        from.push(format!("{} AS a{i}", carry.hops[i].from));
+        joined.push(equal(&format!("a{i}"), &below.to_columns, &format!("a{}", i - 1), &below.from_columns));
+    }
+    joined.push(in_group(&args));
+    let member_keys: Vec<String> = group.iter().map(|c| format!("{group_row}.{c}")).collect();
+    let value_of = |row: &str| {
+        if comparable { format!("{row}.{}", carry.column) } else { format!("{row}.{}::text", carry.column) }
+    };
+    let own_names = |what: &str| own(&[what, id]);
+    let words = &carry.words;
+    Up {
+        get: names.get.clone(),
+        set: names.set.clone(),
+        save: names.save.clone(),
+        via: names.via.clone(),
+        before: own_names("before"),
+        after: own_names("after"),
+        settle: own_names("settle"),
+        truncate: own_names("truncate"),
+        arrived: own_names("arrived"),
+        trigger_insert: trigger("insert", &carry.id),
+        trigger_update: trigger("update", &carry.id),
+        trigger_delete: trigger("delete", &carry.id),
+        trigger_inserted: trigger("inserted", &carry.id),
+        trigger_updated: trigger("updated", &carry.id),
+        trigger_truncate: trigger("truncate", &carry.id),
+        trigger_arrived: trigger("arrived", &carry.id),
+        args: list(&args),
+        type_name: carry.type_name.clone(),
+        path: search_path(carry),
+        column: carry.column.clone(),
+        column_literal: Literal(carry.column.as_str().into()),
+        source: carry.source.clone(),
+        source_schema: Literal(carry.source.schema.as_str().into()),
+        source_name: Literal(carry.source.name.as_str().into()),
+        target: carry.target.clone(),
+        complement: names.complement.clone(),
+        complement_keys: list(&names.complement_keys(carry)),
+        value: names.value.clone(),
+        comment: comment(&carry.step),
+        members: get::members(carry),
+        members_from: if multi { format!(" FROM {}", from.join(", ")) } else { String::new() },
+        hop_joins: get::hop_joins(carry),
+        in_group: in_group(&args),
+        in_group_joined: all(&joined),
+        in_group_q: in_group(&prefixed("q.")),
+        in_group_w: in_group(&prefixed("w.")),
+        complement_row: pair("x", &names.complement_keys(carry), &args),
+        target_row: target_row(&args),
+        target_row_w: target_row(&prefixed("w.")),
+        target_row_again: target_row(&prefixed("again_")),
+        target_order: list(&carry.target_key().iter().map(|c| format!("b.{c}")).collect::<Vec<_>>()),
+        target_joined: target_row(&member_keys),
+        member_key_list: list(&member_keys),
+        via_setting: via_setting(index),
+        quiet_setting: quiet_setting(index),
+        fill: fill(version, carry),
+        multi,
+        no_key: no_key(&args),
+        no_key_again: no_key(&prefixed("again_")),
+        same_key: format!("ROW({}) IS NOT DISTINCT FROM ROW({})", list(&prefixed("again_")), list(&args)),
+        resolve_old: resolve(carry, 0, "OLD", &args),
+        resolve_old_again: resolve(carry, 0, "OLD", &prefixed("again_")),
+        resolve_new: resolve(carry, 0, "NEW", &args),
+        resolve_new_again: resolve(carry, 0, "NEW", &prefixed("again_")),
+        old_gone: format!(
+            "NOT EXISTS (SELECT FROM {} AS n WHERE {})",
+            first.to,
+            equal("n", &first.to_columns, "OLD", &first.from_columns)
+        ),
+        key_changed: changed(&first.from_columns),
+        reject: if carry.on_old_write == OnOldWrite::Reject { "true" } else { "false" },
+        message: Literal(format!(
+            "each \"{}\" must have one \"{}\" in its \"{}\"",
+            words.to.name.as_str(),
+            words.field.as_str(),
+            words.from.name.as_str()
+        )),
+        hint: Literal(format!(
+            "Refactoring {} moves the field to \"{}\"; give all rows of the group the same value in one statement.",
+            carry.step,
+            words.to.name.as_str()
+        )),
+        key_names: list(carry.target_key()).replace('%', "%%").replace('\'', "''"),
+        winner_type: if comparable { carry.type_name.clone() } else { "text".into() },
+        q_keys: list(&prefixed("q.")),
+        new_keys_as: list(&member_keys.iter().zip(&args).map(|(m, a)| format!("{m} AS {a}")).collect::<Vec<_>>()),
+        new_key_list: list(&member_keys),
+        new_value: value_of("a0"),
+        member_value: value_of("a0"),
+        new_has_key: all(&member_keys.iter().map(|k| format!("{k} IS NOT NULL")).collect::<Vec<_>>()),
+        arrived_has_key: all(&carry.target_key().iter().map(|c| format!("NEW.{c} IS NOT NULL")).collect::<Vec<_>>()),
+        middle: (1..=last).map(|i| middle(carry, i, &args, &prefixed("again_"))).collect(),
+        keys,
+    }
+    .render()
+}
+
+/// plpgsql that puts the group's key, for a row of the hop `at`, into `into`.
+fn resolve(carry: &Carry, at: usize, row: &str, into: &[String]) -> String {
+    let last = carry.hops.len() - 1;
+    let group = &carry.hops[last].from_columns;
+    if at == last {
+        return group.iter().zip(into).map(|(c, k)| format!("{k} := {row}.{c};")).collect::<Vec<_>>().join(" ");
+    }
+    let next = at + 1;
+    let keys = list(&group.iter().map(|c| format!("a{last}.{c}")).collect::<Vec<_>>());
+    let mut from = format!("{} AS a{next}", carry.hops[next].from);
+    for i in next + 1..=last {
+        let below = &carry.hops[i - 1];
+        let on = equal(&format!("a{i}"), &below.to_columns, &format!("a{}", i - 1), &below.from_columns);
+        from += &format!(" JOIN {} AS a{i} ON {on}", carry.hops[i].from);
+    }
+    let this = equal(&format!("a{next}"), &carry.hops[at].to_columns, row, &carry.hops[at].from_columns);
+    format!("SELECT {keys} INTO {} FROM {from} WHERE {this};", list(into))
+}
+
+fn middle(carry: &Carry, at: usize, args: &[String], again: &[String]) -> Middle {
+    let id = format!("{}_{at}", carry.id.as_str());
+    let hop = &carry.hops[at];
+    let below = &carry.hops[at - 1];
+    let (mut joins, mut from, mut joined) = (format!("{} AS a0", carry.source), Vec::new(), Vec::new());
+    for i in 1..at {
+        let lower = &carry.hops[i - 1];
+        let on = equal(&format!("a{i}"), &lower.to_columns, &format!("a{}", i - 1), &lower.from_columns);
+        joins += &format!(" JOIN {} AS a{i} ON {on}", carry.hops[i].from);
+        from.push(format!("{} AS a{i}", carry.hops[i].from));
+        joined.push(on);
+    }
+    let this = equal(&format!("a{}", at - 1), &below.from_columns, "OLD", &below.to_columns);
+    joined.push(this.clone());
+    Middle {
+        function: own(&["between", &id]),
+        table: hop.from.clone(),
+        trigger_update: trigger("update", &Ident::new(&*id)),
+        trigger_delete: trigger("delete", &Ident::new(&*id)),
+        key_changed: changed(&hop.from_columns),
+        resolve_old_again: resolve(carry, at, "OLD", again),
+        resolve_new: resolve(carry, at, "NEW", args),
+        below: joins,
+        below_old: this,
+        below_from: if from.is_empty() { String::new() } else { format!(" FROM {}", from.join(", ")) },
+        below_old_joined: all(&joined),
+        is_this: equal(&format!("a{at}"), &below.to_columns, "OLD", &below.to_columns),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "carry_down.sql", escape = "none")]
+struct Down {
+    get: TableName,
+    set: TableName,
+    via: TableName,
+    source_written: TableName,
+    source_deleted: TableName,
+    target_moved: TableName,
+    trigger_updated: Ident,
+    trigger_delete: Ident,
+    trigger_moved: Ident,
+    keys: Vec<Key>,
+    type_name: String,
+    path: String,
+    column: Ident,
+    source: TableName,
+    target: TableName,
+    complement: TableName,
+    complement_keys: String,
+    first_complement_key: Ident,
+    value: Ident,
+    comment: Literal,
+    complement_row: String,
+    complement_joined: String,
+    complement_is_new: String,
+    target_to_source: String,
+    target_row: String,
+    target_key_list: String,
+    source_key_list: String,
+    source_is_home: String,
+    source_is_new: String,
+    source_is_old: String,
+    quiet_setting: String,
+    fill: String,
+    target_key_changed: String,
+    next_table: TableName,
+    next_is_old: String,
+    nearest_is_old: String,
+    next_to_source: String,
+    new_key_null: String,
+}
+
+fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
+    let carry = &version.carries[index];
+    let names = Names::of(carry);
+    let id = carry.id.as_str();
+    let keys = keys(version, carry);
+    let (first, last) = (&carry.hops[0], carry.hops.len() - 1);
+    let source_key = &carry.hops[last].to_columns;
+    // From the target `b` up to the source `s`, and the same from the table that `b` refers to.
+    let mut way = format!("{} AS b", carry.target);
+    let mut rest = String::new();
+    for (i, hop) in carry.hops.iter().enumerate() {
+        let below = if i == 0 { "b".to_owned() } else { format!("m{i}") };
+        let here = if i == last { "s".to_owned() } else { format!("m{}", i + 1) };
+        let join =
+            format!(" JOIN {} AS {here} ON {}", hop.to, equal(&here, &hop.to_columns, &below, &hop.from_columns));
+        way += &join;
+        if i == 0 {
+            rest = format!("{} AS {here}", hop.to);
+        } else {
+            rest += &join;
+        }
+    }
+    let nearest = if last == 0 { "s" } else { "m1" };
+    let own_names = |what: &str| own(&[what, id]);
+    let complement_columns = names.complement_keys(carry);
+    let source_is = |row: &str| equal("s", source_key, row, source_key);
+    Down {
+        get: names.get.clone(),
+        set: names.set.clone(),
+        via: names.via.clone(),
+        source_written: own_names("written"),
+        source_deleted: own_names("deleted"),
+        target_moved: own_names("moved"),
+        trigger_updated: trigger("updated", &carry.id),
+        trigger_delete: trigger("delete", &carry.id),
+        trigger_moved: trigger("moved", &carry.id),
+        type_name: carry.type_name.clone(),
+        path: search_path(carry),
+        column: carry.column.clone(),
+        source: carry.source.clone(),
+        target: carry.target.clone(),
+        complement: names.complement.clone(),
+        complement_keys: list(&complement_columns),
+        first_complement_key: complement_columns[0].clone(),
+        value: names.value.clone(),
+        comment: comment(&carry.step),
+        complement_row: all(&complement_columns
+            .iter()
+            .zip(&keys)
+            .map(|(c, k)| format!("x.{c} = {}", k.arg))
+            .collect::<Vec<_>>()),
+        complement_joined: equal("x", &complement_columns, "b", &carry.row_key),
+        complement_is_new: equal("x", &complement_columns, "NEW", &carry.row_key),
+        target_to_source: way,
+        target_row: all(&carry
+            .row_key
+            .iter()
+            .zip(&keys)
+            .map(|(c, k)| format!("b.{c} = {}", k.arg))
+            .collect::<Vec<_>>()),
+        target_key_list: list(&carry.row_key.iter().map(|c| format!("b.{c}")).collect::<Vec<_>>()),
+        source_key_list: list(&source_key.iter().map(|c| format!("s.{c}")).collect::<Vec<_>>()),
+        source_is_home: source_is("home"),
+        source_is_new: source_is("NEW"),
+        source_is_old: source_is("OLD"),
+        quiet_setting: quiet_setting(index),
+        fill: fill(version, carry),
+        target_key_changed: changed(&first.from_columns),
+        next_table: first.to.clone(),
+        next_is_old: equal("n", &first.to_columns, "OLD", &first.from_columns),
+        nearest_is_old: equal(nearest, &first.to_columns, "OLD", &first.from_columns),
+        next_to_source: rest,
+        new_key_null: any_null("NEW", &first.from_columns),
+        keys,
+    }
+    .render()
+}
+
+/// Whether a table is partitioned, so that a row's place needs its partition too.
+#[must_use]
+pub fn is_partitioned(version: &Version, table: &TableName) -> bool {
+    version.schema.tables.get(table).is_some_and(|t| t.kind == TableKind::Partitioned)
+}

@@ -1,0 +1,117 @@
+//! Facts and losses → queries.
+
+use crate::fact::{Claim, Fact, Loss};
+use crate::generate::{all, equal, list};
+use crate::name::Ident;
+use crate::sql::Expression;
+use crate::version::{Direction, Hop, Version};
+
+/// A query whose rows are the offenders: their keys as one text. It stops nowhere, so that the count is true.
+#[must_use]
+pub fn offenders(fact: &Fact) -> String {
+    match &fact.claim {
+        Claim::Agree { source, column, hops, comparable, .. } => {
+            let last = hops.len() - 1;
+            let mut from = format!("{source} AS a0");
+            for i in 1..=last {
+                let below = &hops[i - 1];
+                let on = equal(&format!("a{i}"), &below.to_columns, &format!("a{}", i - 1), &below.from_columns);
+                from += &format!(" JOIN {} AS a{i} ON {on}", hops[i].from);
+            }
+            let keys: Vec<String> = hops[last].from_columns.iter().map(|c| format!("a{last}.{c}")).collect();
+            let value = if *comparable { format!("a0.{column}") } else { format!("a0.{column}::text") };
+            format!(
+                "SELECT {key} FROM {from} WHERE {present} GROUP BY {group}\nHAVING count(DISTINCT {value}) + max(CASE WHEN a0.{column} IS NULL THEN 1 ELSE 0 END) > 1",
+                key = key_text(&keys),
+                present = all(&keys.iter().map(|k| format!("{k} IS NOT NULL")).collect::<Vec<_>>()),
+                group = list(&keys),
+            )
+        }
+        Claim::Reached { hops, .. } => {
+            let target = &hops[hops.len() - 1];
+            let keys: Vec<String> = target.to_columns.iter().map(|c| format!("b.{c}")).collect();
+            format!(
+                "SELECT {} FROM {} AS b WHERE NOT EXISTS (SELECT FROM {} WHERE {})",
+                key_text(&keys),
+                target.to,
+                way_up(hops),
+                equal(&format!("a{}", hops.len() - 1), &target.from_columns, "b", &target.to_columns)
+            )
+        }
+        Claim::Reaches { hops, .. } => {
+            let keys: Vec<String> = hops[0].from_columns.iter().map(|c| format!("b.{c}")).collect();
+            format!("SELECT {} FROM {} AS b WHERE NOT EXISTS ({})", key_text(&keys), hops[0].from, reach(hops, "b"))
+        }
+        Claim::Fits { table, expression, type_name, not_null, .. } => {
+            let value = Expression::parse(expression).map_or_else(
+                |_| expression.clone(),
+                |e| {
+                    let fields = e.fields();
+                    e.with(&fields.into_iter().map(|f| (f.clone(), format!("b.{f}"))).collect())
+                },
+            );
+            let null = if *not_null { " IS NULL" } else { " IS NULL AND false" };
+            format!("SELECT b::text FROM {table} AS b WHERE ({value})::{type_name}{null}")
+        }
+    }
+}
+
+/// The source side of a way, joined: `a AS a0 JOIN c AS a1 …`.
+fn way_up(hops: &[Hop]) -> String {
+    let mut from = format!("{} AS a0", hops[0].from);
+    for i in 1..hops.len() {
+        let below = &hops[i - 1];
+        let on = equal(&format!("a{i}"), &below.to_columns, &format!("a{}", i - 1), &below.from_columns);
+        from += &format!(" JOIN {} AS a{i} ON {on}", hops[i].from);
+    }
+    from
+}
+
+/// A subquery that has a row when `row` reaches the end of the way.
+fn reach(hops: &[Hop], row: &str) -> String {
+    let mut from = format!("{} AS t1", hops[0].to);
+    for (i, hop) in hops.iter().enumerate().skip(1) {
+        let on = equal(&format!("t{}", i + 1), &hop.to_columns, &format!("t{i}"), &hop.from_columns);
+        from += &format!(" JOIN {} AS t{} ON {on}", hop.to, i + 1);
+    }
+    format!("SELECT FROM {from} WHERE {}", equal("t1", &hops[0].to_columns, row, &hops[0].from_columns))
+}
+
+fn key_text(keys: &[String]) -> String {
+    match keys {
+        [one] => format!("{one}::text"),
+        many => format!("concat_ws(', ', {})", list(&many.iter().map(|k| format!("{k}::text")).collect::<Vec<_>>())),
+    }
+}
+
+/// A condition on rows `t` of the loss's table: those whose value would be lost.
+#[must_use]
+pub fn lost_rows(version: &Version, loss: &Loss) -> String {
+    let has_value = format!("t.{} IS NOT NULL", loss.column);
+    let Some(carry) = loss.carry.map(|at| &version.carries[at]) else { return has_value };
+    let partner = match carry.direction {
+        Direction::Up => reach(&carry.hops, "t"),
+        Direction::Down => {
+            let last = carry.hops.len() - 1;
+            let end = &carry.hops[last];
+            format!(
+                "SELECT FROM {} WHERE {}",
+                way_up(&carry.hops),
+                equal(&format!("a{last}"), &end.from_columns, "t", &end.to_columns)
+            )
+        }
+    };
+    format!("{has_value} AND NOT EXISTS ({partner})")
+}
+
+/// Counts what would be lost.
+#[must_use]
+pub fn count_lost(version: &Version, loss: &Loss) -> String {
+    format!("SELECT count(*) FROM {} AS t WHERE {}", loss.table, lost_rows(version, loss))
+}
+
+/// The columns of a way that need an index so that lookups stay fast: (table, columns).
+#[must_use]
+pub fn lookups(version: &Version) -> Vec<(crate::name::TableName, Vec<Ident>)> {
+    version.carries.iter().flat_map(|c| c.hops.iter().map(|h| (h.from.clone(), h.from_columns.clone()))).collect()
+}

@@ -1,0 +1,140 @@
+//! How a field is read from the base, as one SQL expression over the row `b`.
+
+use std::collections::BTreeMap;
+
+use crate::generate::carry::Names;
+use crate::generate::{equal, own};
+use crate::name::Ident;
+use crate::refusal::Refusal;
+use crate::relation::{Field, Home, Relation};
+use crate::sql::Expression;
+use crate::version::{Added, Carry, Direction, Version};
+
+/// The expression that reads a field, for a row of the base called `b`.
+#[must_use]
+pub fn get(version: &Version, relation: &Relation, field: &Field) -> String {
+    match field.home {
+        Home::Own(at) => format!("b.{}", version.table(relation).fields[at].name),
+        Home::Carried(at) => carried(&version.carries[at], "b"),
+        Home::Added(at) => added(&version.added[at], "b"),
+    }
+}
+
+/// The lookup of a carried value for the row `row` of the target.
+///
+/// A scalar subquery with LIMIT 1: the planner drops it when the field is not used, and the view stays one table to
+/// lock and delete from.
+#[must_use]
+pub fn carried(carry: &Carry, row: &str) -> String {
+    let names = Names::of(carry);
+    match carry.direction {
+        Direction::Up => {
+            let keys: Vec<Ident> = carry.target_key().to_vec();
+            let last = carry.hops.len() - 1;
+            let in_group = equal(&format!("a{last}"), &carry.hops[last].from_columns, row, &keys);
+            let complement_row = equal("x", &names.complement_keys(carry), row, &keys);
+            format!(
+                "(SELECT s.v FROM (SELECT a0.{column} AS v FROM {members} WHERE {in_group}\n    UNION ALL SELECT x.{value} FROM {complement} AS x WHERE {complement_row}) AS s LIMIT 1)",
+                column = carry.column,
+                members = members(carry),
+                value = names.value,
+                complement = names.complement,
+            )
+        }
+        Direction::Down => {
+            let complement_row = equal("x", &names.complement_keys(carry), row, &carry.row_key);
+            let mut from = format!("{} AS s", carry.source);
+            let first = &carry.hops[0];
+            let way = if carry.hops.len() == 1 {
+                equal("s", &first.to_columns, row, &first.from_columns)
+            } else {
+                let last = carry.hops.len() - 1;
+                for i in (1..=last).rev() {
+                    let hop = &carry.hops[i];
+                    let one = if i == last { "s".to_owned() } else { format!("m{}", i + 1) };
+                    from += &format!(
+                        " JOIN {} AS m{i} ON {}",
+                        hop.from,
+                        equal(&one, &hop.to_columns, &format!("m{i}"), &hop.from_columns)
+                    );
+                }
+                equal("m1", &first.to_columns, row, &first.from_columns)
+            };
+            format!(
+                "(SELECT t.v FROM (SELECT x.{value} AS v FROM {complement} AS x WHERE {complement_row}\n    UNION ALL SELECT s.{column} FROM {from} WHERE {way}) AS t LIMIT 1)",
+                value = names.value,
+                complement = names.complement,
+                column = carry.column,
+            )
+        }
+    }
+}
+
+/// The rows that hold an upward value, joined along the way: `a AS a0 JOIN c AS a1 ON …`.
+#[must_use]
+pub fn members(carry: &Carry) -> String {
+    format!("{} AS a0{}", carry.source, hop_joins(carry))
+}
+
+/// ` JOIN c AS a1 ON a1.id = a0.c_id …`
+#[must_use]
+pub fn hop_joins(carry: &Carry) -> String {
+    let mut joins = String::new();
+    for i in 1..carry.hops.len() {
+        let (below, here) = (&carry.hops[i - 1], &carry.hops[i]);
+        let on = equal(&format!("a{i}"), &below.to_columns, &format!("a{}", i - 1), &below.from_columns);
+        joins += &format!(" JOIN {} AS a{i} ON {on}", here.from);
+    }
+    joins
+}
+
+/// The value of an added field: its own if it has one, else the seed.
+#[must_use]
+pub fn added(added: &Added, row: &str) -> String {
+    let complement = own(&["kept", added.id.as_str()]);
+    let keys = complement_keys(added.key.len());
+    let this = equal("x", &keys, row, &added.key);
+    format!(
+        "(SELECT s.v FROM (SELECT x.refactor_value AS v FROM {complement} AS x WHERE {this}\n    UNION ALL SELECT {seed}) AS s LIMIT 1)",
+        seed = seed(added, row)
+    )
+}
+
+/// The seed of an added field for the row `row`, cast to its type.
+#[must_use]
+pub fn seed(added: &Added, row: &str) -> String {
+    match &added.seed {
+        None => format!("NULL::{}", added.type_name),
+        Some(seed) => {
+            let values: BTreeMap<Ident, String> =
+                seed.fields().into_iter().map(|f| (f.clone(), format!("{row}.{f}"))).collect();
+            format!("({})::{}", seed.with(&values), added.type_name)
+        }
+    }
+}
+
+/// Names of the key columns of a complement table.
+#[must_use]
+pub fn complement_keys(count: usize) -> Vec<Ident> {
+    (1..=count).map(|i| Ident::new(format!("refactor_key_{i}"))).collect()
+}
+
+/// An expression over a relation's fields as one over the physical columns of its base.
+///
+/// # Errors
+/// When it reads a field that does not live in the base itself.
+pub fn over_base(version: &Version, relation: &Relation, expression: &Expression) -> Result<Expression, Refusal> {
+    let mut values = BTreeMap::new();
+    for name in expression.fields() {
+        let Some(field) = relation.field(&name) else { continue };
+        match relation.column(&version.schema, field) {
+            Some(column) => values.insert(name, column.to_string()),
+            None => {
+                let table = crate::catalogue::entangled::reference(&relation.name);
+                let step = relation.touched_by.last().cloned().unwrap_or_default();
+                return Err(Refusal::NotMaterialized { field: crate::name::FieldRef { table, field: name }, step });
+            }
+        };
+    }
+    Expression::parse(&expression.with(&values)).map_err(|e| Refusal::Expression(e.to_string()))
+}

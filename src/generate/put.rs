@@ -1,0 +1,294 @@
+//! The put-back of a relation with fields from elsewhere: INSTEAD OF INSERT on the outer view, INSTEAD OF UPDATE on the
+//! inner one, DELETE native.
+
+use askama::Template;
+
+use crate::generate::carry::{self, Names, is_partitioned};
+use crate::generate::view::key_aliases;
+use crate::generate::{all, comment, get, list, own};
+use crate::name::{Ident, TableName};
+use crate::relation::{Home, Relation, Stores, row_key};
+use crate::schema::Identity;
+use crate::sql::Literal;
+use crate::version::{Carry, Direction, Version};
+
+/// A field that PostgreSQL fills.
+struct Generated {
+    name: Ident,
+    literal: Literal,
+    detail: Literal,
+}
+
+impl std::fmt::Display for Generated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.name.fmt(f)
+    }
+}
+
+struct Own {
+    field: Ident,
+    column: Ident,
+}
+
+struct Carried {
+    field: Ident,
+    get: TableName,
+    set: TableName,
+    up: bool,
+    keys_r: String,
+    keys_old: String,
+    has_key_r: String,
+    lock_rows: String,
+    or_key_changed: String,
+    may_differ: String,
+}
+
+struct Kept {
+    field: Ident,
+    complement: TableName,
+    value: Ident,
+    keys: String,
+    keys_r: String,
+    seed_r: String,
+    get_r: String,
+}
+
+#[derive(Template)]
+#[template(path = "put_back.sql", escape = "none")]
+struct PutBack {
+    inner: TableName,
+    outer: TableName,
+    base: TableName,
+    insert: TableName,
+    update: TableName,
+    comment: Literal,
+    generated: Vec<Generated>,
+    flags: Vec<String>,
+    quiet: Vec<String>,
+    insert_columns: String,
+    insert_values: String,
+    overriding: bool,
+    update_sets: String,
+    touch: String,
+    this_row: String,
+    part_now: &'static str,
+    part_changed: &'static str,
+    has_up: bool,
+    own: Vec<Own>,
+    carried: Vec<Carried>,
+    added: Vec<Kept>,
+    self_same: String,
+}
+
+/// The put-back of a relation.
+///
+/// # Errors
+/// Only if a template cannot be rendered.
+pub fn put_back(
+    version: &Version,
+    relation: &Relation,
+    inner: &TableName,
+    outer: &TableName,
+) -> Result<String, askama::Error> {
+    let table = version.table(relation);
+    let key = row_key(table).unwrap_or_default();
+    let old_keys = key_aliases(key.len());
+    let (mut own_fields, mut generated) = (Vec::new(), Vec::new());
+    let (mut insert, mut values, mut sets) = (Vec::new(), Vec::new(), Vec::new());
+    let mut overriding = false;
+    for field in &relation.fields {
+        let Home::Own(at) = field.home else { continue };
+        let (name, column) = (&field.shape.name, &table.fields[at].name);
+        own_fields.push(Own { field: name.clone(), column: column.clone() });
+        let always = field.shape.identity == Some(Identity::Always);
+        if field.shape.generated.is_some() || always {
+            let what = if always { "an identity column defined as GENERATED ALWAYS" } else { "a generated column" };
+            generated.push(Generated {
+                name: name.clone(),
+                literal: Literal(name.as_str().into()),
+                detail: Literal(format!("Column \"{}\" is {what}.", name.as_str())),
+            });
+            continue;
+        }
+        overriding |= field.shape.identity.is_some();
+        insert.push(column.to_string());
+        values.push(format!("NEW.{name}"));
+        sets.push(format!("{column} = NEW.{name}"));
+    }
+    let mut flags = Vec::new();
+    for hidden in &relation.hidden {
+        let value = match &hidden.stores {
+            Stores::BaseDefault => continue,
+            Stores::Value(value) => value.to_string(),
+            Stores::Adopted(carry) => {
+                flags.push(carry::via_setting(*carry));
+                format!("{}()", Names::of(&version.carries[*carry]).via)
+            }
+        };
+        insert.push(hidden.column.to_string());
+        values.push(value);
+    }
+    let (mut carried, mut added, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
+    for field in &relation.fields {
+        match field.home {
+            Home::Own(_) => {}
+            Home::Carried(at) => {
+                let one = &version.carries[at];
+                if one.direction == Direction::Down {
+                    quiet.push(carry::quiet_setting(at));
+                }
+                carried.push(one_carried(version, relation, &field.shape.name, one));
+            }
+            Home::Added(at) => added.push(one_added(version, &field.shape.name, at)),
+        }
+    }
+    let partitioned = is_partitioned(version, &relation.base);
+    let id = [relation.base.schema.as_str(), relation.base.name.as_str()];
+    let touch = key.first().map(|c| format!("{c} = b.{c}")).unwrap_or_default();
+    PutBack {
+        inner: inner.clone(),
+        outer: outer.clone(),
+        base: relation.base.clone(),
+        insert: own(&["insert", id[0], id[1]]),
+        update: own(&["update", id[0], id[1]]),
+        comment: comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", "))),
+        generated,
+        flags,
+        quiet,
+        insert_columns: insert.join(", "),
+        insert_values: values.join(", "),
+        overriding,
+        update_sets: sets.join(", "),
+        touch,
+        this_row: all(&key.iter().zip(&old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>()),
+        part_now: if partitioned { ", b.tableoid AS part" } else { "" },
+        part_changed: if partitioned { " OR now.part <> OLD.refactor_part" } else { "" },
+        has_up: carried.iter().any(|c| c.up),
+        self_same: self_same(version, relation, &own_fields, &key, &old_keys),
+        own: own_fields,
+        carried,
+        added,
+    }
+    .render()
+}
+
+/// In a self reference another row of the same statement may rightly have rewritten our hidden column: then only what
+/// is visible tells whether this statement has changed the row before.
+fn self_same(version: &Version, relation: &Relation, own: &[Own], key: &[Ident], old_keys: &[Ident]) -> String {
+    let own_carries = relation.fields.iter().filter_map(|f| match f.home {
+        Home::Carried(at) => Some((&version.carries[at], &f.shape.name)),
+        _ => None,
+    });
+    let mut selves = own_carries.filter(|(c, _)| c.source == c.target).peekable();
+    if selves.peek().is_none() {
+        return String::new();
+    }
+    let row = all(&key.iter().zip(old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>());
+    let now = list(&own.iter().map(|o| format!("b.{}", o.column)).collect::<Vec<_>>());
+    let old = list(&own.iter().map(|o| format!("OLD.{}", o.field)).collect::<Vec<_>>());
+    let mut same = format!("EXISTS (SELECT FROM {} AS b WHERE {row} AND ROW({now}) *= ROW({old}))", relation.base);
+    for (carry, field) in selves {
+        let names = Names::of(carry);
+        let keys = keys_of("OLD", version, relation, carry);
+        same += &format!(" AND ROW(({}({keys})).value) *= ROW(OLD.{field})", names.get);
+    }
+    format!(" AND NOT ({same})")
+}
+
+/// The complement's key of a row, from the view's `OLD` (or `NEW`) or the base row `r`.
+fn keys_of(row: &str, version: &Version, relation: &Relation, carry: &Carry) -> String {
+    let columns = carry.target_key();
+    if row == "r" {
+        return list(&columns.iter().map(|c| format!("r.{c}")).collect::<Vec<_>>());
+    }
+    let shown = columns.iter().map(|c| match relation.showing(&version.schema, c) {
+        Some(field) => format!("{row}.{}", field.shape.name),
+        None => {
+            // Not shown any more: the inner view keeps the row's key under its own name.
+            let key = row_key(version.table(relation)).unwrap_or_default();
+            let at = key.iter().position(|k| k == c).unwrap_or_default();
+            format!("OLD.{}", key_aliases(key.len())[at])
+        }
+    });
+    list(&shown.collect::<Vec<_>>())
+}
+
+fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Carry) -> Carried {
+    let names = Names::of(carry);
+    let shown = |columns: &[Ident]| -> Vec<Ident> {
+        columns.iter().filter_map(|c| relation.showing(&version.schema, c)).map(|f| f.shape.name.clone()).collect()
+    };
+    let differs =
+        |fields: &[Ident]| if fields.is_empty() { String::new() } else { format!(" OR {}", carry::changed(fields)) };
+    let key_fields = shown(carry.target_key());
+    let keys_old = keys_of("OLD", version, relation, carry);
+    let own_change = format!("ROW(NEW.{field}) *<> ROW(OLD.{field})");
+    let (lock_rows, or_key_changed, may_differ) = match carry.direction {
+        Direction::Up => {
+            let last = carry.hops.len() - 1;
+            let group: Vec<String> = carry.hops[last]
+                .from_columns
+                .iter()
+                .zip(keys_old.split(", "))
+                .map(|(c, k)| format!("a{last}.{c} = {k}"))
+                .collect();
+            let order = row_key(&version.schema.tables[&carry.source])
+                .map(|key| format!(" ORDER BY {}", list(&key.iter().map(|c| format!("a0.{c}")).collect::<Vec<_>>())))
+                .unwrap_or_default();
+            let lock =
+                format!("PERFORM 1 FROM {} WHERE {}{order} FOR NO KEY UPDATE OF a0;", get::members(carry), all(&group));
+            let always = carry.source == carry.target;
+            let may = if always { "true".into() } else { format!("{own_change}{}", differs(&key_fields)) };
+            (lock, differs(&key_fields), may)
+        }
+        Direction::Down => {
+            let first = &carry.hops[0];
+            let mut from = format!("{} AS s", first.to);
+            let mut of = "s".to_owned();
+            for (i, hop) in carry.hops.iter().enumerate().skip(1) {
+                let below = if i == 1 { "s".to_owned() } else { format!("m{i}") };
+                of = format!("m{}", i + 1);
+                from += &format!(
+                    " JOIN {} AS {of} ON {}",
+                    hop.to,
+                    crate::generate::equal(&of, &hop.to_columns, &below, &hop.from_columns)
+                );
+            }
+            let reference = shown(&first.from_columns);
+            let this: Vec<String> =
+                first.to_columns.iter().zip(&reference).map(|(c, f)| format!("s.{c} = OLD.{f}")).collect();
+            let lock = if reference.len() == first.from_columns.len() {
+                format!("PERFORM 1 FROM {from} WHERE {} FOR NO KEY UPDATE OF {of};", all(&this))
+            } else {
+                "NULL;".into()
+            };
+            (lock, String::new(), format!("{own_change}{}{}", differs(&reference), differs(&key_fields)))
+        }
+    };
+    let keys_r = keys_of("r", version, relation, carry);
+    Carried {
+        field: field.clone(),
+        get: names.get.clone(),
+        set: names.set.clone(),
+        up: carry.direction == Direction::Up,
+        has_key_r: all(&keys_r.split(", ").map(|k| format!("{k} IS NOT NULL")).collect::<Vec<_>>()),
+        keys_r,
+        keys_old,
+        lock_rows,
+        or_key_changed,
+        may_differ,
+    }
+}
+
+fn one_added(version: &Version, field: &Ident, at: usize) -> Kept {
+    let added = &version.added[at];
+    Kept {
+        field: field.clone(),
+        complement: own(&["kept", added.id.as_str()]),
+        value: Ident::new("refactor_value"),
+        keys: list(&get::complement_keys(added.key.len())),
+        keys_r: list(&added.key.iter().map(|c| format!("r.{c}")).collect::<Vec<_>>()),
+        seed_r: get::seed(added, "r"),
+        get_r: get::added(added, "r"),
+    }
+}

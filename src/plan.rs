@@ -1,0 +1,85 @@
+//! A plan: what will be done to a database, as data that can be printed before anything happens.
+
+pub mod defer;
+pub mod materialize;
+
+use serde::Serialize;
+
+/// What will be done.
+#[derive(Debug, Clone, PartialEq, Serialize, Default)]
+pub struct Plan {
+    /// In one sentence.
+    pub title: String,
+    /// Step by step, all in one transaction.
+    pub steps: Vec<PlanStep>,
+    /// What cannot be recovered from the new shape alone.
+    pub losses: Vec<String>,
+    /// What stands in the way: the plan must not run while there is any.
+    pub obstacles: Vec<String>,
+    /// What is good to know.
+    pub notes: Vec<String>,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlanStep {
+    /// What it does, in words.
+    pub sentence: String,
+    /// The SQL.
+    pub sql: String,
+    /// The strongest lock it takes and where, if it can make others wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<String>,
+    /// Rows that it writes, estimated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<i64>,
+    /// Bytes that it writes, estimated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
+}
+
+impl PlanStep {
+    /// A step that makes nobody wait.
+    #[must_use]
+    pub fn new(sentence: impl Into<String>, sql: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), sql: sql.into(), lock: None, rows: None, bytes: None }
+    }
+
+    /// The same step with a lock.
+    #[must_use]
+    pub fn locking(mut self, lock: impl Into<String>) -> Self {
+        self.lock = Some(lock.into());
+        self
+    }
+
+    /// The same step with the size of what it writes.
+    #[must_use]
+    pub fn writing(mut self, rows: f64, bytes: i64) -> Self {
+        #[allow(clippy::cast_possible_truncation)] // an estimate
+        let rows = rows.max(0.0) as i64;
+        self.rows = Some(rows);
+        self.bytes = Some(bytes);
+        self
+    }
+}
+
+/// What of ours a database has at the moment. Read by `db::installed`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Installed {
+    /// Our schema with the journal is there.
+    pub journal: bool,
+    /// Schemas with a new shape (`next`, `next_…`) that are ours.
+    pub next_schemas: Vec<crate::name::Ident>,
+    /// Schemas of such a name that are somebody else's, with their owner.
+    pub foreign_schemas: Vec<(crate::name::Ident, crate::name::Ident)>,
+    /// Our views.
+    pub views: Vec<crate::name::TableName>,
+    /// Our functions, with argument types.
+    pub functions: Vec<String>,
+    /// Our triggers on base tables.
+    pub triggers: Vec<(crate::name::Ident, crate::name::TableName)>,
+    /// Complement tables and tables with kept losses.
+    pub tables: Vec<crate::name::TableName>,
+    /// Somebody's objects that use ours, as PostgreSQL describes them.
+    pub dependents: Vec<String>,
+}

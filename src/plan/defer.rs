@@ -1,0 +1,172 @@
+//! The plan that shows a version: drop what we generated before, create it anew. Only complements and the journal stay.
+
+use std::collections::BTreeSet;
+
+use crate::generate::{self, MARK, OWN, carry, list, own, shown_in};
+use crate::journal::{Entry, State};
+use crate::name::{Ident, TableName};
+use crate::plan::{Installed, Plan, PlanStep};
+use crate::sql::Literal;
+use crate::version::{RemarkKind, Version};
+
+/// The journal in the database.
+pub const JOURNAL: &str = "CREATE SCHEMA IF NOT EXISTS refactor;
+COMMENT ON SCHEMA refactor IS 'refactor: journal, complement and generated functions';
+GRANT USAGE ON SCHEMA refactor TO PUBLIC;
+CREATE TABLE IF NOT EXISTS refactor.journal (
+  position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name text NOT NULL,
+  text text NOT NULL,
+  hash text NOT NULL,
+  state text NOT NULL CHECK (state IN ('deferred', 'materialized', 'undone')),
+  changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  changed_by text NOT NULL DEFAULT session_user,
+  tool text NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS journal_name ON refactor.journal (name) WHERE state <> 'undone';
+COMMENT ON TABLE refactor.journal IS 'refactor: what was done to this database';";
+
+/// Drops everything generated. `keep` says which complements and kept tables stay.
+#[must_use]
+pub fn clear(installed: &Installed, keep: &BTreeSet<TableName>) -> Vec<PlanStep> {
+    let mut steps = Vec::new();
+    if !installed.views.is_empty() {
+        steps.push(PlanStep::new("take down the views of the shape before", format!("DROP VIEW {};", list(&installed.views))));
+    }
+    if !installed.triggers.is_empty() {
+        let sql: Vec<String> = installed.triggers.iter().map(|(name, table)| format!("DROP TRIGGER {name} ON {table};")).collect();
+        let tables: BTreeSet<String> = installed.triggers.iter().map(|(_, t)| t.short()).collect();
+        let lock = format!("ACCESS EXCLUSIVE on {}, for a catalogue update", list(&tables.into_iter().collect::<Vec<_>>()));
+        steps.push(PlanStep::new("take down our triggers", sql.join("\n")).locking(lock));
+    }
+    if !installed.functions.is_empty() {
+        steps.push(PlanStep::new("take down our functions", format!("DROP FUNCTION {};", installed.functions.join(", "))));
+    }
+    let old: Vec<&TableName> = installed.tables.iter().filter(|t| !keep.contains(*t)).collect();
+    if !old.is_empty() {
+        steps.push(PlanStep::new("drop complement tables that nothing uses any more", format!("DROP TABLE {};", list(&old))));
+    }
+    steps
+}
+
+/// The plan that makes the database show `version`, whose new refactorings are `entries`.
+///
+/// # Errors
+/// Only if a template cannot be rendered.
+pub fn defer(version: &Version, installed: &Installed, title: &str, journal: String) -> Result<Plan, askama::Error> {
+    let complements = carry::complements(version)?;
+    let keep: BTreeSet<TableName> = complements
+        .iter()
+        .map(|(_, name, _)| name.clone())
+        .chain(installed.tables.iter().filter(|t| t.name.as_str().starts_with("lost_")).cloned())
+        .collect();
+    let mut plan = Plan { title: title.to_owned(), ..Plan::default() };
+    plan.steps.push(PlanStep::new("make sure that the journal is there", JOURNAL));
+    plan.steps.extend(clear(installed, &keep));
+    let next = shown_in(version);
+    let wanted: BTreeSet<&Ident> = next.values().collect();
+    for schema in installed.next_schemas.iter().filter(|s| !wanted.contains(s)) {
+        plan.steps.push(PlanStep::new(format!("drop schema `{schema}`, which is empty now"), format!("DROP SCHEMA {schema};")));
+    }
+    for (base, schema) in next.iter().filter(|(_, s)| !installed.next_schemas.contains(s)) {
+        let comment = Literal(format!("{MARK} the new shape of schema {base}"));
+        plan.steps.push(PlanStep::new(
+            format!("create schema `{schema}` for the new shape"),
+            format!("CREATE SCHEMA {schema};\nCOMMENT ON SCHEMA {schema} IS {comment};\nGRANT USAGE ON SCHEMA {schema} TO PUBLIC;"),
+        ));
+    }
+    let owners: BTreeSet<Ident> = version.touched().map(|r| carry::owner(version, &r.base)).collect();
+    if !owners.is_empty() {
+        let schemas: Vec<Ident> = wanted.into_iter().cloned().chain([Ident::new(OWN)]).collect();
+        let schemas = list(&schemas);
+        let owners = list(&owners.into_iter().collect::<Vec<_>>());
+        plan.steps.push(PlanStep::new(
+            "let the tables' owners own their views",
+            format!("GRANT USAGE, CREATE ON SCHEMA {schemas} TO {owners};"),
+        ));
+    }
+    for (step, name, sql) in complements.iter().filter(|(_, name, _)| !installed.tables.contains(name)) {
+        plan.steps.push(
+            PlanStep::new(format!("create complement `{}` for {step}", name.name), sql.clone())
+                .locking("SHARE ROW EXCLUSIVE on the table it follows, for a catalogue update"),
+        );
+    }
+    plan.steps.extend(restores(version, installed));
+    for piece in generate::everything(version)? {
+        let mut step = PlanStep::new(piece.title, piece.sql);
+        if step.sql.contains("CREATE TRIGGER \"!refactor_insert_") || step.sql.contains("CREATE TRIGGER \"!refactor_updated_") {
+            step.lock = Some("SHARE ROW EXCLUSIVE on the tables, for a catalogue update".into());
+        }
+        plan.steps.push(step);
+    }
+    plan.steps.push(PlanStep::new("write the journal", journal));
+    for remark in &version.remarks {
+        let text = format!("{} ({})", remark.text, remark.step);
+        match remark.kind {
+            RemarkKind::Lost => plan.notes.push(format!("materializing will drop {text}")),
+            RemarkKind::InTheWay => plan.notes.push(format!("{text}; materializing is refused while it does")),
+            RemarkKind::Note => plan.notes.push(text),
+        }
+    }
+    Ok(plan)
+}
+
+/// Values kept when an earlier refactoring was materialized come back into the complement of the one that restores it.
+fn restores(version: &Version, installed: &Installed) -> Vec<PlanStep> {
+    let carries = version.carries.iter().map(|c| (&c.restores, &c.id, c.target_key(), &c.target));
+    let added = version.added.iter().map(|a| (&a.restores, &a.id, &*a.key, &a.table));
+    let mut steps = Vec::new();
+    for (restores, id, key, table) in carries.chain(added) {
+        let complement = own(&["kept", id.as_str()]);
+        let Some(lost) = restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t)) else { continue };
+        if installed.tables.contains(&complement) {
+            continue;
+        }
+        let keys = list(&generate::get::complement_keys(key.len()));
+        let joined = generate::equal("b", key, "x", &generate::get::complement_keys(key.len()));
+        let selected = list(&generate::get::complement_keys(key.len()).iter().map(|k| format!("x.{k}")).collect::<Vec<_>>());
+        steps.push(PlanStep::new(
+            format!("bring back the values kept in `{}`", lost.name),
+            format!("INSERT INTO {complement} ({keys}, refactor_value)\nSELECT {selected}, x.refactor_value FROM {lost} AS x JOIN {table} AS b ON {joined};"),
+        ));
+    }
+    steps
+}
+
+/// Where the values are kept that materializing a refactoring leaves without a home.
+#[must_use]
+pub fn lost_table(step: &str) -> TableName {
+    own(&["lost", step])
+}
+
+/// SQL that records entries.
+#[must_use]
+pub fn record(entries: &[Entry], state: State) -> String {
+    let state = Literal(match state {
+        State::Deferred => "deferred".into(),
+        State::Materialized => "materialized".into(),
+    });
+    let tool = Literal(env!("CARGO_PKG_VERSION").into());
+    entries
+        .iter()
+        .map(|e| {
+            format!(
+                "INSERT INTO refactor.journal (name, text, hash, state, tool) VALUES ({}, {}, {}, {state}, {tool});",
+                Literal(e.step.name.clone()),
+                Literal(e.text.clone()),
+                Literal(e.hash())
+            )
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// SQL that changes the state of recorded refactorings.
+#[must_use]
+pub fn change_state(names: &[String], state: &str) -> String {
+    let names = list(&names.iter().map(|n| Literal(n.clone())).collect::<Vec<_>>());
+    format!(
+        "UPDATE refactor.journal SET state = {}, changed_at = clock_timestamp(), changed_by = session_user\nWHERE name IN ({names}) AND state <> 'undone';",
+        Literal(state.into())
+    )
+}

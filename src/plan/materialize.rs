@@ -1,0 +1,231 @@
+//! The plan that makes a version real: every table gets the shape and the rows that its view shows.
+//!
+//! One transaction: lock → freeze the values that have no home → fill new columns while the views' sources are still
+//! there → take the views down → drop, rename → constraints, indexes, rights of what came along.
+
+pub mod attach;
+pub mod fill;
+pub mod rebuild;
+
+use std::collections::BTreeSet;
+
+use crate::generate::{self, MARK, carry, fact, list, own};
+use crate::name::{Ident, TableName};
+use crate::plan::defer::{change_state, clear, lost_table};
+use crate::plan::{Installed, Plan, PlanStep};
+use crate::relation::{Home, Relation, row_key};
+use crate::sql::Literal;
+use crate::version::{RemarkKind, Version};
+
+/// How a table gets its new shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// Only the catalogue changes: rename, drop.
+    Catalogue,
+    /// New columns are added to the table and filled in one rewrite; everything that hangs on the table stays.
+    InPlace,
+    /// A new table is built from the view and takes the old one's place.
+    Rebuild,
+}
+
+/// What the user may choose.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Options {
+    /// Tables of at least this many bytes are rebuilt rather than rewritten in place.
+    pub rebuild_from: i64,
+}
+
+impl Default for Options {
+    /// 64 MB: below, a rewrite in place takes about a second.
+    fn default() -> Self {
+        Self { rebuild_from: 64 << 20 }
+    }
+}
+
+/// The way for one relation.
+#[must_use]
+pub fn way(version: &Version, relation: &Relation, options: &Options) -> Way {
+    if relation.fields.iter().all(|f| matches!(f.home, Home::Own(_))) {
+        Way::Catalogue
+    } else if version.table(relation).bytes >= options.rebuild_from && rebuild::obstacle(version, relation).is_none() {
+        Way::Rebuild
+    } else {
+        Way::InPlace
+    }
+}
+
+/// A new column while it is filled: no field can have this name already.
+pub(crate) fn draft(at: usize) -> Ident {
+    Ident::new(format!("refactor_new_{at}"))
+}
+
+/// The plan. `names` are the refactorings that become real.
+///
+/// # Errors
+/// Only if a template cannot be rendered.
+pub fn materialize(version: &Version, installed: &Installed, names: &[String], options: &Options) -> Result<Plan, askama::Error> {
+    let mut plan = Plan { title: format!("materialize {}", names.join(", ")), ..Plan::default() };
+    remarks(version, &mut plan);
+    plan.steps.push(lock(version));
+    for (at, _) in version.losses.iter().enumerate() {
+        plan.steps.extend(keep_loss(version, at, &mut plan.notes));
+    }
+    let mut ways = Vec::new();
+    for relation in version.touched() {
+        let way = way(version, relation, options);
+        match way {
+            Way::Catalogue => {}
+            Way::InPlace => plan.steps.extend(fill::in_place(version, relation)),
+            Way::Rebuild => plan.steps.extend(rebuild::build(version, relation)),
+        }
+        ways.push((relation, way));
+    }
+    let complements = carry::complements(version)?;
+    let ours: BTreeSet<&TableName> = complements.iter().map(|(_, name, _)| name).collect();
+    let keep: BTreeSet<TableName> = installed.tables.iter().filter(|t| !ours.contains(t)).cloned().collect();
+    plan.steps.extend(clear(installed, &keep));
+    for (relation, way) in &ways {
+        if *way == Way::Rebuild {
+            plan.steps.extend(rebuild::swap(version, relation));
+        } else {
+            plan.steps.extend(columns(version, relation));
+        }
+    }
+    plan.steps.extend(rename_tables(&ways));
+    // A rebuilt table has got everything already.
+    let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| *way != Way::Rebuild).map(|(r, _)| *r).collect();
+    plan.steps.extend(kept.iter().flat_map(|r| attach::attach(version, r)));
+    plan.steps.extend(kept.iter().flat_map(|r| attach::foreign_keys(version, r)));
+    plan.steps.push(PlanStep::new("write the journal", change_state(names, "materialized")));
+    Ok(plan)
+}
+
+fn remarks(version: &Version, plan: &mut Plan) {
+    for remark in &version.remarks {
+        let text = format!("{} ({})", remark.text, remark.step);
+        match remark.kind {
+            RemarkKind::Lost => plan.losses.push(text),
+            RemarkKind::InTheWay => plan.obstacles.push(text),
+            RemarkKind::Note => plan.notes.push(text),
+        }
+    }
+}
+
+/// Every table that the plan reads or changes, in one order: those referred to first, as writers take them.
+fn lock(version: &Version) -> PlanStep {
+    let mut tables: BTreeSet<&TableName> = version.touched().map(|r| &r.base).collect();
+    tables.extend(version.carries.iter().flat_map(|c| c.hops.iter().flat_map(|h| [&h.from, &h.to])));
+    let mut ordered: Vec<&TableName> = Vec::new();
+    let mut open: Vec<&TableName> = tables.into_iter().collect();
+    while !open.is_empty() {
+        let refers = |name: &TableName| {
+            let table = &version.schema.tables[name];
+            table.constraints.iter().any(|c| match &c.kind {
+                crate::schema::ConstraintKind::Foreign(key) => key.table != *name && open.contains(&&key.table),
+                _ => false,
+            })
+        };
+        let at = open.iter().position(|t| !refers(t)).unwrap_or(0);
+        ordered.push(open.remove(at));
+    }
+    let sql = format!("SET CONSTRAINTS ALL IMMEDIATE;\nLOCK TABLE {} IN ACCESS EXCLUSIVE MODE;", list(&ordered));
+    let names = list(&ordered.iter().map(|t| t.short()).collect::<Vec<_>>());
+    PlanStep::new("stop everybody else on these tables", sql).locking(format!("ACCESS EXCLUSIVE on {names}, until the end"))
+}
+
+/// Keeps values that the new shape has no place for, with the key of their row, until `refactor finish`.
+fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanStep> {
+    let loss = &version.losses[at];
+    let Some(table) = version.schema.tables.get(&loss.table) else { return Vec::new() };
+    let Some(key) = row_key(table) else {
+        notes.push(format!(
+            "values of `{}.{}` cannot be kept for later, since the table has no key",
+            loss.table.short(),
+            loss.column
+        ));
+        return Vec::new();
+    };
+    let kept = lost_table(&loss.step);
+    let columns = generate::get::complement_keys(key.len());
+    let selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("t.{k} AS {c}")).collect();
+    let comment = Literal(format!("{MARK} values of {}.{} that the new shape has no place for", loss.table.short(), loss.column));
+    let sql = format!(
+        "CREATE TABLE {kept} AS\nSELECT {}, t.{} AS refactor_value FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};",
+        list(&selected),
+        loss.column,
+        loss.table,
+        fact::lost_rows(version, loss),
+        list(&columns),
+    );
+    vec![PlanStep::new(format!("keep what has no place in the new shape in `{kept}`"), sql).writing(table.rows, 0)]
+}
+
+/// Drops and renames columns of a table that keeps its identity.
+fn columns(version: &Version, relation: &Relation) -> Vec<PlanStep> {
+    let table = version.table(relation);
+    let base = &relation.base;
+    let shown: BTreeSet<usize> = relation.fields.iter().filter_map(|f| if let Home::Own(at) = f.home { Some(at) } else { None }).collect();
+    let gone: Vec<&Ident> = table.fields.iter().enumerate().filter(|(at, _)| !shown.contains(at)).map(|(_, f)| &f.name).collect();
+    let mut steps = Vec::new();
+    if !gone.is_empty() {
+        let drops: Vec<String> = gone.iter().map(|c| format!("DROP COLUMN {c}")).collect();
+        steps.push(PlanStep::new(
+            format!("drop {} of `{}`", list(&gone), base.short()),
+            format!("ALTER TABLE {base} {};", drops.join(", ")),
+        ));
+    }
+    let mut renames: Vec<(Ident, Ident)> = Vec::new();
+    for (at, field) in relation.fields.iter().enumerate() {
+        let from = match field.home {
+            Home::Own(column) => table.fields[column].name.clone(),
+            Home::Carried(_) | Home::Added(_) => draft(at),
+        };
+        if from != field.shape.name {
+            renames.push((from, field.shape.name.clone()));
+        }
+    }
+    if !renames.is_empty() {
+        steps.push(PlanStep::new(format!("name the fields of `{}`", base.short()), rename_columns(base, &renames)));
+    }
+    steps
+}
+
+/// Renames that may exchange names: who stands in the way steps aside first.
+fn rename_columns(table: &TableName, renames: &[(Ident, Ident)]) -> String {
+    let mut first = Vec::new();
+    let mut then = Vec::new();
+    for (at, (from, to)) in renames.iter().enumerate() {
+        let in_the_way = renames.iter().any(|(_, other)| other == from);
+        let aside = Ident::new(format!("refactor_aside_{at}"));
+        if in_the_way {
+            first.push(format!("ALTER TABLE {table} RENAME COLUMN {from} TO {aside};"));
+        }
+        let from = if in_the_way { &aside } else { from };
+        then.push(format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to};"));
+    }
+    first.append(&mut then);
+    first.join("\n")
+}
+
+fn rename_tables(ways: &[(&Relation, Way)]) -> Vec<PlanStep> {
+    let renames: Vec<(&TableName, &TableName)> =
+        ways.iter().map(|(r, _)| (&r.base, &r.name)).filter(|(from, to)| from != to).collect();
+    let mut first = Vec::new();
+    let mut then = Vec::new();
+    for (at, (from, to)) in renames.iter().enumerate() {
+        let in_the_way = renames.iter().any(|(_, other)| other == from);
+        let aside = Ident::new(format!("refactor_aside_{at}"));
+        if in_the_way {
+            first.push(format!("ALTER TABLE {from} RENAME TO {aside};"));
+        }
+        let from = if in_the_way { from.renamed(aside) } else { (*from).clone() };
+        then.push(format!("ALTER TABLE {from} RENAME TO {};", to.name));
+    }
+    first.append(&mut then);
+    if first.is_empty() { Vec::new() } else { vec![PlanStep::new("name the tables", first.join("\n"))] }
+}
+
+/// The name of the function that fills a carried column.
+pub(crate) fn filler(id: &Ident) -> TableName {
+    own(&["fill", id.as_str()])
+}

@@ -1,0 +1,170 @@
+//! What came along with fields from other tables, put on their new table: default, NOT NULL, checks, indexes, keys,
+//! comments, rights, statistics targets.
+
+use crate::catalogue::entangled::renames;
+use crate::generate::list;
+use crate::name::{Ident, TableName};
+use crate::plan::PlanStep;
+use crate::relation::{Attached, Home, Relation};
+use crate::schema::{Constraint, ConstraintKind, Field, ForeignKey, Grant, Index};
+use crate::sql::{Literal, rename_in_definition};
+use crate::version::Version;
+
+/// Everything but foreign keys, which come when all tables are in place.
+#[must_use]
+pub fn attach(version: &Version, relation: &Relation) -> Vec<PlanStep> {
+    let name = &relation.name;
+    let mut lines = Vec::new();
+    for field in relation.fields.iter().filter(|f| !matches!(f.home, Home::Own(_))) {
+        lines.extend(field_lines(name, &field.shape));
+    }
+    for index in relation.indexes.iter().filter(|i| i.item.constraint.is_none() && came(version, relation, i)) {
+        lines.extend(index_lines(version, name, index));
+    }
+    for constraint in relation.constraints.iter().filter(|c| came(version, relation, c)) {
+        if !matches!(constraint.item.kind, ConstraintKind::Foreign(_)) {
+            lines.extend(constraint_lines(name, &constraint.item, &definition(constraint)));
+        }
+    }
+    if lines.is_empty() {
+        return Vec::new();
+    }
+    vec![PlanStep::new(format!("give `{}` what came along with its new fields", name.short()), lines.join("\n"))]
+}
+
+/// Foreign keys that came along.
+#[must_use]
+pub fn foreign_keys(version: &Version, relation: &Relation) -> Vec<PlanStep> {
+    let mut lines = Vec::new();
+    for constraint in relation.constraints.iter().filter(|c| came(version, relation, c)) {
+        if let ConstraintKind::Foreign(key) = &constraint.item.kind {
+            let text = foreign_key(version, &constraint.item, key);
+            lines.extend(constraint_lines(&relation.name, &constraint.item, &text));
+        }
+    }
+    if lines.is_empty() {
+        return Vec::new();
+    }
+    let sentence = format!("add the foreign keys that came along to `{}`", relation.name.short());
+    vec![PlanStep::new(sentence, lines.join("\n"))]
+}
+
+/// Whether an item came from another table. In a self reference a field leaves its table for the same table, so the
+/// place alone does not tell.
+fn came<T>(version: &Version, relation: &Relation, item: &Attached<T>) -> bool {
+    item.origin != relation.base || item.columns.iter().any(|c| relation.showing(&version.schema, c).is_none())
+}
+
+/// A constraint's definition with the names of the version.
+#[must_use]
+pub fn definition(constraint: &Attached<Constraint>) -> String {
+    rename_in_definition(&constraint.item.definition, &renames(&constraint.columns, &constraint.item.fields))
+}
+
+/// A foreign key's definition with the names of the version.
+#[must_use]
+pub fn foreign_key(version: &Version, constraint: &Constraint, key: &ForeignKey) -> String {
+    let action = |letter: char| match letter {
+        'r' => "RESTRICT",
+        'c' => "CASCADE",
+        'n' => "SET NULL",
+        'd' => "SET DEFAULT",
+        _ => "NO ACTION",
+    };
+    let far = version.over(&key.table);
+    let table = far.map_or(&key.table, |r| &r.name);
+    let shown = |c: &Ident| far.and_then(|r| r.showing(&version.schema, c)).map(|f| f.shape.name.clone());
+    let fields: Vec<Ident> = key.fields.iter().map(|c| shown(c).unwrap_or_else(|| c.clone())).collect();
+    let mut text = format!("FOREIGN KEY ({}) REFERENCES {table} ({})", list(&constraint.fields), list(&fields));
+    if key.match_full {
+        text += " MATCH FULL";
+    }
+    if key.on_update != 'a' {
+        text += &format!(" ON UPDATE {}", action(key.on_update));
+    }
+    if key.on_delete != 'a' {
+        text += &format!(" ON DELETE {}", action(key.on_delete));
+    }
+    if constraint.deferrable {
+        text += " DEFERRABLE";
+    }
+    if constraint.deferred {
+        text += " INITIALLY DEFERRED";
+    }
+    if !constraint.validated {
+        text += " NOT VALID";
+    }
+    text
+}
+
+/// `ALTER TABLE … ADD CONSTRAINT …` with its comment.
+#[must_use]
+pub fn constraint_lines(table: &TableName, constraint: &Constraint, definition: &str) -> Vec<String> {
+    let name = &constraint.name;
+    let mut lines = vec![format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition};")];
+    if let Some(comment) = &constraint.comment {
+        lines.push(format!("COMMENT ON CONSTRAINT {name} ON {table} IS {};", Literal(comment.clone())));
+    }
+    lines
+}
+
+/// `CREATE INDEX …` on the version's table, with its comment and settings.
+#[must_use]
+pub fn index_lines(version: &Version, table: &TableName, index: &Attached<Index>) -> Vec<String> {
+    let item = &index.item;
+    let old = version.schema.tables[&index.origin].indexes.get(index.original);
+    let columns = old.map_or(&index.columns, |i| &i.fields);
+    let text = rename_in_definition(&item.definition, &renames(columns, &item.fields));
+    let using = text.find(" USING ").unwrap_or(0);
+    let unique = if item.unique { "UNIQUE " } else { "" };
+    let mut lines = vec![format!("CREATE {unique}INDEX {} ON {table}{};", item.name, &text[using..])];
+    let own = TableName { schema: table.schema.clone(), name: item.name.clone() };
+    if let Some(comment) = &item.comment {
+        lines.push(format!("COMMENT ON INDEX {own} IS {};", Literal(comment.clone())));
+    }
+    for (member, target) in &item.statistics {
+        lines.push(format!("ALTER INDEX {own} ALTER COLUMN {member} SET STATISTICS {target};"));
+    }
+    lines
+}
+
+/// What a field has besides its type and values.
+#[must_use]
+pub fn field_lines(table: &TableName, field: &Field) -> Vec<String> {
+    let name = &field.name;
+    let mut changes = Vec::new();
+    if let Some(default) = field.default.as_ref().filter(|_| field.generated.is_none()) {
+        changes.push(format!("SET DEFAULT {default}"));
+    }
+    if field.not_null {
+        changes.push("SET NOT NULL".into());
+    }
+    if let Some(target) = field.statistics {
+        changes.push(format!("SET STATISTICS {target}"));
+    }
+    if let Some(storage) = field.storage {
+        changes.push(format!("SET STORAGE {storage}"));
+    }
+    if let Some(compression) = field.compression {
+        changes.push(format!("SET COMPRESSION {compression}"));
+    }
+    if !field.options.is_empty() {
+        changes.push(format!("SET ({})", field.options.join(", ")));
+    }
+    let mut lines: Vec<String> =
+        changes.iter().map(|change| format!("ALTER TABLE {table} ALTER COLUMN {name} {change};")).collect();
+    if let Some(comment) = &field.comment {
+        lines.push(format!("COMMENT ON COLUMN {table}.{name} IS {};", Literal(comment.clone())));
+    }
+    for grant in &field.grants {
+        lines.push(format!("GRANT {}({name}) ON {table} TO {};", grant.privilege, role(grant)));
+    }
+    lines
+}
+
+/// The grantee, with the option to pass it on.
+#[must_use]
+pub fn role(grant: &Grant) -> String {
+    let role = grant.role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string);
+    if grant.grantable { format!("{role} WITH GRANT OPTION") } else { role }
+}

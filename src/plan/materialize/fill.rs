@@ -1,0 +1,142 @@
+//! Filling new columns of a table that keeps its identity: one `ADD COLUMN`, one rewrite.
+
+use crate::generate::{get, list, own};
+use crate::name::{Ident, TableName};
+use crate::plan::PlanStep;
+use crate::plan::materialize::{draft, filler};
+use crate::relation::{Home, Relation};
+use crate::schema::{Table, TableKind};
+use crate::sql::Expression;
+use crate::version::{Added, Carry, Direction, Version};
+
+/// Adds and fills the columns that a relation has and its table has not.
+///
+/// `ALTER COLUMN … TYPE … USING f(key)` rewrites the table once, without bloat and without firing triggers; a function
+/// may read other tables there where a subquery may not.
+#[must_use]
+pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
+    let table = version.table(relation);
+    let base = &relation.base;
+    let (mut functions, mut adds, mut fills, mut updates) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (at, field) in relation.fields.iter().enumerate() {
+        let draft = draft(at);
+        match field.home {
+            Home::Own(_) => {}
+            Home::Carried(carry) => {
+                let carry = &version.carries[carry];
+                let collation = carry.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
+                let kind = format!("{}{collation}", carry.type_name);
+                functions.push(carried_filler(version, carry));
+                adds.push(format!("ADD COLUMN {draft} {kind}"));
+                let call = format!("{}({})", filler(&carry.id), list(&carried_arguments(carry)));
+                fills.push(format!("ALTER COLUMN {draft} TYPE {kind} USING {call}"));
+            }
+            Home::Added(added) => {
+                let added = &version.added[added];
+                let kind = &added.type_name;
+                let constant = added.seed.as_ref().is_none_or(|s| s.fields().is_empty());
+                if constant && table.kind == TableKind::Plain {
+                    let seed = added.seed.as_ref().map(|s| format!(" DEFAULT ({s})::{kind}")).unwrap_or_default();
+                    adds.push(format!("ADD COLUMN {draft} {kind}{seed}"));
+                    updates.push(written_meanwhile(base, added, &draft));
+                } else {
+                    functions.push(added_filler(version, added));
+                    adds.push(format!("ADD COLUMN {draft} {kind}"));
+                    let call = format!("{}({})", filler(&added.id), list(&added_arguments(added)));
+                    fills.push(format!("ALTER COLUMN {draft} TYPE {kind} USING {call}"));
+                }
+            }
+        }
+    }
+    let mut steps = Vec::new();
+    if !functions.is_empty() {
+        steps.push(PlanStep::new(format!("prepare to fill `{}`", base.short()), functions.join("\n")));
+    }
+    if !adds.is_empty() {
+        let sql = format!("ALTER TABLE {base} {};", adds.join(", "));
+        steps.push(PlanStep::new(format!("add columns to `{}`", base.short()), sql));
+    }
+    if !fills.is_empty() {
+        let sql = format!("ALTER TABLE {base} {};", fills.join(", "));
+        let step = PlanStep::new(format!("fill them in one rewrite of `{}`", base.short()), sql);
+        steps.push(step.writing(table.rows, table.bytes));
+    }
+    if !updates.is_empty() {
+        let sql = without_triggers(base, table, &updates.join("\n"));
+        steps.push(PlanStep::new(format!("bring the values written meanwhile to `{}`", base.short()), sql));
+    }
+    steps
+}
+
+/// Filling is not a write of the application: its triggers keep still.
+fn without_triggers(base: &TableName, table: &Table, sql: &str) -> String {
+    let active = || table.triggers.iter().filter(|t| t.enabled != 'D');
+    if active().next().is_none() {
+        return sql.to_owned();
+    }
+    let off: Vec<String> = active().map(|t| format!("ALTER TABLE {base} DISABLE TRIGGER {};", t.name)).collect();
+    let on = active().map(|t| {
+        let how = match t.enabled {
+            'A' => "ENABLE ALWAYS",
+            'R' => "ENABLE REPLICA",
+            _ => "ENABLE",
+        };
+        format!("ALTER TABLE {base} {how} TRIGGER {};", t.name)
+    });
+    format!("{}\n{sql}\n{}", off.join("\n"), on.collect::<Vec<_>>().join("\n"))
+}
+
+fn written_meanwhile(base: &TableName, added: &Added, draft: &Ident) -> String {
+    let complement = own(&["kept", added.id.as_str()]);
+    let on = crate::generate::equal("x", &get::complement_keys(added.key.len()), "b", &added.key);
+    format!(
+        "ALTER TABLE {base} ALTER COLUMN {draft} DROP DEFAULT;\nUPDATE {base} AS b SET {draft} = x.refactor_value FROM {complement} AS x WHERE {on};"
+    )
+}
+
+/// Columns of the target that a lookup reads.
+fn carried_arguments(carry: &Carry) -> Vec<Ident> {
+    let reference = if carry.direction == Direction::Down { &*carry.hops[0].from_columns } else { &[] };
+    once_each(carry.target_key().iter().chain(reference))
+}
+
+fn added_arguments(added: &Added) -> Vec<Ident> {
+    let read: Vec<Ident> = added.seed.iter().flat_map(Expression::fields).collect();
+    once_each(added.key.iter().chain(&read))
+}
+
+fn once_each<'a>(columns: impl Iterator<Item = &'a Ident>) -> Vec<Ident> {
+    let mut once = Vec::new();
+    for column in columns {
+        if !once.contains(column) {
+            once.push(column.clone());
+        }
+    }
+    once
+}
+
+fn carried_filler(version: &Version, carry: &Carry) -> String {
+    let body = get::carried(carry, "b");
+    function(version, &carry.id, &carry.target, &carried_arguments(carry), &carry.type_name, &body)
+}
+
+fn added_filler(version: &Version, added: &Added) -> String {
+    let body = get::added(added, "b");
+    function(version, &added.id, &added.table, &added_arguments(added), &added.type_name, &body)
+}
+
+/// `CREATE FUNCTION fill(c1, c2 …)` whose body sees its arguments as the row `b`.
+fn function(version: &Version, id: &Ident, table: &TableName, columns: &[Ident], kind: &str, body: &str) -> String {
+    let fields = &version.schema.tables[table].fields;
+    let typed = columns.iter().enumerate().map(|(i, c)| {
+        let name = fields.iter().find(|f| f.name == *c).map_or("text", |f| &f.type_name);
+        format!("a{} {name}", i + 1)
+    });
+    let selected: Vec<String> = columns.iter().enumerate().map(|(i, c)| format!("${} AS {c}", i + 1)).collect();
+    let name = filler(id);
+    format!(
+        "CREATE FUNCTION {name}({}) RETURNS {kind} LANGUAGE sql STABLE AS $refactor$\n  SELECT {body}\n  FROM (SELECT {}) AS b\n$refactor$;\nCOMMENT ON FUNCTION {name} IS 'refactor: fills a new column';",
+        list(&typed.collect::<Vec<_>>()),
+        list(&selected),
+    )
+}

@@ -1,0 +1,235 @@
+//! The composed model: what one table of a version looks like from outside, and where each of its values lives.
+//!
+//! A row-preserving refactoring only rewrites `fields` (and what hangs on them), so any stack of them stays one view
+//! and one put-back over the physical table. Contains no SQL.
+
+use crate::name::{Ident, TableName};
+use crate::schema::{Constraint, ConstraintKind, ForeignKey, Index, Schema, Table};
+use crate::sql::Expression;
+
+/// One table of a version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Relation {
+    /// Its name in this version.
+    pub name: TableName,
+    /// The physical table that has its rows.
+    pub base: TableName,
+    /// What it shows, in order.
+    pub fields: Vec<Field>,
+    /// Columns of the base that it no longer shows, and what a row inserted through it gets there.
+    pub hidden: Vec<Hidden>,
+    /// Constraints as they must hold in this version (without foreign keys that point here).
+    pub constraints: Vec<Attached<Constraint>>,
+    /// Indexes as they must exist in this version.
+    pub indexes: Vec<Attached<Index>>,
+    /// The refactorings that touched it, oldest first.
+    pub touched_by: Vec<String>,
+}
+
+/// One field of a relation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    /// Name, type, default, comment, privileges … as seen from outside.
+    pub shape: crate::schema::Field,
+    /// Where its values are.
+    pub home: Home,
+}
+
+/// Where the values of a field live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// In a column of the base table: its place in [`Table::fields`].
+    Own(usize),
+    /// In another table, along foreign keys: the place in [`crate::version::Version::carries`].
+    Carried(usize),
+    /// In the complement alone, with a seed: the place in [`crate::version::Version::added`].
+    Added(usize),
+}
+
+/// A column of the base that the version does not show.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hidden {
+    /// The column.
+    pub column: Ident,
+    /// What an insert through the version stores in it.
+    pub stores: Stores,
+}
+
+/// What an insert through a version stores in a hidden column.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stores {
+    /// The column's own default.
+    BaseDefault,
+    /// A value that the user gave.
+    Value(Expression),
+    /// What its new home says, else NULL or the value given for that case: the place in the version's carries.
+    Adopted(usize),
+}
+
+/// A constraint or index with the place it comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attached<T> {
+    /// As it must be in this version: `fields` are names of the relation that it is attached to.
+    pub item: T,
+    /// The physical table that has it now.
+    pub origin: TableName,
+    /// The physical columns, parallel to the item's `fields`.
+    pub columns: Vec<Ident>,
+    /// The place in the origin's own list, so that the original can be found.
+    pub original: usize,
+}
+
+/// Things that name fields.
+pub trait NamesFields {
+    /// The fields it names.
+    fn fields(&self) -> &[Ident];
+    /// The same, to be changed.
+    fn fields_mut(&mut self) -> &mut Vec<Ident>;
+    /// Renames one field wherever it stands.
+    fn rename(&mut self, from: &Ident, to: &Ident) {
+        self.fields_mut().iter_mut().filter(|f| *f == from).for_each(|f| *f = to.clone());
+    }
+}
+
+impl NamesFields for Constraint {
+    fn fields(&self) -> &[Ident] {
+        &self.fields
+    }
+    fn fields_mut(&mut self) -> &mut Vec<Ident> {
+        &mut self.fields
+    }
+}
+
+impl NamesFields for Index {
+    fn fields(&self) -> &[Ident] {
+        &self.fields
+    }
+    fn fields_mut(&mut self) -> &mut Vec<Ident> {
+        &mut self.fields
+    }
+    fn rename(&mut self, from: &Ident, to: &Ident) {
+        for f in self.keys.iter_mut().flatten().chain(&mut self.fields) {
+            if f == from {
+                *f = to.clone();
+            }
+        }
+    }
+}
+
+impl Relation {
+    /// The relation that is just the table.
+    #[must_use]
+    pub fn of(name: &TableName, table: &Table) -> Self {
+        let fields = table
+            .fields
+            .iter()
+            .enumerate()
+            .map(|(at, shape)| Field { shape: shape.clone(), home: Home::Own(at) })
+            .collect();
+        Self {
+            name: name.clone(),
+            base: name.clone(),
+            fields,
+            hidden: Vec::new(),
+            constraints: attach(name, &table.constraints),
+            indexes: attach(name, &table.indexes),
+            touched_by: Vec::new(),
+        }
+    }
+
+    /// Whether it differs from its table.
+    #[must_use]
+    pub fn is_touched(&self) -> bool {
+        !self.touched_by.is_empty()
+    }
+
+    /// Finds a field.
+    #[must_use]
+    pub fn field(&self, name: &Ident) -> Option<&Field> {
+        self.fields.iter().find(|f| &f.shape.name == name)
+    }
+
+    /// The field that shows a column of the base.
+    #[must_use]
+    pub fn showing(&self, schema: &Schema, column: &Ident) -> Option<&Field> {
+        let table = schema.table(&self.base)?;
+        self.fields
+            .iter()
+            .find(|f| matches!(f.home, Home::Own(at) if table.fields.get(at).is_some_and(|c| &c.name == column)))
+    }
+
+    /// The column of the base that holds a field, if it is one.
+    #[must_use]
+    pub fn column<'s>(&self, schema: &'s Schema, field: &Field) -> Option<&'s Ident> {
+        match field.home {
+            Home::Own(at) => schema.table(&self.base)?.fields.get(at).map(|c| &c.name),
+            _ => None,
+        }
+    }
+
+    /// Columns of the base for these fields; `None` if one is not the base's own.
+    #[must_use]
+    pub fn columns(&self, schema: &Schema, fields: &[Ident]) -> Option<Vec<Ident>> {
+        fields.iter().map(|f| self.column(schema, self.field(f)?).cloned()).collect()
+    }
+
+    /// Foreign keys that lead from here.
+    pub fn foreign_keys(&self) -> impl Iterator<Item = (&Attached<Constraint>, &ForeignKey)> {
+        self.constraints.iter().filter_map(|c| match &c.item.kind {
+            ConstraintKind::Foreign(key) => Some((c, key)),
+            _ => None,
+        })
+    }
+
+    /// Whether every value combination of these fields occurs once (a whole unique key is among them).
+    #[must_use]
+    pub fn is_unique(&self, fields: &[Ident]) -> bool {
+        self.indexes.iter().any(|i| {
+            let i = &i.item;
+            i.unique && i.valid && !i.partial && i.keys.iter().all(|k| k.as_ref().is_some_and(|k| fields.contains(k)))
+        })
+    }
+
+    /// Renames a field here and in what hangs on it.
+    pub fn rename_field(&mut self, from: &Ident, to: &Ident) {
+        self.fields.iter_mut().filter(|f| &f.shape.name == from).for_each(|f| f.shape.name = to.clone());
+        self.constraints.iter_mut().for_each(|c| c.item.rename(from, to));
+        self.indexes.iter_mut().for_each(|i| i.item.rename(from, to));
+    }
+
+    /// Marks that a refactoring touched it.
+    pub fn touch(&mut self, step: &str) {
+        if self.touched_by.last().is_none_or(|last| last != step) {
+            self.touched_by.push(step.to_owned());
+        }
+    }
+}
+
+fn attach<T: NamesFields + Clone>(table: &TableName, items: &[T]) -> Vec<Attached<T>> {
+    items
+        .iter()
+        .enumerate()
+        .map(|(original, item)| Attached {
+            columns: item.fields().to_vec(),
+            item: item.clone(),
+            origin: table.clone(),
+            original,
+        })
+        .collect()
+}
+
+/// The physical key that tells rows of a table apart: the primary key, else the smallest unique key of NOT NULL fields.
+#[must_use]
+pub fn row_key(table: &Table) -> Option<Vec<Ident>> {
+    let primary = table.constraints.iter().find(|c| c.kind == ConstraintKind::Primary);
+    if let Some(primary) = primary {
+        return Some(primary.fields.clone());
+    }
+    table
+        .indexes
+        .iter()
+        .filter(|i| i.unique && i.immediate && i.valid && !i.partial)
+        .filter_map(|i| i.keys.iter().cloned().collect::<Option<Vec<_>>>())
+        .filter(|keys| keys.iter().all(|k| table.fields.iter().any(|f| &f.name == k && f.not_null)))
+        .min_by_key(Vec::len)
+}

@@ -1,0 +1,407 @@
+//! The model of a database's structure: plain data, no connection.
+//!
+//! Every definition is text as PostgreSQL prints it with an empty `search_path`, hence fully qualified. Names of
+//! fields inside definitions are also given as lists, so that the rest of the program need not parse them.
+
+pub mod read;
+
+use std::collections::BTreeMap;
+
+use crate::name::{Ident, TableName};
+
+/// Everything the tool knows of one database.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Schema {
+    /// The server's version as `server_version_num` gives it, such as 150018.
+    pub server_version: u32,
+    /// The base tables (plain, partitioned, partitions, foreign) of the user's schemas, by name.
+    pub tables: BTreeMap<TableName, Table>,
+    /// Views and materialized views of the user's schemas.
+    pub views: Vec<View>,
+    /// Functions and procedures of the user's schemas, with their text.
+    pub functions: Vec<Function>,
+    /// Every other name of the user's schemas that a table could clash with (sequences, indexes, types, views …).
+    pub other_names: BTreeMap<TableName, &'static str>,
+    /// Schemas that exist, with their owners.
+    pub schemas: BTreeMap<Ident, Ident>,
+    /// The schemas of the current `search_path`, in its order: where an unqualified name is looked up.
+    pub search_path: Vec<Ident>,
+}
+
+/// What sort of table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TableKind {
+    /// An ordinary table.
+    #[default]
+    Plain,
+    /// The parent of partitions.
+    Partitioned,
+    /// A foreign table.
+    Foreign,
+}
+
+/// A base table.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Table {
+    /// `pg_class.oid`.
+    pub oid: u32,
+    /// Plain, partitioned or foreign. A partition is `Plain` (or `Partitioned`) with a `partition_of`.
+    pub kind: TableKind,
+    /// The parent, when this is a partition.
+    pub partition_of: Option<TableName>,
+    /// `RANGE (created_at)` for a partitioned table, as `pg_get_partkeydef` gives it.
+    pub partition_key: Option<String>,
+    /// Fields that the partition key mentions.
+    pub partition_fields: Vec<Ident>,
+    /// Plain inheritance: parents in order (no partitions).
+    pub inherits: Vec<TableName>,
+    /// Plain inheritance or partitioning: direct children.
+    pub children: Vec<TableName>,
+    /// Role that owns it.
+    pub owner: Option<Ident>,
+    /// `UNLOGGED` (never temporary tables: they are not read).
+    pub unlogged: bool,
+    /// The access method when it is not `heap`.
+    pub access_method: Option<Ident>,
+    /// The tablespace when it is not the database's.
+    pub tablespace: Option<Ident>,
+    /// Storage options such as `fillfactor=70`, those of the TOAST table with `toast.` in front.
+    pub options: Vec<String>,
+    /// Fields in their order; dropped ones are left out.
+    pub fields: Vec<Field>,
+    /// Keys, unique, check, exclusion and foreign key constraints, by name (not the NOT NULL constraints of 18).
+    pub constraints: Vec<Constraint>,
+    /// Indexes, those of constraints included.
+    pub indexes: Vec<Index>,
+    /// The user's triggers (not internal ones, not our own).
+    pub triggers: Vec<Trigger>,
+    /// Rewrite rules.
+    pub rules: Vec<Rule>,
+    /// Row policies.
+    pub policies: Vec<Policy>,
+    /// `ENABLE ROW LEVEL SECURITY`.
+    pub row_security: bool,
+    /// `FORCE ROW LEVEL SECURITY`.
+    pub force_row_security: bool,
+    /// Privileges on the table; `None` when none were ever granted (`relacl` null).
+    pub grants: Option<Vec<Grant>>,
+    /// How rows are identified to subscribers.
+    pub replica_identity: ReplicaIdentity,
+    /// Publications that name the table.
+    pub publications: Vec<Publication>,
+    /// Extended statistics objects.
+    pub statistics: Vec<Statistics>,
+    /// The comment.
+    pub comment: Option<String>,
+    /// Planner's estimate of the number of rows (partitions added up); -1 when never analyzed.
+    pub rows: f64,
+    /// Bytes of the table, its TOAST and its indexes (partitions added up).
+    pub bytes: i64,
+    /// Whether the table is a member of an extension.
+    pub extension: Option<Ident>,
+    /// Functions, views' columns or tables that use the table's row type, as `pg_describe_object` names them.
+    pub row_type_users: Vec<String>,
+}
+
+/// A field of a base table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    /// The name.
+    pub name: Ident,
+    /// `attnum`.
+    pub number: i16,
+    /// The type with its modifier, as `format_type` gives it: `character varying(40)`.
+    pub type_name: String,
+    /// The collation, qualified, when it is not the type's own.
+    pub collation: Option<String>,
+    /// `NOT NULL`.
+    pub not_null: bool,
+    /// The default (not of generated fields).
+    pub default: Option<String>,
+    /// `GENERATED … AS IDENTITY`.
+    pub identity: Option<Identity>,
+    /// The expression of a generated field, and whether it is stored.
+    pub generated: Option<Generated>,
+    /// The sequence that the field owns (serial or identity).
+    pub sequence: Option<TableName>,
+    /// `PLAIN`, `EXTERNAL`, `EXTENDED` or `MAIN` where it differs from the type's.
+    pub storage: Option<&'static str>,
+    /// `pglz` or `lz4` where set.
+    pub compression: Option<&'static str>,
+    /// The statistics target where set.
+    pub statistics: Option<i32>,
+    /// Attribute options such as `n_distinct=5`.
+    pub options: Vec<String>,
+    /// The comment.
+    pub comment: Option<String>,
+    /// Privileges on this field alone.
+    pub grants: Vec<Grant>,
+    /// Whether the type has a default btree operator class, that is, `=` and ordering as GROUP BY needs them.
+    pub comparable: bool,
+    /// `attislocal`: false for a field inherited from a parent.
+    pub local: bool,
+}
+
+/// Identity of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// `GENERATED ALWAYS`
+    Always,
+    /// `GENERATED BY DEFAULT`
+    ByDefault,
+}
+
+/// A generated field's expression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generated {
+    /// The expression.
+    pub expression: String,
+    /// Stored (as against virtual, PostgreSQL 18).
+    pub stored: bool,
+    /// Fields that the expression reads.
+    pub fields: Vec<Ident>,
+}
+
+/// What a constraint demands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConstraintKind {
+    /// `PRIMARY KEY`
+    Primary,
+    /// `UNIQUE`
+    Unique,
+    /// `CHECK`
+    Check,
+    /// `EXCLUDE`
+    Exclude,
+    /// `FOREIGN KEY`
+    Foreign(ForeignKey),
+}
+
+/// The far side of a foreign key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignKey {
+    /// The table referred to.
+    pub table: TableName,
+    /// Its fields, in the order of the constraint's own.
+    pub fields: Vec<Ident>,
+    /// `confupdtype`: `a` no action, `r` restrict, `c` cascade, `n` set null, `d` set default.
+    pub on_update: char,
+    /// `confdeltype`, the same letters.
+    pub on_delete: char,
+    /// `MATCH FULL`
+    pub match_full: bool,
+}
+
+/// A constraint of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Constraint {
+    /// The name.
+    pub name: Ident,
+    /// The kind, with the far side of a foreign key.
+    pub kind: ConstraintKind,
+    /// Fields it names (`conkey` order).
+    pub fields: Vec<Ident>,
+    /// `pg_get_constraintdef`.
+    pub definition: String,
+    /// `DEFERRABLE`
+    pub deferrable: bool,
+    /// `INITIALLY DEFERRED`
+    pub deferred: bool,
+    /// `convalidated`
+    pub validated: bool,
+    /// Not local: comes from a parent table or a partitioned parent's constraint.
+    pub inherited: bool,
+    /// The comment.
+    pub comment: Option<String>,
+}
+
+/// An index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    /// The name.
+    pub name: Ident,
+    /// Unique.
+    pub unique: bool,
+    /// Checked at once (not DEFERRABLE).
+    pub immediate: bool,
+    /// Usable.
+    pub valid: bool,
+    /// Has a WHERE clause.
+    pub partial: bool,
+    /// Key members: a field, or `None` for an expression.
+    pub keys: Vec<Option<Ident>>,
+    /// Every field it mentions: keys, INCLUDE, expressions, predicate.
+    pub fields: Vec<Ident>,
+    /// The access method, such as `btree`.
+    pub method: Ident,
+    /// `pg_get_indexdef`.
+    pub definition: String,
+    /// The constraint it serves, if any.
+    pub constraint: Option<Ident>,
+    /// `CLUSTER … USING` this one.
+    pub clustered: bool,
+    /// The index is a partition of a parent's index.
+    pub inherited: bool,
+    /// The comment.
+    pub comment: Option<String>,
+    /// Statistics targets of expression members: (member number, target).
+    pub statistics: Vec<(i16, i32)>,
+}
+
+/// A user's trigger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trigger {
+    /// The name.
+    pub name: Ident,
+    /// `pg_get_triggerdef`.
+    pub definition: String,
+    /// Fields it names in `UPDATE OF` or `WHEN`.
+    pub fields: Vec<Ident>,
+    /// `tgenabled`: `O` origin, `D` disabled, `R` replica, `A` always.
+    pub enabled: char,
+    /// Cloned from a partitioned parent's trigger.
+    pub inherited: bool,
+    /// The comment.
+    pub comment: Option<String>,
+    /// The trigger's function, qualified and with its argument types.
+    pub function: String,
+}
+
+/// A rewrite rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// The name.
+    pub name: Ident,
+    /// `pg_get_ruledef`.
+    pub definition: String,
+    /// Fields of its own table that it names.
+    pub fields: Vec<Ident>,
+    /// `ev_enabled`.
+    pub enabled: char,
+    /// The comment.
+    pub comment: Option<String>,
+}
+
+/// A row policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The name.
+    pub name: Ident,
+    /// `CREATE POLICY … ON …` put together from the catalogue.
+    pub definition: String,
+    /// Fields it names.
+    pub fields: Vec<Ident>,
+    /// The comment.
+    pub comment: Option<String>,
+}
+
+/// One privilege.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Grant {
+    /// The role; `None` is PUBLIC.
+    pub role: Option<Ident>,
+    /// `SELECT`, `INSERT` …
+    pub privilege: String,
+    /// WITH GRANT OPTION.
+    pub grantable: bool,
+}
+
+/// `REPLICA IDENTITY`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ReplicaIdentity {
+    /// The primary key.
+    #[default]
+    Default,
+    /// Nothing.
+    Nothing,
+    /// The whole row.
+    Full,
+    /// A chosen index.
+    Index(Ident),
+}
+
+/// A publication that names the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// The publication.
+    pub name: Ident,
+    /// The field list, if there is one.
+    pub fields: Option<Vec<Ident>>,
+    /// The row filter, if there is one.
+    pub filter: Option<String>,
+}
+
+/// An extended statistics object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statistics {
+    /// The name.
+    pub name: TableName,
+    /// `pg_get_statisticsobjdef`.
+    pub definition: String,
+    /// Fields it names.
+    pub fields: Vec<Ident>,
+    /// The statistics target where set.
+    pub target: Option<i32>,
+    /// The comment.
+    pub comment: Option<String>,
+}
+
+/// A view or materialized view of the user's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// The name.
+    pub name: TableName,
+    /// A materialized view.
+    pub materialized: bool,
+    /// `pg_get_viewdef`.
+    pub definition: String,
+    /// The fields of base tables (and other views) it reads, as `pg_depend` knows them.
+    pub reads: Vec<(TableName, Ident)>,
+    /// Relations it reads (also when no single field is named).
+    pub relations: Vec<TableName>,
+}
+
+/// A function or procedure of the user's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    /// The name with argument types, qualified: `public.f(integer)`.
+    pub signature: String,
+    /// Its text (`prosrc`, or the deparsed body of a `BEGIN ATOMIC` function).
+    pub text: String,
+    /// The fields that `pg_depend` knows it reads (`BEGIN ATOMIC` functions).
+    pub reads: Vec<(TableName, Ident)>,
+}
+
+impl Schema {
+    /// Finds a table.
+    #[must_use]
+    pub fn table(&self, name: &TableName) -> Option<&Table> {
+        self.tables.get(name)
+    }
+}
+
+impl Field {
+    /// A field with nothing but a name.
+    #[must_use]
+    pub fn named(name: Ident) -> Self {
+        Self {
+            name,
+            number: 0,
+            type_name: String::new(),
+            collation: None,
+            not_null: false,
+            default: None,
+            identity: None,
+            generated: None,
+            sequence: None,
+            storage: None,
+            compression: None,
+            statistics: None,
+            options: Vec::new(),
+            comment: None,
+            grants: Vec::new(),
+            comparable: true,
+            local: true,
+        }
+    }
+}

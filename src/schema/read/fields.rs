@@ -1,0 +1,182 @@
+//! Reads the fields of tables.
+
+use std::collections::{HashMap, HashSet};
+
+use postgres::{Error, GenericClient, Row};
+
+use super::names::{PG_ATTRDEF, PG_CLASS};
+use super::{Catalogue, Columns, Tables};
+use crate::name::TableName;
+use crate::schema::{Field, Generated, Identity};
+
+// PostgreSQL 18 sets attnotnull for a NOT VALID constraint too, but rows may still hold NULL.
+const FIELDS: &str = "
+SELECT a.attrelid AS relation,
+       a.attnum AS number,
+       a.atttypid AS type,
+       a.attname::text AS name,
+       format_type(a.atttypid, a.atttypmod) AS type_name,
+       quote_ident(n.nspname) || '.' || quote_ident(c.collname) AS collation,
+       a.attnotnull AND (a.attrelid, a.attnum) NOT IN (
+         SELECT conrelid, conkey[1]
+         FROM pg_constraint
+         WHERE contype = 'n' AND conrelid <> 0 AND NOT convalidated
+       ) AS not_null,
+       e.oid AS default_oid,
+       pg_get_expr(e.adbin, e.adrelid) AS expression,
+       a.attidentity::text AS identity,
+       a.attgenerated::text AS generated,
+       CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text ELSE '' END AS storage,
+       a.attcompression::text AS compression,
+       nullif(a.attstattarget::int4, -1) AS statistics,
+       a.attoptions AS options,
+       d.description AS comment,
+       a.attislocal AS local
+FROM pg_attribute AS a
+JOIN pg_type AS t ON t.oid = a.atttypid
+LEFT JOIN pg_collation AS c ON c.oid = a.attcollation AND a.attcollation <> t.typcollation
+LEFT JOIN pg_namespace AS n ON n.oid = c.collnamespace
+LEFT JOIN pg_attrdef AS e ON e.adrelid = a.attrelid AND e.adnum = a.attnum
+LEFT JOIN pg_description AS d
+  ON d.classoid = 'pg_class'::regclass AND d.objoid = a.attrelid AND d.objsubid = a.attnum
+WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attrelid, a.attnum";
+
+/// The sequence of an identity comes last, so that it wins over a sequence that the field also owns.
+const SEQUENCES: &str = "
+SELECT d.refobjid AS relation, d.refobjsubid::int2 AS number, n.nspname::text AS schema, s.relname::text AS name
+FROM pg_depend AS d
+JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+JOIN pg_namespace AS n ON n.oid = s.relnamespace
+WHERE d.classid = 'pg_class'::regclass
+  AND d.refclassid = 'pg_class'::regclass
+  AND d.refobjid = ANY($1)
+  AND d.refobjsubid > 0
+  AND d.deptype IN ('a', 'i')
+ORDER BY d.deptype, d.objid DESC";
+
+/// Types are taken apart (domain, array, composite) down to those that need an operator class of their own; enums and
+/// ranges never lack one.
+const COMPARABLE: &str = "
+WITH RECURSIVE part (whole, type) AS (
+  SELECT DISTINCT atttypid, atttypid
+  FROM pg_attribute
+  WHERE attrelid = ANY($1) AND attnum > 0 AND NOT attisdropped
+  UNION
+  SELECT p.whole, i.type
+  FROM part AS p
+  JOIN pg_type AS t ON t.oid = p.type
+  CROSS JOIN LATERAL (
+    SELECT t.typbasetype WHERE t.typtype = 'd'
+    UNION ALL
+    SELECT t.typelem WHERE t.typelem <> 0 AND t.typsubscript = 'array_subscript_handler'::regproc
+    UNION ALL
+    SELECT a.atttypid
+    FROM pg_attribute AS a
+    WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+  ) AS i (type)
+), ordered (type) AS (
+  SELECT c.opcintype
+  FROM pg_opclass AS c
+  JOIN pg_am AS m ON m.oid = c.opcmethod
+  WHERE c.opcdefault AND m.amname = 'btree'
+)
+SELECT p.whole
+FROM part AS p
+JOIN pg_type AS t ON t.oid = p.type
+GROUP BY p.whole
+HAVING bool_and(
+  t.typtype IN ('d', 'c', 'e', 'r', 'm')
+  OR t.typelem <> 0 AND t.typsubscript = 'array_subscript_handler'::regproc
+  OR t.oid IN (SELECT type FROM ordered)
+  OR t.oid IN (
+    SELECT castsource
+    FROM pg_cast
+    WHERE castmethod = 'b' AND castcontext = 'i' AND casttarget IN (SELECT type FROM ordered)
+  )
+)";
+
+/// Reads the fields of all tables.
+pub(super) fn read(client: &mut impl GenericClient, catalogue: &Catalogue, tables: &mut Tables) -> Result<(), Error> {
+    let mut comparable: HashSet<u32> = HashSet::new();
+    for row in client.query(COMPARABLE, &[&catalogue.tables])? {
+        comparable.insert(row.column("whole")?);
+    }
+    let mut sequences: HashMap<(u32, i16), TableName> = HashMap::new();
+    for row in client.query(SEQUENCES, &[&catalogue.tables])? {
+        sequences.insert((row.column("relation")?, row.column("number")?), row.relation()?);
+    }
+    for row in client.query(FIELDS, &[&catalogue.tables])? {
+        let oid = row.column("relation")?;
+        let Some(table) = tables.get_mut(&oid) else { continue };
+        let mut field = field(catalogue, oid, &row)?;
+        field.comparable = comparable.contains(&row.column("type")?);
+        field.sequence = sequences.remove(&(oid, field.number));
+        table.fields.push(field);
+    }
+    Ok(())
+}
+
+/// One field, without its sequence and whether its type is comparable.
+fn field(catalogue: &Catalogue, table: u32, row: &Row) -> Result<Field, Error> {
+    let number = row.column("number")?;
+    let generated = row.letter("generated")?;
+    let expression: Option<String> = row.column("expression")?;
+    let (default, generated) = match expression {
+        Some(expression) if generated != ' ' => {
+            let numbers = expression_fields(catalogue, table, number, row.column("default_oid")?);
+            let fields = catalogue.names.fields(table, &numbers);
+            (None, Some(Generated { expression, stored: generated == 's', fields }))
+        }
+        default => (default, None),
+    };
+    Ok(Field {
+        name: row.ident("name")?,
+        number,
+        type_name: row.column("type_name")?,
+        collation: row.column("collation")?,
+        not_null: row.column("not_null")?,
+        default,
+        identity: match row.letter("identity")? {
+            'a' => Some(Identity::Always),
+            'd' => Some(Identity::ByDefault),
+            _ => None,
+        },
+        generated,
+        sequence: None,
+        storage: match row.letter("storage")? {
+            'p' => Some("PLAIN"),
+            'e' => Some("EXTERNAL"),
+            'x' => Some("EXTENDED"),
+            'm' => Some("MAIN"),
+            _ => None,
+        },
+        compression: match row.letter("compression")? {
+            'p' => Some("pglz"),
+            'l' => Some("lz4"),
+            _ => None,
+        },
+        statistics: row.column("statistics")?,
+        options: row.column::<Option<Vec<String>>>("options")?.unwrap_or_default(),
+        comment: row.column("comment")?,
+        grants: Vec::new(),
+        comparable: false,
+        local: row.column("local")?,
+    })
+}
+
+/// Numbers of the fields that a generated field's expression reads. Until PostgreSQL 14 the field itself depends on
+/// them, since 15 its default does.
+fn expression_fields(catalogue: &Catalogue, table: u32, number: i16, default: u32) -> Vec<i16> {
+    let of_field = catalogue.uses.of(PG_CLASS, table, i32::from(number));
+    let of_default = catalogue.uses.of(PG_ATTRDEF, default, 0);
+    let mut numbers: Vec<i16> = of_field
+        .iter()
+        .chain(of_default)
+        .filter(|(relation, used)| *relation == table && *used != number)
+        .map(|(_, used)| *used)
+        .collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}

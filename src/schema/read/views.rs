@@ -1,0 +1,69 @@
+//! Reads what reads tables: views and functions.
+
+use postgres::{Error, GenericClient};
+
+use super::names::{PG_PROC, PG_REWRITE};
+use super::{Catalogue, Columns};
+use crate::schema::{Function, View};
+
+const VIEWS: &str = "
+SELECT c.oid,
+       n.nspname::text AS schema,
+       c.relname::text AS name,
+       c.relkind = 'm' AS materialized,
+       pg_get_viewdef(c.oid) AS definition,
+       r.oid AS rule
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_rewrite AS r ON r.ev_class = c.oid AND r.rulename = '_RETURN'
+WHERE c.relnamespace = ANY($1) AND c.relkind IN ('v', 'm')
+ORDER BY n.nspname, c.relname";
+
+// Members of an extension are not the user's.
+const FUNCTIONS: &str = r#"
+SELECT p.oid,
+       p.oid::regprocedure::text COLLATE "C" AS signature,
+       CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_get_function_sqlbody(p.oid) END AS text
+FROM pg_proc AS p
+WHERE p.pronamespace = ANY($1)
+  AND p.prokind <> 'a'
+  AND NOT EXISTS (
+    SELECT
+    FROM pg_depend AS d
+    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+      AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+  )
+ORDER BY signature"#;
+
+/// Reads the user's views and materialized views.
+pub(super) fn read(client: &mut impl GenericClient, catalogue: &Catalogue) -> Result<Vec<View>, Error> {
+    let mut views = Vec::new();
+    for row in client.query(VIEWS, &[&catalogue.schemas])? {
+        let (oid, rule): (u32, u32) = (row.column("oid")?, row.column("rule")?);
+        let mut relations: Vec<u32> =
+            catalogue.uses.of(PG_REWRITE, rule, 0).iter().map(|(relation, _)| *relation).collect();
+        relations.retain(|relation| *relation != oid);
+        relations.dedup();
+        views.push(View {
+            name: row.relation()?,
+            materialized: row.column("materialized")?,
+            definition: row.column("definition")?,
+            reads: catalogue.uses.named(&catalogue.names, PG_REWRITE, rule),
+            relations: relations.iter().filter_map(|relation| catalogue.names.relation(*relation).cloned()).collect(),
+        });
+    }
+    Ok(views)
+}
+
+/// Reads the user's functions and procedures.
+pub(super) fn read_functions(client: &mut impl GenericClient, catalogue: &Catalogue) -> Result<Vec<Function>, Error> {
+    let mut functions = Vec::new();
+    for row in client.query(FUNCTIONS, &[&catalogue.schemas])? {
+        functions.push(Function {
+            signature: row.column("signature")?,
+            text: row.column("text")?,
+            reads: catalogue.uses.named(&catalogue.names, PG_PROC, row.column("oid")?),
+        });
+    }
+    Ok(functions)
+}

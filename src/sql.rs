@@ -1,0 +1,256 @@
+//! Pieces of SQL text with a type each: literals, the user's expressions, scripts, and renaming inside definitions
+//! that PostgreSQL printed.
+//!
+//! Knows grammar, not schemas: which fields exist is the caller's business.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sqlparser::ast::{self, Expr, visit_expressions, visit_expressions_mut};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, Tokenizer};
+
+use crate::name::{Ident, TableName};
+
+/// A string constant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Literal(pub String);
+
+impl fmt::Display for Literal {
+    /// As `quote_literal` does: a backslash makes it an `E''` string, whatever `standard_conforming_strings` says.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = self.0.replace('\'', "''");
+        if quoted.contains('\\') { write!(f, "E'{}'", quoted.replace('\\', "\\\\")) } else { write!(f, "'{quoted}'") }
+    }
+}
+
+/// An expression that a person wrote: one value computed from the fields of one row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expression(Expr);
+
+/// Why an expression is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExpressionError {
+    /// The grammar does not know it.
+    #[error("`{text}` is not an expression: {reason}")]
+    Syntax {
+        /// What was written.
+        text: String,
+        /// What the parser said.
+        reason: String,
+    },
+    /// It looks at other rows.
+    #[error("`{0}` contains a subquery, but a value may depend on its own row only")]
+    Subquery(String),
+}
+
+impl Expression {
+    /// Reads one expression.
+    ///
+    /// # Errors
+    /// When the text is no single expression, or reads other rows.
+    pub fn parse(text: &str) -> Result<Self, ExpressionError> {
+        let syntax = |reason: String| ExpressionError::Syntax { text: text.to_owned(), reason };
+        let mut parser =
+            Parser::new(&PostgreSqlDialect {}).try_with_sql(text).map_err(|e| syntax(parser_reason(&e.to_string())))?;
+        let expr = parser.parse_expr().map_err(|e| syntax(parser_reason(&e.to_string())))?;
+        let rest = parser.peek_token().token;
+        if rest != Token::EOF {
+            return Err(syntax(format!("it should end before `{rest}`")));
+        }
+        let subquery = visit_expressions(&expr, |e| match e {
+            Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        if subquery.is_break() {
+            return Err(ExpressionError::Subquery(text.to_owned()));
+        }
+        Ok(Self(expr))
+    }
+
+    /// `NULL`
+    #[must_use]
+    pub fn null() -> Self {
+        Self(Expr::Value(ast::Value::Null.into()))
+    }
+
+    /// The fields it reads, each as one identifier or as the last part of `table.field`.
+    #[must_use]
+    pub fn fields(&self) -> BTreeSet<Ident> {
+        let mut fields = BTreeSet::new();
+        let _ = visit_expressions(&self.0, |e| {
+            if let Some(field) = field_of(e) {
+                fields.insert(field);
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        fields
+    }
+
+    /// The same expression with every field that `values` names replaced by that SQL (an expression itself).
+    #[must_use]
+    pub fn with(&self, values: &BTreeMap<Ident, String>) -> String {
+        let mut expr = self.0.clone();
+        let _ = visit_expressions_mut(&mut expr, |e| {
+            if let Some(value) = field_of(e).and_then(|f| values.get(&f)) {
+                // The replacement is a name of ours and must not be visited again, so it goes in as one opaque word.
+                *e = Expr::Identifier(ast::Ident::new(format!("\u{0}{value}\u{0}")));
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        expr.to_string().replace('\u{0}', "")
+    }
+
+    /// The same expression with fields renamed.
+    #[must_use]
+    pub fn renamed(&self, from: &Ident, to: &Ident) -> Self {
+        let text = self.with(&BTreeMap::from([(from.clone(), to.to_string())]));
+        Self::parse(&text).unwrap_or_else(|_| self.clone())
+    }
+}
+
+/// Drops the parser's own prefix.
+fn parser_reason(message: &str) -> String {
+    message.trim_start_matches("sql parser error: ").to_owned()
+}
+
+/// The field an expression node stands for, if it is one. Folds unquoted names as PostgreSQL does.
+fn field_of(expr: &Expr) -> Option<Ident> {
+    let name = match expr {
+        Expr::Identifier(name) => name,
+        Expr::CompoundIdentifier(names) => names.last()?,
+        _ => return None,
+    };
+    Some(if name.quote_style.is_some() { Ident::new(&*name.value) } else { Ident::new(name.value.to_lowercase()) })
+}
+
+impl fmt::Display for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for Expression {
+    type Err = ExpressionError;
+    fn from_str(text: &str) -> Result<Self, ExpressionError> {
+        Self::parse(text)
+    }
+}
+
+impl Serialize for Expression {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Expression {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(from)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A type as a person wrote it, such as `numeric(10,2)`. PostgreSQL says later whether it exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeName(String);
+
+impl std::str::FromStr for TypeName {
+    type Err = ExpressionError;
+    fn from_str(text: &str) -> Result<Self, ExpressionError> {
+        let syntax = |reason: String| ExpressionError::Syntax { text: text.to_owned(), reason };
+        let mut parser =
+            Parser::new(&PostgreSqlDialect {}).try_with_sql(text).map_err(|e| syntax(parser_reason(&e.to_string())))?;
+        parser.parse_data_type().map_err(|e| syntax(parser_reason(&e.to_string())))?;
+        match parser.peek_token().token {
+            Token::EOF => Ok(Self(text.trim().to_owned())),
+            rest => Err(syntax(format!("a type should end before `{rest}`"))),
+        }
+    }
+}
+
+impl fmt::Display for TypeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for TypeName {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TypeName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Renames fields inside a definition that PostgreSQL printed (index, check, trigger …). Those texts follow grammar
+/// that no general parser reads whole, but in them a field of the table is always a bare word: not called, not cast to.
+#[must_use]
+pub fn rename_in_definition(definition: &str, names: &BTreeMap<Ident, Ident>) -> String {
+    let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, definition).with_unescape(false).tokenize() else {
+        return definition.to_owned();
+    };
+    let mut text = String::new();
+    for (at, token) in tokens.iter().enumerate() {
+        let seen = |t: &&Token| !matches!(t, Token::Whitespace(_));
+        let before = tokens[..at].iter().rev().find(seen);
+        let after = tokens[at + 1..].iter().find(seen);
+        let bare = !matches!(before, Some(Token::DoubleColon | Token::Period)) && !matches!(after, Some(Token::LParen));
+        match token {
+            Token::Word(word) if bare => match names.get(&Ident::new(&*word.value)) {
+                Some(to) => text.push_str(&to.to_string()),
+                None => text.push_str(&token.to_string()),
+            },
+            other => text.push_str(&other.to_string()),
+        }
+    }
+    text
+}
+
+/// Puts another table (and another name of the object) into an index or trigger definition: `… ON old …` → `… ON new …`.
+#[must_use]
+pub fn retarget(definition: &str, from: &TableName, to: &TableName) -> String {
+    definition.replacen(&format!(" ON {from} "), &format!(" ON {to} "), 1).replacen(
+        &format!(" ON ONLY {from} "),
+        &format!(" ON {to} "),
+        1,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_replaced_once_and_as_a_whole() {
+        let e = Expression::parse("lower(a || b.\"C\") || 'a'").expect("parses");
+        assert_eq!(e.fields(), BTreeSet::from([Ident::new("a"), Ident::new("C")]));
+        let values = BTreeMap::from([(Ident::new("a"), "b.a".to_owned()), (Ident::new("C"), "(SELECT 1)".to_owned())]);
+        assert_eq!(e.with(&values), "lower(b.a || (SELECT 1)) || 'a'");
+    }
+
+    #[test]
+    fn an_expression_ends_where_it_ends() {
+        assert!(Expression::parse("1; drop table a").is_err());
+        assert!(Expression::parse("(select 1)").is_err());
+        assert!("int); drop table x".parse::<TypeName>().is_err());
+        assert!("numeric(10,2)[]".parse::<TypeName>().is_ok());
+    }
+
+    #[test]
+    fn only_bare_words_are_renamed_in_a_definition() {
+        let names = BTreeMap::from([(Ident::new("text"), Ident::new("Body")), (Ident::new("f"), Ident::new("g"))]);
+        assert_eq!(
+            rename_in_definition(
+                "CREATE INDEX i ON public.a USING btree (f, lower((text)::text), f(1)) WHERE (f <> 'f'::text)",
+                &names
+            ),
+            "CREATE INDEX i ON public.a USING btree (g, lower((\"Body\")::text), f(1)) WHERE (g <> 'f'::text)"
+        );
+    }
+}

@@ -1,0 +1,371 @@
+//! A version: the schema as it looks after the first *n* refactorings, folded in memory.
+//!
+//! Pure. Every refactoring is checked by [`check`] after it ran, so that a fault is blamed on the step that made it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::catalogue::{Refactor, Refactoring};
+use crate::fact::{Fact, Loss};
+use crate::name::{FieldRef, Ident, TableName, TableRef};
+use crate::refusal::{Refusal, similar};
+use crate::relation::{Field, Relation};
+use crate::schema::{Schema, Table, TableKind};
+use crate::sql::Expression;
+
+/// A refactoring with the name of its file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// The file's name without `.toml`: `0003-rename-orders`.
+    pub name: String,
+    /// What it does.
+    pub refactoring: Refactoring,
+}
+
+/// The shape after some refactorings, and where everything in it lives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Version {
+    /// The physical tables.
+    pub schema: Arc<Schema>,
+    /// Every table of this version, by its name in it.
+    pub relations: BTreeMap<TableName, Relation>,
+    /// Names that the base has and this version has not, with what became of them.
+    pub gone: BTreeMap<TableName, Gone>,
+    /// Fields that live in another table.
+    pub carries: Vec<Carry>,
+    /// Fields that live in the complement alone.
+    pub added: Vec<Added>,
+    /// What the data must satisfy.
+    pub facts: Vec<Fact>,
+    /// What materializing makes unrecoverable.
+    pub losses: Vec<Loss>,
+    /// What will be lost or left behind when this is materialized, and other remarks, each with its step.
+    pub remarks: Vec<Remark>,
+}
+
+/// A table name that a version no longer has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// The refactoring that took it away.
+    pub step: String,
+    /// `was renamed to ….`
+    pub fate: String,
+}
+
+/// Something to be told before it happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// The refactoring.
+    pub step: String,
+    /// What.
+    pub kind: RemarkKind,
+    /// In words.
+    pub text: String,
+}
+
+/// How grave a remark is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemarkKind {
+    /// Materializing drops this.
+    Lost,
+    /// Materializing is refused while this stands.
+    InTheWay,
+    /// Good to know.
+    Note,
+}
+
+/// Which way a value is carried along a foreign key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From many rows to the one that they refer to.
+    Up,
+    /// From one row to the many that refer to it.
+    Down,
+}
+
+/// What happens to a write of old code that breaks the fact a carry rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnOldWrite {
+    /// It fails with SQLSTATE 23000.
+    #[default]
+    Reject,
+    /// The last writer wins for the whole group.
+    Propagate,
+}
+
+/// A field shown in one table whose values are stored in another.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Carry {
+    /// The refactoring that moved it.
+    pub step: String,
+    /// Short unique name for what is generated.
+    pub id: Ident,
+    /// Up or down.
+    pub direction: Direction,
+    /// The physical table that holds the values.
+    pub source: TableName,
+    /// The column in it.
+    pub column: Ident,
+    /// The physical table whose rows show them.
+    pub target: TableName,
+    /// The way from the many to the one, hop by hop.
+    pub hops: Vec<Hop>,
+    /// The key that tells the target's rows apart.
+    pub row_key: Vec<Ident>,
+    /// The type.
+    pub type_name: String,
+    /// The collation, if it is not the type's own.
+    pub collation: Option<String>,
+    /// Whether the column is NOT NULL where it is stored.
+    pub not_null: bool,
+    /// What the stored column gets when the new shape has nothing to say.
+    pub fill: Option<Expression>,
+    /// What to do with a breaking write of old code.
+    pub on_old_write: OnOldWrite,
+    /// The refactoring whose kept values seed the complement (for the inverse of a materialized one).
+    pub restores: Option<String>,
+    /// Checks and foreign keys of the field alone, which the complement repeats under the same names: places in the
+    /// source table's constraints.
+    pub constraints: Vec<usize>,
+    /// For sentences: table and field as the user knows them.
+    pub words: CarryWords,
+}
+
+impl Carry {
+    /// The columns of the target that the complement follows: the referred key (up), or the row's own key (down).
+    #[must_use]
+    pub fn target_key(&self) -> &[Ident] {
+        match (self.direction, self.hops.last()) {
+            (Direction::Up, Some(last)) => &last.to_columns,
+            _ => &self.row_key,
+        }
+    }
+}
+
+/// Names for sentences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CarryWords {
+    /// The table that gives the field.
+    pub from: TableName,
+    /// The field there.
+    pub field: Ident,
+    /// The table that gets it.
+    pub to: TableName,
+    /// The field there.
+    pub as_field: Ident,
+}
+
+/// One step along a foreign key, from the many to the one. Physical names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hop {
+    /// The referring table.
+    pub from: TableName,
+    /// Its fields.
+    pub from_columns: Vec<Ident>,
+    /// The table referred to.
+    pub to: TableName,
+    /// Its key.
+    pub to_columns: Vec<Ident>,
+}
+
+/// A new field: stored in the complement until materialized.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Added {
+    /// The refactoring that added it.
+    pub step: String,
+    /// Short unique name for what is generated.
+    pub id: Ident,
+    /// The physical table whose rows have it.
+    pub table: TableName,
+    /// The key of that table that the complement follows.
+    pub key: Vec<Ident>,
+    /// The type.
+    pub type_name: String,
+    /// What a row without an own value shows: over the physical columns of the table.
+    pub seed: Option<Expression>,
+    /// The refactoring whose kept values it starts with.
+    pub restores: Option<String>,
+}
+
+impl Version {
+    /// The version before any refactoring.
+    #[must_use]
+    pub fn base(schema: Arc<Schema>) -> Self {
+        let relations = schema.tables.iter().map(|(name, table)| (name.clone(), Relation::of(name, table))).collect();
+        Self {
+            schema,
+            relations,
+            gone: BTreeMap::new(),
+            carries: Vec::new(),
+            added: Vec::new(),
+            facts: Vec::new(),
+            losses: Vec::new(),
+            remarks: Vec::new(),
+        }
+    }
+
+    /// The version after one more refactoring.
+    ///
+    /// # Errors
+    /// When the refactoring makes no sense in this version.
+    pub fn after(&self, step: &Step) -> Result<Self, Refusal> {
+        let next = step.refactoring.after(&step.name, self)?;
+        debug_assert_eq!(check(&next), Ok(()), "{} broke an invariant", step.name);
+        Ok(next)
+    }
+
+    /// The version after all of `steps`.
+    ///
+    /// # Errors
+    /// The first refactoring that makes no sense, with its place in `steps`.
+    pub fn fold(schema: Arc<Schema>, steps: &[Step]) -> Result<Self, (usize, Refusal)> {
+        let mut version = Self::base(schema);
+        for (at, step) in steps.iter().enumerate() {
+            version = version.after(step).map_err(|refusal| (at, refusal))?;
+        }
+        Ok(version)
+    }
+
+    /// Finds a table as it was typed: an unqualified name is looked up along the search path, then anywhere if only one
+    /// schema has it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find(&self, wanted: &TableRef) -> Result<&Relation, Refusal> {
+        let named =
+            |name: &TableName| wanted.name == name.name && wanted.schema.as_ref().is_none_or(|s| *s == name.schema);
+        let place =
+            |name: &TableName| self.schema.search_path.iter().position(|s| *s == name.schema).unwrap_or(usize::MAX);
+        if let Some(found) = self.relations.values().filter(|r| named(&r.name)).min_by_key(|r| place(&r.name)) {
+            return Ok(found);
+        }
+        if let Some((_, gone)) = self.gone.iter().find(|(name, _)| named(name)) {
+            return Err(Refusal::GoneTable { table: wanted.clone(), fate: format!("{} by {}", gone.fate, gone.step) });
+        }
+        if let Some((name, kind)) = self.schema.other_names.iter().find(|(name, _)| named(name)) {
+            return Err(Refusal::NotATable { name: name.clone(), kind: (*kind).to_owned() });
+        }
+        let folded = TableRef { name: Ident::new(wanted.name.as_str().to_lowercase()), ..wanted.clone() };
+        if folded != *wanted && self.relations.keys().any(|n| n.name == folded.name) {
+            return self.find(&folded);
+        }
+        let names: BTreeSet<String> = self.relations.keys().map(TableName::short).collect();
+        Err(Refusal::NoTable {
+            table: wanted.clone(),
+            similar: similar(wanted.name.as_str(), names.iter().map(String::as_str)),
+        })
+    }
+
+    /// Finds a table that may be refactored.
+    ///
+    /// # Errors
+    /// When there is none, or it is a partition, an inheritance child, foreign, or an extension's.
+    pub fn find_plain(&self, wanted: &TableRef) -> Result<&Relation, Refusal> {
+        let relation = self.find(wanted)?;
+        let table = self.table(relation);
+        let refuse =
+            |why: String, hint: Option<String>| Err(Refusal::TableKind { table: relation.name.clone(), why, hint });
+        if let Some(parent) = &table.partition_of {
+            return refuse(
+                format!("is a partition of `{}`", parent.short()),
+                Some(format!("refactor the whole: `{}`", parent.short())),
+            );
+        }
+        if !table.inherits.is_empty() || (table.kind == TableKind::Plain && !table.children.is_empty()) {
+            return refuse("takes part in table inheritance".into(), None);
+        }
+        if table.kind == TableKind::Foreign {
+            return refuse("is a foreign table: its rows live elsewhere".into(), None);
+        }
+        if let Some(extension) = &table.extension {
+            return refuse(format!("belongs to the extension `{extension}`"), None);
+        }
+        Ok(relation)
+    }
+
+    /// Finds a field of a table that may be refactored.
+    ///
+    /// # Errors
+    /// When there is no such table or field.
+    pub fn find_field(&self, wanted: &FieldRef) -> Result<(&Relation, &Field), Refusal> {
+        let relation = self.find_plain(&wanted.table)?;
+        let folded = Ident::new(wanted.field.as_str().to_lowercase());
+        let field =
+            relation.field(&wanted.field).or_else(|| relation.field(&folded)).ok_or_else(|| Refusal::NoField {
+                table: relation.name.clone(),
+                field: wanted.field.clone(),
+                similar: similar(wanted.field.as_str(), relation.fields.iter().map(|f| f.shape.name.as_str())),
+            })?;
+        Ok((relation, field))
+    }
+
+    /// The physical table under a relation.
+    ///
+    /// # Panics
+    /// Never: a relation's base is a table of the schema ([`check`]).
+    #[must_use]
+    pub fn table(&self, relation: &Relation) -> &Table {
+        &self.schema.tables[&relation.base]
+    }
+
+    /// The relation that has a physical table's rows.
+    #[must_use]
+    pub fn over(&self, base: &TableName) -> Option<&Relation> {
+        self.relations.values().find(|r| &r.base == base)
+    }
+
+    /// The relation to be changed by `step`.
+    ///
+    /// # Panics
+    /// When there is none of that name: callers have found it before.
+    pub fn change(&mut self, name: &TableName, step: &str) -> &mut Relation {
+        let relation = self.relations.get_mut(name).unwrap_or_else(|| panic!("relation {name} was found before"));
+        relation.touch(step);
+        relation
+    }
+
+    /// Relations that differ from their tables.
+    pub fn touched(&self) -> impl Iterator<Item = &Relation> {
+        self.relations.values().filter(|r| r.is_touched())
+    }
+
+    /// Adds a remark.
+    pub fn remark(&mut self, step: &str, kind: RemarkKind, text: impl Into<String>) {
+        self.remarks.push(Remark { step: step.to_owned(), kind, text: text.into() });
+    }
+}
+
+/// What every version satisfies. The message names what does not.
+///
+/// # Errors
+/// The first invariant that is broken.
+pub fn check(version: &Version) -> Result<(), String> {
+    for (name, relation) in &version.relations {
+        if name != &relation.name {
+            return Err(format!("{name} is filed under another name than {}", relation.name));
+        }
+        if !version.schema.tables.contains_key(&relation.base) {
+            return Err(format!("{name} has no base table"));
+        }
+        let mut names = BTreeSet::new();
+        for field in &relation.fields {
+            if !names.insert(&field.shape.name) {
+                return Err(format!("{name} shows `{}` twice", field.shape.name));
+            }
+        }
+        for item in relation.constraints.iter().flat_map(|c| &c.item.fields) {
+            if !names.contains(item) {
+                return Err(format!("a constraint of {name} names `{item}`, which it does not show"));
+            }
+        }
+        if version.gone.contains_key(name) {
+            return Err(format!("{name} is both there and gone"));
+        }
+    }
+    let bases: BTreeSet<_> = version.relations.values().map(|r| &r.base).collect();
+    if bases.len() != version.relations.len() {
+        return Err("two relations have one base".into());
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+CREATE FUNCTION {{ get }}({% for k in keys %}{{ k.arg }} {{ k.type_name }}, {% endfor %}OUT value {{ type_name }})
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+#variable_conflict use_variable
+BEGIN
+  SELECT x.{{ value }} INTO value FROM {{ complement }} AS x WHERE {{ complement_row }};
+  IF NOT FOUND THEN
+    SELECT s.{{ column }} INTO value FROM {{ target_to_source }} WHERE {{ target_row }};
+  END IF;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ get }} IS {{ comment }};
+
+CREATE FUNCTION {{ set }}({% for k in keys %}{{ k.arg }} {{ k.type_name }}, {% endfor %}value {{ type_name }}) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+#variable_conflict use_variable
+DECLARE
+  theirs {{ type_name }};
+  home record;
+BEGIN
+  SELECT s.{{ column }} AS value, {{ source_key_list }} INTO home FROM {{ target_to_source }} WHERE {{ target_row }} FOR UPDATE OF s;
+  IF NOT FOUND THEN
+    INSERT INTO {{ complement }} AS x ({% for k in keys %}{{ k.complement }}, {% endfor %}{{ value }})
+    VALUES ({% for k in keys %}{{ k.arg }}, {% endfor %}value)
+    ON CONFLICT ({{ complement_keys }}) DO UPDATE SET {{ value }} = excluded.{{ value }};
+    RETURN;
+  END IF;
+  IF ROW(home.value) *= ROW(value) THEN
+    DELETE FROM {{ complement }} AS x WHERE {{ complement_row }};
+  ELSIF NOT EXISTS (
+    SELECT FROM {{ target_to_source }} LEFT JOIN {{ complement }} AS x ON {{ complement_joined }}
+    WHERE {{ source_is_home }} AND NOT ({{ target_row }})
+      AND ROW(CASE WHEN x.{{ first_complement_key }} IS NULL THEN s.{{ column }} ELSE x.{{ value }} END) *<> ROW(value)) THEN
+    -- The only row, or all others say the same already: the value can live where old code looks.
+    PERFORM pg_catalog.set_config('{{ quiet_setting }}', '1', true);
+    UPDATE {{ source }} AS s SET {{ column }} = value WHERE {{ source_is_home }};
+    PERFORM pg_catalog.set_config('{{ quiet_setting }}', '', true);
+    DELETE FROM {{ complement }} AS x USING {{ target_to_source }} WHERE {{ source_is_home }} AND {{ complement_joined }};
+  ELSE
+    INSERT INTO {{ complement }} AS x ({% for k in keys %}{{ k.complement }}, {% endfor %}{{ value }})
+    VALUES ({% for k in keys %}{{ k.arg }}, {% endfor %}value)
+    ON CONFLICT ({{ complement_keys }}) DO UPDATE SET {{ value }} = excluded.{{ value }};
+  END IF;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ set }} IS {{ comment }};
+
+CREATE FUNCTION {{ via }}() RETURNS {{ type_name }}
+LANGUAGE plpgsql VOLATILE AS $refactor$
+BEGIN
+  RETURN {{ fill }};
+END
+$refactor$;
+COMMENT ON FUNCTION {{ via }}() IS {{ comment }};
+
+CREATE FUNCTION {{ source_written }}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+BEGIN
+  -- Old code wrote the value: it holds for every row below.
+  IF coalesce(pg_catalog.current_setting('{{ quiet_setting }}', true), '') <> '1' THEN
+    DELETE FROM {{ complement }} AS x USING {{ target_to_source }} WHERE {{ source_is_new }} AND {{ complement_joined }};
+  END IF;
+  RETURN NULL;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ source_written }}() IS {{ comment }};
+CREATE TRIGGER {{ trigger_updated }} AFTER UPDATE ON {{ source }}
+  FOR EACH ROW WHEN (ROW(OLD.{{ column }}) *<> ROW(NEW.{{ column }})) EXECUTE FUNCTION {{ source_written }}();
+
+CREATE FUNCTION {{ source_deleted }}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+BEGIN
+  -- The rows below outlive it (ON DELETE SET NULL): they keep the value.
+  INSERT INTO {{ complement }} ({% for k in keys %}{{ k.complement }}, {% endfor %}{{ value }})
+  SELECT {{ target_key_list }}, OLD.{{ column }} FROM {{ target_to_source }} WHERE {{ source_is_old }}
+  ON CONFLICT ({{ complement_keys }}) DO NOTHING;
+  RETURN OLD;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ source_deleted }}() IS {{ comment }};
+CREATE TRIGGER {{ trigger_delete }} BEFORE DELETE ON {{ source }}
+  FOR EACH ROW EXECUTE FUNCTION {{ source_deleted }}();
+
+CREATE FUNCTION {{ target_moved }}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+#variable_conflict use_variable
+DECLARE
+  value {{ type_name }};
+BEGIN
+  IF coalesce(pg_catalog.current_setting('{{ quiet_setting }}', true), '') = '1' THEN RETURN NULL; END IF;
+  -- Its one was renumbered or deleted, and a foreign key action brought us here: nothing changes for this row.
+  IF pg_catalog.pg_trigger_depth() > 1 AND NOT EXISTS (SELECT FROM {{ next_table }} AS n WHERE {{ next_is_old }}) THEN RETURN NULL; END IF;
+  IF {{ new_key_null }} THEN
+    -- Old code let it go: it keeps what it had.
+    SELECT s.{{ column }} INTO value FROM {{ next_to_source }} WHERE {{ nearest_is_old }};
+    IF FOUND THEN
+      INSERT INTO {{ complement }} ({% for k in keys %}{{ k.complement }}, {% endfor %}{{ value }})
+      VALUES ({% for k in keys %}NEW.{{ k.target }}, {% endfor %}value)
+      ON CONFLICT ({{ complement_keys }}) DO NOTHING;
+    END IF;
+  ELSE
+    -- Old code gave it to another: it takes the value found there.
+    DELETE FROM {{ complement }} AS x WHERE {{ complement_is_new }};
+  END IF;
+  RETURN NULL;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ target_moved }}() IS {{ comment }};
+CREATE TRIGGER {{ trigger_moved }} AFTER UPDATE ON {{ target }}
+  FOR EACH ROW WHEN ({{ target_key_changed }}) EXECUTE FUNCTION {{ target_moved }}();

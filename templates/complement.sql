@@ -1,0 +1,19 @@
+CREATE TABLE {{ table }} (
+{%- for k in keys %}
+  {{ k.complement }} {{ k.type_name }}{% if !k.collation.is_empty() %} COLLATE {{ k.collation }}{% endif %} NOT NULL,
+{%- endfor %}
+  {{ value }} {{ type_name }}{% if !collation.is_empty() %} COLLATE {{ collation }}{% endif %},
+{%- if unknown %}
+  refactor_unknown boolean NOT NULL DEFAULT false,
+{%- endif %}
+{%- for c in constraints %}
+  CONSTRAINT {{ c.name }} {{ c.definition }},
+{%- endfor %}
+  PRIMARY KEY ({{ key_list }}),
+  FOREIGN KEY ({{ key_list }}) REFERENCES {{ target }} ({{ target_keys }}) ON UPDATE CASCADE ON DELETE CASCADE
+);
+COMMENT ON TABLE {{ table }} IS {{ comment }};
+ALTER TABLE {{ table }} OWNER TO {{ owner }};
+{% for g in grants %}
+GRANT {{ g.privileges }} ON {{ table }} TO {{ g.role }};
+{%- endfor %}

@@ -1,0 +1,120 @@
+CREATE FUNCTION {{ insert }}() RETURNS trigger
+LANGUAGE plpgsql AS $refactor$
+#variable_conflict use_variable
+DECLARE
+  r {{ base }};
+BEGIN
+{%- for f in generated %}
+  IF NEW.{{ f }} IS NOT NULL THEN
+    RAISE EXCEPTION 'cannot insert a non-DEFAULT value into column "%"', {{ f.literal }} USING ERRCODE = '428C9',
+      DETAIL = {{ f.detail }};
+  END IF;
+{%- endfor %}
+{%- for setting in flags %}
+  PERFORM pg_catalog.set_config('{{ setting }}', '1', true);
+{%- endfor %}
+  INSERT INTO {{ base }} ({{ insert_columns }}){% if overriding %} OVERRIDING SYSTEM VALUE{% endif %}
+  VALUES ({{ insert_values }}) RETURNING * INTO r;
+{%- for setting in flags %}
+  PERFORM pg_catalog.set_config('{{ setting }}', '', true);
+{%- endfor %}
+  IF NOT FOUND THEN RETURN NULL; END IF;
+{%- for c in carried %}
+  IF {{ c.has_key_r }} THEN
+    PERFORM {{ c.set }}({{ c.keys_r }}, NEW.{{ c.field }});
+  END IF;
+{%- endfor %}
+{%- for f in own %}
+  NEW.{{ f.field }} := r.{{ f.column }};
+{%- endfor %}
+{%- for a in added %}
+  IF ROW(NEW.{{ a.field }}) *<> ROW({{ a.seed_r }}) THEN
+    INSERT INTO {{ a.complement }} AS x ({{ a.keys }}, {{ a.value }}) VALUES ({{ a.keys_r }}, NEW.{{ a.field }})
+    ON CONFLICT ({{ a.keys }}) DO UPDATE SET {{ a.value }} = excluded.{{ a.value }};
+  END IF;
+{%- endfor %}
+  RETURN NEW;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ insert }}() IS {{ comment }};
+CREATE TRIGGER "!refactor_insert" INSTEAD OF INSERT ON {{ outer }} FOR EACH ROW EXECUTE FUNCTION {{ insert }}();
+
+CREATE FUNCTION {{ update }}() RETURNS trigger
+LANGUAGE plpgsql AS $refactor$
+#variable_conflict use_variable
+DECLARE
+  r {{ base }};
+  now record;
+  changed boolean;
+{%- if has_up %}
+  strong boolean := false;
+{%- endif %}
+BEGIN
+{%- for f in generated %}
+  IF ROW(NEW.{{ f }}) *<> ROW(OLD.{{ f }}) THEN
+    RAISE EXCEPTION 'column "%" can only be updated to DEFAULT', {{ f.literal }} USING ERRCODE = '428C9',
+      DETAIL = {{ f.detail }};
+  END IF;
+{%- endfor %}
+{%- for c in carried %}
+  -- The order in which a writer of the old shape takes its locks: first the rows with the value, then this one.
+  IF ROW(NEW.{{ c.field }}) *<> ROW(OLD.{{ c.field }}){{ c.or_key_changed }} THEN
+    {{ c.lock_rows }}
+{%- if c.up %}
+    strong := true;
+{%- endif %}
+  END IF;
+{%- endfor %}
+{%- if has_up %}
+  IF strong THEN
+    SELECT b.ctid AS token, b.xmin AS writer{{ part_now }} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR UPDATE;
+  ELSE
+    SELECT b.ctid AS token, b.xmin AS writer{{ part_now }} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR NO KEY UPDATE;
+  END IF;
+{%- else %}
+  SELECT b.ctid AS token, b.xmin AS writer{{ part_now }} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR NO KEY UPDATE;
+{%- endif %}
+  IF NOT FOUND THEN RETURN NULL; END IF;
+  changed := now.token <> OLD.refactor_token{{ part_changed }};
+{%- for c in carried %}
+  changed := changed OR ROW(({{ c.get }}({{ c.keys_old }})).value) *<> ROW(OLD.{{ c.field }});
+{%- endfor %}
+  IF changed THEN
+    -- Matched twice by this statement: a table takes the first match and ignores the rest.
+    IF refactor.written_by_us(now.writer){{ self_same }} THEN RETURN NULL; END IF;
+    IF NOT refactor.written_by_us(now.writer) THEN
+      RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
+        HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
+    END IF;
+  END IF;
+{%- for setting in quiet %}
+  PERFORM pg_catalog.set_config('{{ setting }}', '1', true);
+{%- endfor %}
+{%- if update_sets.is_empty() %}
+  UPDATE {{ base }} AS b SET {{ touch }} WHERE {{ this_row }} RETURNING b.* INTO r;
+{%- else %}
+  UPDATE {{ base }} AS b SET {{ update_sets }} WHERE {{ this_row }} RETURNING b.* INTO r;
+{%- endif %}
+  IF NOT FOUND THEN RETURN NULL; END IF;
+{%- for setting in quiet %}
+  PERFORM pg_catalog.set_config('{{ setting }}', '', true);
+{%- endfor %}
+{%- for c in carried %}
+  IF {{ c.has_key_r }} AND ({{ c.may_differ }}) AND ROW(({{ c.get }}({{ c.keys_r }})).value) *<> ROW(NEW.{{ c.field }}) THEN
+    PERFORM {{ c.set }}({{ c.keys_r }}, NEW.{{ c.field }});
+  END IF;
+{%- endfor %}
+{%- for f in own %}
+  NEW.{{ f.field }} := r.{{ f.column }};
+{%- endfor %}
+{%- for a in added %}
+  IF ROW(NEW.{{ a.field }}) *<> ROW({{ a.get_r }}) THEN
+    INSERT INTO {{ a.complement }} AS x ({{ a.keys }}, {{ a.value }}) VALUES ({{ a.keys_r }}, NEW.{{ a.field }})
+    ON CONFLICT ({{ a.keys }}) DO UPDATE SET {{ a.value }} = excluded.{{ a.value }};
+  END IF;
+{%- endfor %}
+  RETURN NEW;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ update }}() IS {{ comment }};
+CREATE TRIGGER "!refactor_update" INSTEAD OF UPDATE ON {{ inner }} FOR EACH ROW EXECUTE FUNCTION {{ update }}();
