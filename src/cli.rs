@@ -27,7 +27,13 @@ use crate::ui::Ui;
 
 /// Database refactoring for PostgreSQL: declare, defer behind views, materialize
 #[derive(Debug, Parser)]
-#[command(name = "refactor", version, about, max_term_width = 100, after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage")]
+#[command(
+    name = "refactor",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage"
+)]
 pub struct Command {
     #[command(flatten)]
     globals: Globals,
@@ -160,7 +166,9 @@ fn agree(files: &[Entry], place: &Place) -> Result<journal::Comparison, Problem>
         return Err(Problem {
             what: format!("the file of {name} is not what this database was given"),
             why: vec![format!("it was changed after it was applied\n{}", difference(there, here))],
-            hint: Some(format!("restore the file, or take it back and apply it anew: `refactor undo {name}`, then `refactor apply`")),
+            hint: Some(format!(
+                "restore the file, or take it back and apply it anew: `refactor undo {name}`, then `refactor apply`"
+            )),
             kind: Kind::Files,
         });
     }

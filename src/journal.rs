@@ -277,8 +277,7 @@ pub fn compare(files: &[Entry], recorded: &[Recorded]) -> Comparison {
         }
     }
     let named = |name: &str| files.iter().any(|f| f.step.name == name);
-    comparison.missing =
-        recorded.iter().map(|r| r.entry.step.name.clone()).filter(|name| !named(name)).collect();
+    comparison.missing = recorded.iter().map(|r| r.entry.step.name.clone()).filter(|name| !named(name)).collect();
     comparison
 }
 
@@ -310,7 +309,8 @@ mod tests {
 
     #[test]
     fn a_mistake_in_a_file_is_shown_with_its_line() {
-        let error = Entry::parse("x", "after = \"a\"\n[rename-table]\ntabel = \"a\"\nto = \"b\"\n").expect_err("misspelt");
+        let error =
+            Entry::parse("x", "after = \"a\"\n[rename-table]\ntabel = \"a\"\nto = \"b\"\n").expect_err("misspelt");
         assert!(error.to_string().contains("line 3"), "{error}");
     }
 }

@@ -79,7 +79,8 @@ impl Problem {
     /// Facts that the data break.
     #[must_use]
     pub fn facts(wish: &str, broken: &[Answer]) -> Self {
-        let hint = broken.first().map(|a| format!("{}\n  the query that finds them:\n{}", a.fact.hint(), indent(&a.query)));
+        let hint =
+            broken.first().map(|a| format!("{}\n  the query that finds them:\n{}", a.fact.hint(), indent(&a.query)));
         Self {
             what: format!("cannot {wish}"),
             why: broken.iter().map(Answer::sentence).collect(),
@@ -93,8 +94,12 @@ impl Problem {
     pub fn server(what: impl Into<String>, error: &postgres::Error) -> Self {
         let hint = match error.code().map(postgres::error::SqlState::code) {
             Some("42501") => Some("ask the owner of the tables to run this, or to grant you the right".to_owned()),
-            Some("55P03") => Some("somebody holds a lock on the table; try again, or find them in pg_stat_activity".to_owned()),
-            None => Some("nothing was changed by an unfinished transaction; `refactor status` tells where things are".to_owned()),
+            Some("55P03") => {
+                Some("somebody holds a lock on the table; try again, or find them in pg_stat_activity".to_owned())
+            }
+            None => Some(
+                "nothing was changed by an unfinished transaction; `refactor status` tells where things are".to_owned(),
+            ),
             _ => None,
         };
         Self { what: what.into(), why: vec![message::render(error, None)], hint, kind: Kind::Server }

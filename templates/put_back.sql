@@ -28,7 +28,7 @@ BEGIN
   NEW.{{ f.field }} := r.{{ f.column }};
 {%- endfor %}
 {%- for a in added %}
-  IF ROW(NEW.{{ a.field }}) *<> ROW({{ a.seed_r }}) THEN
+  IF record_image_ne(ROW(NEW.{{ a.field }}), ROW({{ a.seed_r }})) THEN
     INSERT INTO {{ a.complement }} AS x ({{ a.keys }}, {{ a.value }}) VALUES ({{ a.keys_r }}, NEW.{{ a.field }})
     ON CONFLICT ({{ a.keys }}) DO UPDATE SET {{ a.value }} = excluded.{{ a.value }};
   END IF;
@@ -51,14 +51,14 @@ DECLARE
 {%- endif %}
 BEGIN
 {%- for f in generated %}
-  IF ROW(NEW.{{ f }}) *<> ROW(OLD.{{ f }}) THEN
+  IF record_image_ne(ROW(NEW.{{ f }}), ROW(OLD.{{ f }})) THEN
     RAISE EXCEPTION 'column "%" can only be updated to DEFAULT', {{ f.literal }} USING ERRCODE = '428C9',
       DETAIL = {{ f.detail }};
   END IF;
 {%- endfor %}
 {%- for c in carried %}
   -- The order in which a writer of the old shape takes its locks: first the rows with the value, then this one.
-  IF ROW(NEW.{{ c.field }}) *<> ROW(OLD.{{ c.field }}){{ c.or_key_changed }} THEN
+  IF record_image_ne(ROW(NEW.{{ c.field }}), ROW(OLD.{{ c.field }})){{ c.or_key_changed }} THEN
     {{ c.lock_rows }}
 {%- if c.up %}
     strong := true;
@@ -77,7 +77,7 @@ BEGIN
   IF NOT FOUND THEN RETURN NULL; END IF;
   changed := now.token <> OLD.refactor_token{{ part_changed }};
 {%- for c in carried %}
-  changed := changed OR ROW(({{ c.get }}({{ c.keys_old }})).value) *<> ROW(OLD.{{ c.field }});
+  changed := changed OR record_image_ne(ROW(({{ c.get }}({{ c.keys_old }})).value), ROW(OLD.{{ c.field }}));
 {%- endfor %}
   IF changed THEN
     -- Matched twice by this statement: a table takes the first match and ignores the rest.
@@ -100,7 +100,7 @@ BEGIN
   PERFORM pg_catalog.set_config('{{ setting }}', '', true);
 {%- endfor %}
 {%- for c in carried %}
-  IF {{ c.has_key_r }} AND ({{ c.may_differ }}) AND ROW(({{ c.get }}({{ c.keys_r }})).value) *<> ROW(NEW.{{ c.field }}) THEN
+  IF {{ c.has_key_r }} AND ({{ c.may_differ }}) AND record_image_ne(ROW(({{ c.get }}({{ c.keys_r }})).value), ROW(NEW.{{ c.field }})) THEN
     PERFORM {{ c.set }}({{ c.keys_r }}, NEW.{{ c.field }});
   END IF;
 {%- endfor %}
@@ -108,7 +108,7 @@ BEGIN
   NEW.{{ f.field }} := r.{{ f.column }};
 {%- endfor %}
 {%- for a in added %}
-  IF ROW(NEW.{{ a.field }}) *<> ROW({{ a.get_r }}) THEN
+  IF record_image_ne(ROW(NEW.{{ a.field }}), ROW({{ a.get_r }})) THEN
     INSERT INTO {{ a.complement }} AS x ({{ a.keys }}, {{ a.value }}) VALUES ({{ a.keys_r }}, NEW.{{ a.field }})
     ON CONFLICT ({{ a.keys }}) DO UPDATE SET {{ a.value }} = excluded.{{ a.value }};
   END IF;

@@ -61,7 +61,12 @@ impl Refactor for AddField {
         entangled::must_be_free(relation, &name, "choose another name")?;
         let table = before.table(relation);
         let key = row_key(table).ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
-        if self.not_null && self.default.is_none() && self.existing.is_none() && self.expression.is_none() && self.restores.is_none() {
+        if self.not_null
+            && self.default.is_none()
+            && self.existing.is_none()
+            && self.expression.is_none()
+            && self.restores.is_none()
+        {
             return Err(Refusal::NeedsValue(
                 "a field that may not be NULL needs a value for the rows that exist".into(),
                 "give one with `--default` or `--as`".into(),

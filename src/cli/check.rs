@@ -47,9 +47,18 @@ pub fn run(context: &Context, args: &Check) -> Result<(), Problem> {
     }
     context.ui.json(&json!({ "troubles": troubles, "to_apply": comparison.to_apply.iter().map(|e| &e.step.name).collect::<Vec<_>>() }));
     if troubles.is_empty() {
-        context.ui.done(format!("{} files agree with the database; {} to apply", files.len(), comparison.to_apply.len()));
+        context.ui.done(format!(
+            "{} files agree with the database; {} to apply",
+            files.len(),
+            comparison.to_apply.len()
+        ));
         Ok(())
     } else {
-        Err(Problem { what: "files and database do not agree".into(), why: troubles, hint: Some("`refactor status` shows both sides".into()), kind: Kind::Files })
+        Err(Problem {
+            what: "files and database do not agree".into(),
+            why: troubles,
+            hint: Some("`refactor status` shows both sides".into()),
+            kind: Kind::Files,
+        })
     }
 }

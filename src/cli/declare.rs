@@ -30,8 +30,12 @@ pub fn run(context: &Context, refactoring: Refactoring) -> Result<(), Problem> {
     let known = files.iter().map(|f| &f.step.name).chain(place.recorded.iter().map(|r| &r.entry.step.name));
     let taken: Vec<String> = known.cloned().collect();
     let after = place.recorded.last().map(|r| r.entry.step.name.clone());
-    let entry = Entry::new(next_name(&taken, &refactoring), after.filter(|a| files.iter().any(|f| f.step.name == *a)), refactoring)
-        .map_err(|e| Problem::new(Kind::Files, "cannot write the refactoring down", e.to_string()))?;
+    let entry = Entry::new(
+        next_name(&taken, &refactoring),
+        after.filter(|a| files.iter().any(|f| f.step.name == *a)),
+        refactoring,
+    )
+    .map_err(|e| Problem::new(Kind::Files, "cannot write the refactoring down", e.to_string()))?;
     // The file first: should we die between the two, `refactor apply` goes on; the reverse would leave views that no
     // file explains.
     let prepared = session.prepare(&place, std::slice::from_ref(&entry))?;
@@ -47,7 +51,9 @@ pub fn run(context: &Context, refactoring: Refactoring) -> Result<(), Problem> {
     context.ui.done(format!("{} is declared and shown in `next`", entry.step.name));
     context.ui.say(format!("  recorded in {}", file.display()));
     report(&context.ui, &deferred, &[entry.step.name.clone()]);
-    context.ui.say("  try it: `refactor exec -- psql`   make it real: `refactor materialize`   take it back: `refactor undo`");
+    context.ui.say(
+        "  try it: `refactor exec -- psql`   make it real: `refactor materialize`   take it back: `refactor undo`",
+    );
     Ok(())
 }
 

@@ -44,8 +44,12 @@ impl How {
                 let at = pending.iter().position(|s| s.name == *to || s.name.starts_with(&format!("{to}-")));
                 1 + at.ok_or_else(|| {
                     let names: Vec<&str> = pending.iter().map(|s| s.name.as_str()).collect();
-                    Problem::new(Kind::Usage, format!("cannot materialize to `{to}`"), "no deferred refactoring has this name")
-                        .hint(format!("deferred: {}", names.join(", ")))
+                    Problem::new(
+                        Kind::Usage,
+                        format!("cannot materialize to `{to}`"),
+                        "no deferred refactoring has this name",
+                    )
+                    .hint(format!("deferred: {}", names.join(", ")))
                 })?
             }
         };

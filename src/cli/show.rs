@@ -35,7 +35,9 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
     let recorded = place.recorded.iter().map(|r| r.entry.clone());
     let rest = files.into_iter().filter(|f| !place.recorded.iter().any(|r| r.entry.step.name == f.step.name));
     let entries: Vec<_> = recorded.chain(rest).collect();
-    let wanted = |name: &str| args.names.is_empty() || args.names.iter().any(|n| n == name || name.starts_with(&format!("{n}-")));
+    let wanted = |name: &str| {
+        args.names.is_empty() || args.names.iter().any(|n| n == name || name.starts_with(&format!("{n}-")))
+    };
     let mut found = Vec::new();
     for entry in entries.iter().filter(|e| wanted(&e.step.name)) {
         let name = &entry.step.name;
@@ -51,7 +53,11 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
         }
         for relation in version.touched().filter(|r| r.touched_by.contains(name)) {
             let class = Class::of(relation);
-            context.ui.out(format!("view of `{}` (class {class:?}) cannot: {}", relation.name.short(), class.cannot().join("; ")));
+            context.ui.out(format!(
+                "view of `{}` (class {class:?}) cannot: {}",
+                relation.name.short(),
+                class.cannot().join("; ")
+            ));
         }
         let inverse = inverse(&place.fold(&before(&place.pending(), name)).ok(), &entry.step);
         if let Some(inverse) = &inverse {
@@ -63,8 +69,12 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
             "remarks": version.remarks.iter().filter(|r| r.step == *name).map(|r| &r.text).collect::<Vec<_>>() }));
     }
     if found.is_empty() && !args.names.is_empty() {
-        return Err(Problem::new(Kind::Usage, format!("cannot show {}", args.names.join(", ")), "no refactoring has this name")
-            .hint("`refactor status` lists them"));
+        return Err(Problem::new(
+            Kind::Usage,
+            format!("cannot show {}", args.names.join(", ")),
+            "no refactoring has this name",
+        )
+        .hint("`refactor status` lists them"));
     }
     if args.sql && args.names.is_empty() {
         for (_, _, sql) in generate::carry::complements(&version)? {
@@ -92,7 +102,8 @@ fn tables(context: &Context, args: &Show, version: &Version) -> Result<(), Probl
     let mut shown = Vec::new();
     let mut wanted = Vec::new();
     for name in &args.names {
-        let reference = name.parse().map_err(|e| Problem::new(Kind::Usage, format!("cannot show `{name}`"), format!("{e}")))?;
+        let reference =
+            name.parse().map_err(|e| Problem::new(Kind::Usage, format!("cannot show `{name}`"), format!("{e}")))?;
         let relation = version.find(&reference).map_err(|r| {
             let problem = Problem::new(Kind::Refused(r.clone()), format!("cannot show `{name}`"), r.to_string());
             if let Some(hint) = r.hint() { problem.hint(hint) } else { problem }

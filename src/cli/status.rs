@@ -48,8 +48,12 @@ pub fn run(context: &Context) -> Result<(), Problem> {
     if !comparison.to_apply.is_empty() {
         context.ui.say("`refactor apply` brings the database up to the files");
     }
-    context.ui.json(&json!(rows.iter().map(|(name, state, trouble, when)| json!({
-        "name": name, "state": state, "trouble": trouble, "when": when
-    })).collect::<Vec<_>>()));
+    context.ui.json(&json!(
+        rows.iter()
+            .map(|(name, state, trouble, when)| json!({
+                "name": name, "state": state, "trouble": trouble, "when": when
+            }))
+            .collect::<Vec<_>>()
+    ));
     Ok(())
 }

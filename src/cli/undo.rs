@@ -45,12 +45,17 @@ pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
         names.push(newest.clone());
     }
     for wanted in &args.names {
-        let found: Vec<&String> = pending.iter().filter(|p| *p == wanted || p.starts_with(&format!("{wanted}-"))).collect();
+        let found: Vec<&String> =
+            pending.iter().filter(|p| *p == wanted || p.starts_with(&format!("{wanted}-"))).collect();
         match found[..] {
             [one] => names.push(one.clone()),
             _ => {
-                return Err(Problem::new(Kind::Usage, format!("cannot undo `{wanted}`"), "no deferred refactoring has this name")
-                    .hint(format!("deferred: {}", pending.join(", "))));
+                return Err(Problem::new(
+                    Kind::Usage,
+                    format!("cannot undo `{wanted}`"),
+                    "no deferred refactoring has this name",
+                )
+                .hint(format!("deferred: {}", pending.join(", "))));
             }
         }
     }
@@ -59,8 +64,12 @@ pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
         context.ui.warn(loss);
     }
     if !plan.losses.is_empty() && !args.yes && !context.ui.ask("Take it back and lose them?") {
-        return Err(Problem::new(Kind::Declined, "nothing was undone", "values would be lost that only the new shape can hold")
-            .hint("`--yes` takes it back all the same"));
+        return Err(Problem::new(
+            Kind::Declined,
+            "nothing was undone",
+            "values would be lost that only the new shape can hold",
+        )
+        .hint("`--yes` takes it back all the same"));
     }
     session.run(&plan, &place.schema.search_path, &mut |_, _| {}, &mut |_| Ok(()))?;
     if !args.keep_files {

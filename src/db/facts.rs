@@ -41,10 +41,19 @@ impl Answer {
         }
         let more = if self.count > i64::try_from(self.first.len()).unwrap_or(0) { ", …" } else { "" };
         let table = match &self.fact.claim {
-            Claim::Agree { words, .. } | Claim::Reached { words, .. } | Claim::Reaches { words, .. } | Claim::Fits { words, .. } => &words.table,
+            Claim::Agree { words, .. }
+            | Claim::Reached { words, .. }
+            | Claim::Reaches { words, .. }
+            | Claim::Fits { words, .. } => &words.table,
         };
         let (rows, verb) = if self.count == 1 { ("row", "does") } else { ("rows", "do") };
-        format!("{}; {} {rows} of `{}` {verb} not: {}{more}", self.fact.sentence(), self.count, table.short(), self.first.join(", "))
+        format!(
+            "{}; {} {rows} of `{}` {verb} not: {}{more}",
+            self.fact.sentence(),
+            self.count,
+            table.short(),
+            self.first.join(", ")
+        )
     }
 }
 

@@ -26,13 +26,15 @@ pub fn seeds(client: &mut Client, version: &Version, step: &Step) -> Result<(), 
         if let Err(error) = tried {
             let code = error.code().map(|c| c.code().to_owned());
             if code.as_deref() == Some("42P17") {
-                let why = format!("`{seed}` gives another value each time it is asked, so two reads of a row would differ");
+                let why =
+                    format!("`{seed}` gives another value each time it is asked, so two reads of a row would differ");
                 transaction.rollback()?;
                 let now: Option<String> =
                     client.query_one(&format!("SELECT (({seed})::{kind})::text"), &[]).ok().and_then(|row| row.get(0));
                 let value = now.map_or_else(|| "NULL".to_owned(), |v| crate::sql::Literal(v).to_string());
-                return Err(Problem::new(Kind::Refused(Refusal::Expression(why.clone())), wish, why)
-                    .hint(format!("say what the rows that exist get, as in `--existing \"{value}\"`; new rows get the default")));
+                return Err(Problem::new(Kind::Refused(Refusal::Expression(why.clone())), wish, why).hint(format!(
+                    "say what the rows that exist get, as in `--existing \"{value}\"`; new rows get the default"
+                )));
             }
             let mut problem = Problem::server(wish, &error);
             problem.kind = Kind::Refused(Refusal::Expression(seed));

@@ -67,7 +67,11 @@ pub fn prepare(transaction: &mut Transaction<'_>, patience: &Patience, path: &[I
 ///
 /// # Errors
 /// The first step that fails; the caller rolls back.
-pub fn steps(transaction: &mut Transaction<'_>, plan: &Plan, seen: &mut dyn FnMut(usize, &str)) -> Result<(), Box<Failure>> {
+pub fn steps(
+    transaction: &mut Transaction<'_>,
+    plan: &Plan,
+    seen: &mut dyn FnMut(usize, &str),
+) -> Result<(), Box<Failure>> {
     for (at, step) in plan.steps.iter().enumerate() {
         seen(at, &step.sentence);
         transaction

@@ -117,8 +117,12 @@ impl Session {
     /// When another run is at work; says who.
     pub fn lock(&mut self) -> Result<(), Problem> {
         lock::acquire(&mut self.client)?.map_err(|who| {
-            Problem::new(Kind::Locked, "cannot work on this database now", format!("another run of refactor is at work: {who}"))
-                .hint("wait until it has finished; its lock ends with its connection")
+            Problem::new(
+                Kind::Locked,
+                "cannot work on this database now",
+                format!("another run of refactor is at work: {who}"),
+            )
+            .hint("wait until it has finished; its lock ends with its connection")
         })
     }
 
@@ -233,7 +237,12 @@ impl Session {
     ///
     /// # Errors
     /// Broken facts and obstacles.
-    pub fn prepare_materialize(&mut self, place: &Place, count: usize, options: Options) -> Result<Materialization, Problem> {
+    pub fn prepare_materialize(
+        &mut self,
+        place: &Place,
+        count: usize,
+        options: Options,
+    ) -> Result<Materialization, Problem> {
         let pending = place.pending();
         let (now, rest) = pending.split_at(count);
         let version = place.fold(now)?;
@@ -251,7 +260,11 @@ impl Session {
         }
         let mut plan = materialize::materialize(&version, &place.installed, &names, &options)?;
         for (loss, count) in facts::losses(&mut self.client, &version)? {
-            plan.losses.push(format!("{}; kept in `refactor` until `refactor finish` ({})", loss.sentence(count), loss.step));
+            plan.losses.push(format!(
+                "{}; kept in `refactor` until `refactor finish` ({})",
+                loss.sentence(count),
+                loss.step
+            ));
         }
         if !plan.obstacles.is_empty() {
             return Err(Problem {
@@ -294,7 +307,8 @@ impl Session {
     }
 
     fn analyze(&mut self, version: &Version) -> Result<(), Problem> {
-        let rewritten = version.touched().filter(|r| r.fields.iter().any(|f| !matches!(f.home, crate::relation::Home::Own(_))));
+        let rewritten =
+            version.touched().filter(|r| r.fields.iter().any(|f| !matches!(f.home, crate::relation::Home::Own(_))));
         for relation in rewritten {
             self.client.batch_execute(&format!("ANALYZE {}", relation.name))?;
         }

@@ -186,11 +186,12 @@ fn self_same(version: &Version, relation: &Relation, own: &[Own], key: &[Ident],
     let row = all(&key.iter().zip(old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>());
     let now = list(&own.iter().map(|o| format!("b.{}", o.column)).collect::<Vec<_>>());
     let old = list(&own.iter().map(|o| format!("OLD.{}", o.field)).collect::<Vec<_>>());
-    let mut same = format!("EXISTS (SELECT FROM {} AS b WHERE {row} AND ROW({now}) *= ROW({old}))", relation.base);
+    let mut same =
+        format!("EXISTS (SELECT FROM {} AS b WHERE {row} AND record_image_eq(ROW({now}), ROW({old})))", relation.base);
     for (carry, field) in selves {
         let names = Names::of(carry);
         let keys = keys_of("OLD", version, relation, carry);
-        same += &format!(" AND ROW(({}({keys})).value) *= ROW(OLD.{field})", names.get);
+        same += &format!(" AND record_image_eq(ROW(({}({keys})).value), ROW(OLD.{field}))", names.get);
     }
     format!(" AND NOT ({same})")
 }
@@ -222,7 +223,7 @@ fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Ca
         |fields: &[Ident]| if fields.is_empty() { String::new() } else { format!(" OR {}", carry::changed(fields)) };
     let key_fields = shown(carry.target_key());
     let keys_old = keys_of("OLD", version, relation, carry);
-    let own_change = format!("ROW(NEW.{field}) *<> ROW(OLD.{field})");
+    let own_change = format!("record_image_ne(ROW(NEW.{field}), ROW(OLD.{field}))");
     let (lock_rows, or_key_changed, may_differ) = match carry.direction {
         Direction::Up => {
             let last = carry.hops.len() - 1;

@@ -27,7 +27,5 @@ pub fn of_table(relation: &Relation) -> String {
 
 /// Free of order; equal texts of equal types only.
 fn checksum(query: &str) -> String {
-    format!(
-        "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text FROM ({query}) AS t"
-    )
+    format!("SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text FROM ({query}) AS t")
 }

@@ -31,20 +31,31 @@ COMMENT ON TABLE refactor.journal IS 'refactor: what was done to this database';
 pub fn clear(installed: &Installed, keep: &BTreeSet<TableName>) -> Vec<PlanStep> {
     let mut steps = Vec::new();
     if !installed.views.is_empty() {
-        steps.push(PlanStep::new("take down the views of the shape before", format!("DROP VIEW {};", list(&installed.views))));
+        steps.push(PlanStep::new(
+            "take down the views of the shape before",
+            format!("DROP VIEW {};", list(&installed.views)),
+        ));
     }
     if !installed.triggers.is_empty() {
-        let sql: Vec<String> = installed.triggers.iter().map(|(name, table)| format!("DROP TRIGGER {name} ON {table};")).collect();
+        let sql: Vec<String> =
+            installed.triggers.iter().map(|(name, table)| format!("DROP TRIGGER {name} ON {table};")).collect();
         let tables: BTreeSet<String> = installed.triggers.iter().map(|(_, t)| t.short()).collect();
-        let lock = format!("ACCESS EXCLUSIVE on {}, for a catalogue update", list(&tables.into_iter().collect::<Vec<_>>()));
+        let lock =
+            format!("ACCESS EXCLUSIVE on {}, for a catalogue update", list(&tables.into_iter().collect::<Vec<_>>()));
         steps.push(PlanStep::new("take down our triggers", sql.join("\n")).locking(lock));
     }
     if !installed.functions.is_empty() {
-        steps.push(PlanStep::new("take down our functions", format!("DROP FUNCTION {};", installed.functions.join(", "))));
+        steps.push(PlanStep::new(
+            "take down our functions",
+            format!("DROP FUNCTION {};", installed.functions.join(", ")),
+        ));
     }
     let old: Vec<&TableName> = installed.tables.iter().filter(|t| !keep.contains(*t)).collect();
     if !old.is_empty() {
-        steps.push(PlanStep::new("drop complement tables that nothing uses any more", format!("DROP TABLE {};", list(&old))));
+        steps.push(PlanStep::new(
+            "drop complement tables that nothing uses any more",
+            format!("DROP TABLE {};", list(&old)),
+        ));
     }
     steps
 }
@@ -66,7 +77,10 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     let next = shown_in(version);
     let wanted: BTreeSet<&Ident> = next.values().collect();
     for schema in installed.next_schemas.iter().filter(|s| !wanted.contains(s)) {
-        plan.steps.push(PlanStep::new(format!("drop schema `{schema}`, which is empty now"), format!("DROP SCHEMA {schema};")));
+        plan.steps.push(PlanStep::new(
+            format!("drop schema `{schema}`, which is empty now"),
+            format!("DROP SCHEMA {schema};"),
+        ));
     }
     for (base, schema) in next.iter().filter(|(_, s)| !installed.next_schemas.contains(s)) {
         let comment = Literal(format!("{MARK} the new shape of schema {base}"));
@@ -94,7 +108,9 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     plan.steps.extend(restores(version, installed));
     for piece in generate::everything(version)? {
         let mut step = PlanStep::new(piece.title, piece.sql);
-        if step.sql.contains("CREATE TRIGGER \"!refactor_insert_") || step.sql.contains("CREATE TRIGGER \"!refactor_updated_") {
+        if step.sql.contains("CREATE TRIGGER \"!refactor_insert_")
+            || step.sql.contains("CREATE TRIGGER \"!refactor_updated_")
+        {
             step.lock = Some("SHARE ROW EXCLUSIVE on the tables, for a catalogue update".into());
         }
         plan.steps.push(step);
@@ -118,13 +134,16 @@ fn restores(version: &Version, installed: &Installed) -> Vec<PlanStep> {
     let mut steps = Vec::new();
     for (restores, id, key, table) in carries.chain(added) {
         let complement = own(&["kept", id.as_str()]);
-        let Some(lost) = restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t)) else { continue };
+        let Some(lost) = restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t)) else {
+            continue;
+        };
         if installed.tables.contains(&complement) {
             continue;
         }
         let keys = list(&generate::get::complement_keys(key.len()));
         let joined = generate::equal("b", key, "x", &generate::get::complement_keys(key.len()));
-        let selected = list(&generate::get::complement_keys(key.len()).iter().map(|k| format!("x.{k}")).collect::<Vec<_>>());
+        let selected =
+            list(&generate::get::complement_keys(key.len()).iter().map(|k| format!("x.{k}")).collect::<Vec<_>>());
         steps.push(PlanStep::new(
             format!("bring back the values kept in `{}`", lost.name),
             format!("INSERT INTO {complement} ({keys}, refactor_value)\nSELECT {selected}, x.refactor_value FROM {lost} AS x JOIN {table} AS b ON {joined};"),

@@ -63,7 +63,12 @@ pub(crate) fn draft(at: usize) -> Ident {
 ///
 /// # Errors
 /// Only if a template cannot be rendered.
-pub fn materialize(version: &Version, installed: &Installed, names: &[String], options: &Options) -> Result<Plan, askama::Error> {
+pub fn materialize(
+    version: &Version,
+    installed: &Installed,
+    names: &[String],
+    options: &Options,
+) -> Result<Plan, askama::Error> {
     let mut plan = Plan { title: format!("materialize {}", names.join(", ")), ..Plan::default() };
     remarks(version, &mut plan);
     plan.steps.push(lock(version));
@@ -96,6 +101,7 @@ pub fn materialize(version: &Version, installed: &Installed, names: &[String], o
     let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| *way != Way::Rebuild).map(|(r, _)| *r).collect();
     plan.steps.extend(kept.iter().flat_map(|r| attach::attach(version, r)));
     plan.steps.extend(kept.iter().flat_map(|r| attach::foreign_keys(version, r)));
+    plan.steps.extend(fill::drop_fillers(version));
     plan.steps.push(PlanStep::new("write the journal", change_state(names, "materialized")));
     Ok(plan)
 }
@@ -130,7 +136,8 @@ fn lock(version: &Version) -> PlanStep {
     }
     let sql = format!("SET CONSTRAINTS ALL IMMEDIATE;\nLOCK TABLE {} IN ACCESS EXCLUSIVE MODE;", list(&ordered));
     let names = list(&ordered.iter().map(|t| t.short()).collect::<Vec<_>>());
-    PlanStep::new("stop everybody else on these tables", sql).locking(format!("ACCESS EXCLUSIVE on {names}, until the end"))
+    PlanStep::new("stop everybody else on these tables", sql)
+        .locking(format!("ACCESS EXCLUSIVE on {names}, until the end"))
 }
 
 /// Keeps values that the new shape has no place for, with the key of their row, until `refactor finish`.
@@ -148,7 +155,8 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
     let kept = lost_table(&loss.step);
     let columns = generate::get::complement_keys(key.len());
     let selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("t.{k} AS {c}")).collect();
-    let comment = Literal(format!("{MARK} values of {}.{} that the new shape has no place for", loss.table.short(), loss.column));
+    let comment =
+        Literal(format!("{MARK} values of {}.{} that the new shape has no place for", loss.table.short(), loss.column));
     let sql = format!(
         "CREATE TABLE {kept} AS\nSELECT {}, t.{} AS refactor_value FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};",
         list(&selected),
@@ -164,8 +172,10 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
 fn columns(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     let table = version.table(relation);
     let base = &relation.base;
-    let shown: BTreeSet<usize> = relation.fields.iter().filter_map(|f| if let Home::Own(at) = f.home { Some(at) } else { None }).collect();
-    let gone: Vec<&Ident> = table.fields.iter().enumerate().filter(|(at, _)| !shown.contains(at)).map(|(_, f)| &f.name).collect();
+    let shown: BTreeSet<usize> =
+        relation.fields.iter().filter_map(|f| if let Home::Own(at) = f.home { Some(at) } else { None }).collect();
+    let gone: Vec<&Ident> =
+        table.fields.iter().enumerate().filter(|(at, _)| !shown.contains(at)).map(|(_, f)| &f.name).collect();
     let mut steps = Vec::new();
     if !gone.is_empty() {
         let drops: Vec<String> = gone.iter().map(|c| format!("DROP COLUMN {c}")).collect();

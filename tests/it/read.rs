@@ -1,7 +1,4 @@
-//! Reads a small nasty schema from the server at `TEST_URL` (a superuser's), in a transaction that is rolled back.
-//! Without `TEST_URL` there is nothing to test.
-
-#![allow(clippy::unwrap_used)]
+//! Reads a small nasty schema, in a transaction that is rolled back.
 
 use postgres::{Client, NoTls, Transaction};
 use refactor::name::{Ident, TableName};
@@ -11,7 +8,7 @@ const SCHEMA: &str = "Na sty";
 
 /// Runs a test on the nasty schema.
 fn with_nasty(test: impl FnOnce(&mut Transaction<'_>, &Schema)) {
-    let Ok(url) = std::env::var("TEST_URL") else { return };
+    let url = crate::support::maintenance_url();
     let mut client = Client::connect(&url, NoTls).unwrap();
     let mut transaction = client.transaction().unwrap();
     // The tests of this file create the same role; one after the other, please.

@@ -25,10 +25,7 @@ const VICTIM: &str = "REFACTOR_TEST_VICTIM";
 
 fn runs(pid: u32) -> bool {
     // The shell's own `kill`: small systems have no program of that name.
-    let shown = Command::new("sh")
-        .args(["-c", &format!("kill -0 {pid}")])
-        .stderr(Stdio::null())
-        .status();
+    let shown = Command::new("sh").args(["-c", &format!("kill -0 {pid}")]).stderr(Stdio::null()).status();
     shown.is_ok_and(|status| status.success())
 }
 
@@ -36,18 +33,13 @@ fn runs(pid: u32) -> bool {
 fn a_server_works_and_leaves_nothing() -> Outcome {
     let server = Server::start()?;
     let (pid, directory) = (server.pid(), server.directory().to_owned());
-    assert_eq!(
-        fs::metadata(&directory)?.permissions().mode() & 0o777,
-        0o700
-    );
+    assert_eq!(fs::metadata(&directory)?.permissions().mode() & 0o777, 0o700);
 
     let target = Target::resolve(Some(&server.url("postgres")))?;
     let mut client = target.connect()?;
     client.batch_execute("CREATE DATABASE \"my shop\"")?;
     let mut client = target.with_database("my shop").connect()?;
-    client.batch_execute(
-        "CREATE SCHEMA next; CREATE TABLE next.t (a int); INSERT INTO next.t VALUES (1)",
-    )?;
+    client.batch_execute("CREATE SCHEMA next; CREATE TABLE next.t (a int); INSERT INTO next.t VALUES (1)")?;
     let row = client.query_one(
         "SELECT current_setting('application_name'), current_setting('server_version'), current_setting('max_connections'), current_setting('fsync')",
         &[],
@@ -57,14 +49,9 @@ fn a_server_works_and_leaves_nothing() -> Outcome {
     assert_eq!(row.get::<_, &str>(2), "200");
     assert_eq!(row.get::<_, &str>(3), "off");
 
-    let url = target
-        .with_database("my shop")
-        .url_with_options("\"next\", pg_temp");
+    let url = target.with_database("my shop").url_with_options("\"next\", pg_temp");
     let mut client = Target::resolve(Some(&url))?.connect()?;
-    assert_eq!(
-        client.query_one("SELECT a FROM t", &[])?.get::<_, i32>(0),
-        1
-    );
+    assert_eq!(client.query_one("SELECT a FROM t", &[])?.get::<_, i32>(0), 1);
 
     let sql = "SELECT a\nFROM nowhere";
     let error = client.simple_query(sql).err().ok_or("no error")?;
@@ -73,8 +60,7 @@ fn a_server_works_and_leaves_nothing() -> Outcome {
         "relation \"nowhere\" does not exist\n  line 2: FROM nowhere\n               ^\n  SQLSTATE: 42P01"
     );
 
-    let sql =
-        "CREATE TABLE next.u (a int CONSTRAINT one CHECK (a = 1)); INSERT INTO next.u VALUES (2)";
+    let sql = "CREATE TABLE next.u (a int CONSTRAINT one CHECK (a = 1)); INSERT INTO next.u VALUES (2)";
     let error = client.batch_execute(sql).err().ok_or("no error")?;
     assert_eq!(
         message::render(&error, Some(sql)),
@@ -91,24 +77,15 @@ fn a_server_works_and_leaves_nothing() -> Outcome {
     assert!(matches!(missing, Some(ConnectError::NoSuchDatabase { .. })));
     let stranger = format!("{}&user=eve", server.url("postgres"));
     let stranger = Target::resolve(Some(&stranger))?.connect().err();
-    assert!(matches!(
-        stranger,
-        Some(ConnectError::Authentication { .. })
-    ));
+    assert!(matches!(stranger, Some(ConnectError::Authentication { .. })));
 
     drop(server);
     assert!(!runs(pid));
     assert!(!directory.exists());
     let error = client.simple_query("SELECT 1").err().ok_or("no error")?;
     let said = message::render(&error, None);
-    assert!(
-        said.contains("terminating connection") || said.contains("connection"),
-        "{said}"
-    );
-    assert!(matches!(
-        target.connect().err(),
-        Some(ConnectError::Unreachable { .. })
-    ));
+    assert!(said.contains("terminating connection") || said.contains("connection"), "{said}");
+    assert!(matches!(target.connect().err(), Some(ConnectError::Unreachable { .. })));
     Ok(())
 }
 
@@ -121,10 +98,7 @@ fn a_persistent_server_keeps_its_data() -> Outcome {
     fs::set_permissions(&parent, fs::Permissions::from_mode(0o755))?;
     for round in 0..2 {
         let server = Server::start_in(&data)?;
-        assert!(
-            Server::start_in(&data).is_err(),
-            "two servers on one directory"
-        );
+        assert!(Server::start_in(&data).is_err(), "two servers on one directory");
         let mut client = Target::resolve(Some(&server.url("postgres")))?.connect()?;
         client.batch_execute("CREATE TABLE IF NOT EXISTS t (a int); INSERT INTO t VALUES (1)")?;
         let row = client.query_one("SELECT count(*), current_setting('fsync') FROM t", &[])?;
@@ -150,7 +124,7 @@ fn a_victim_starts_a_server() -> Outcome {
 #[test]
 fn a_killed_program_leaves_nothing() -> Outcome {
     let mut victim = Command::new(std::env::current_exe()?)
-        .args(["--exact", "a_victim_starts_a_server", "--nocapture"])
+        .args(["--exact", "server::a_victim_starts_a_server", "--nocapture"])
         .env(VICTIM, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -68,6 +68,14 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     steps
 }
 
+/// The functions were only for the filling.
+#[must_use]
+pub fn drop_fillers(version: &Version) -> Vec<PlanStep> {
+    let ids = version.carries.iter().map(|c| &c.id).chain(version.added.iter().map(|a| &a.id));
+    let drops: Vec<String> = ids.map(|id| format!("DROP FUNCTION IF EXISTS {};", filler(id))).collect();
+    if drops.is_empty() { Vec::new() } else { vec![PlanStep::new("put the filling functions away", drops.join("\n"))] }
+}
+
 /// Filling is not a write of the application: its triggers keep still.
 fn without_triggers(base: &TableName, table: &Table, sql: &str) -> String {
     let active = || table.triggers.iter().filter(|t| t.enabled != 'D');
