@@ -104,10 +104,12 @@ fn is_after(line: &str) -> bool {
     line.trim_start().strip_prefix("after").is_some_and(|rest| rest.trim_start().starts_with('='))
 }
 
-/// SHA-256 of a text, in hexadecimal. Line ends do not count, so that a checkout on another system is no change.
+/// SHA-256 of what a text says, in hexadecimal. Line ends do not count, so that a checkout on another system is no
+/// change; nor does `after`, which tells the place among others and changes when one of them is undone.
 #[must_use]
 pub fn hash(text: &str) -> String {
-    Sha256::digest(text.replace("\r\n", "\n").as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+    let said: String = text.lines().filter(|l| !is_after(l)).map(|l| format!("{}\n", l.trim_end())).collect();
+    Sha256::digest(said.trim_start().as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Puts entries in order: each after the one it names, else by name.
@@ -136,6 +138,31 @@ pub fn order(entries: Vec<Entry>) -> Result<Vec<Entry>, JournalError> {
         }
     }
     Ok(ordered)
+}
+
+/// The entries whose `after` names one that goes, coming after what that one came after instead.
+///
+/// # Errors
+/// When an entry cannot be written as TOML, which is a fault of ours.
+fn relink(entries: Vec<Entry>, gone: &[String]) -> Result<Vec<Entry>, JournalError> {
+    let before: BTreeMap<String, Option<String>> =
+        entries.iter().map(|e| (e.step.name.clone(), e.after.clone())).collect();
+    let mut relinked = Vec::new();
+    for entry in entries {
+        let named = |after: &Option<String>| after.as_ref().is_some_and(|a| gone.contains(a));
+        if gone.contains(&entry.step.name) || !named(&entry.after) {
+            continue;
+        }
+        let mut after = entry.after.clone();
+        while named(&after) {
+            after = after.and_then(|a| before.get(&a).cloned().flatten());
+        }
+        let file = entry.step.name.clone();
+        let entry = Entry::new(entry.step.name, after, entry.step.refactoring)
+            .map_err(|e| JournalError::Syntax { file, reason: e.to_string() })?;
+        relinked.push(entry);
+    }
+    Ok(relinked)
 }
 
 /// The directory with the files.
@@ -199,6 +226,17 @@ impl Directory {
         std::fs::write(&draft, &entry.text).map_err(io)?;
         std::fs::rename(&draft, &file).map_err(io)?;
         Ok(file)
+    }
+
+    /// Removes the files of entries, and has those that came after them come after what these came after.
+    ///
+    /// # Errors
+    /// When a file cannot be read, written or removed.
+    pub fn take_out(&self, names: &[String]) -> Result<(), JournalError> {
+        for entry in relink(self.read()?, names)? {
+            self.write(&entry)?;
+        }
+        names.iter().try_for_each(|name| self.remove(name))
     }
 
     /// Removes an entry's file, if it is there.
@@ -305,6 +343,18 @@ mod tests {
         assert_eq!(names(ordered), ["b", "c", "a"]);
         assert!(matches!(order(vec![entry("a", Some("b")), entry("b", Some("a"))]), Err(JournalError::Circle(_))));
         assert!(matches!(order(vec![entry("a", Some("z"))]), Err(JournalError::Missing { .. })));
+    }
+
+    #[test]
+    fn who_came_after_one_that_goes_comes_after_the_one_before() {
+        let entries = vec![entry("a", None), entry("b", Some("a")), entry("c", Some("b")), entry("d", Some("c"))];
+        let hashes: Vec<String> = entries.iter().map(Entry::hash).collect();
+        let relinked = relink(entries, &["b".into(), "c".into()]).expect("relinks");
+        assert_eq!(
+            relinked.iter().map(|e| (&*e.step.name, e.after.as_deref())).collect::<Vec<_>>(),
+            [("d", Some("a"))]
+        );
+        assert_eq!(relinked[0].hash(), hashes[3]);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub enum Refusal {
         table: TableRef,
         /// `was renamed to … by …`.
         fate: String,
+        /// Its name now.
+        now: Option<String>,
     },
     /// It is a view, a sequence …
     #[error("`{name}` is a {kind}, not a table")]
@@ -72,6 +74,8 @@ pub enum Refusal {
         to: TableName,
         /// Paths over other tables, each as `--via` wants it.
         longer: Vec<String>,
+        /// Fields of one name, a key on one side, each as `--on` wants it.
+        matching: Vec<String>,
     },
     /// More than one foreign key path.
     #[error("{} foreign keys lead from `{}` to `{}`: {}", keys.len(), from.short(), to.short(), list(keys))]
@@ -168,7 +172,8 @@ impl Refusal {
             Self::Expression(_) => {
                 Some("an expression may use the fields of its own row and immutable functions".into())
             }
-            Self::GoneTable { .. } | Self::Nothing(_) => None,
+            Self::GoneTable { now, .. } => now.as_ref().map(|now| format!("did you mean `{now}`?")),
+            Self::Nothing(_) => None,
         }
     }
 }

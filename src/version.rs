@@ -50,6 +50,8 @@ pub struct Gone {
     pub step: String,
     /// `was renamed to ….`
     pub fate: String,
+    /// Its name now, if it still is there.
+    pub now: Option<TableName>,
 }
 
 /// Something to be told before it happens.
@@ -241,7 +243,12 @@ impl Version {
             return Ok(found);
         }
         if let Some((_, gone)) = self.gone.iter().find(|(name, _)| named(name)) {
-            return Err(Refusal::GoneTable { table: wanted.clone(), fate: format!("{} by {}", gone.fate, gone.step) });
+            let now = gone.now.as_ref().map(TableName::short);
+            return Err(Refusal::GoneTable {
+                table: wanted.clone(),
+                fate: format!("{} by {}", gone.fate, gone.step),
+                now,
+            });
         }
         if let Some((name, kind)) = self.schema.other_names.iter().find(|(name, _)| named(name)) {
             return Err(Refusal::NotATable { name: name.clone(), kind: (*kind).to_owned() });

@@ -45,7 +45,7 @@ impl Refactor for DropField {
                 return Err(Refusal::NeedsValue(
                     "it is NOT NULL and has no default, so new code could insert no row while old code still needs it"
                         .into(),
-                    "say what old code should find, as in `--default \"''\"`".into(),
+                    entangled::value_hint("--default", &field.shape.type_name),
                 ));
             }
             entangled::note(&mut after, step, relation, field, Purpose::Drop);

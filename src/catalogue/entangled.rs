@@ -236,3 +236,16 @@ pub fn renames(columns: &[Ident], fields: &[Ident]) -> BTreeMap<Ident, Ident> {
 pub fn reference(name: &TableName) -> TableRef {
     TableRef { schema: Some(name.schema.clone()), name: name.name.clone() }
 }
+
+/// What to say to who must give a value of a type.
+#[must_use]
+pub fn value_hint(option: &str, type_name: &str) -> String {
+    let example = match type_name.split('(').next().unwrap_or_default() {
+        "text" | "character varying" | "character" | "citext" => "\"''\"",
+        "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision" => "0",
+        "boolean" => "false",
+        "date" => "\"'1970-01-01'\"",
+        _ => "\"'…'\"",
+    };
+    format!("say what old code should find there, as in `{option} {example}`")
+}

@@ -251,7 +251,7 @@ impl MoveField {
             return Err(Refusal::NeedsValue(
                 "it is NOT NULL and has no default, so new code could insert no row while old code still needs it"
                     .into(),
-                "say what old code should find, as in `--fill \"''\"`".into(),
+                entangled::value_hint("--fill", &field.shape.type_name),
             ));
         }
         Ok(())

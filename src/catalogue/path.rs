@@ -92,7 +92,7 @@ pub fn find(version: &Version, from: &Relation, to: &Relation, via: &[Ident]) ->
                 .map(|(_, walk)| format!("`--via {}`", keys(&walk).join(",")))
                 .collect();
             longer.truncate(4);
-            Err(Refusal::NoPath { from: from.name.clone(), to: to.name.clone(), longer })
+            Err(Refusal::NoPath { from: from.name.clone(), to: to.name.clone(), longer, matching: matching(from, to) })
         }
         (_, last) => {
             let mut names: Vec<String> = found.iter().chain(&last).map(|(_, walk)| keys(walk).join(",")).collect();
@@ -100,6 +100,16 @@ pub fn find(version: &Version, from: &Relation, to: &Relation, via: &[Ident]) ->
             Err(Refusal::ManyPaths { from: from.name.clone(), to: to.name.clone(), keys: names })
         }
     }
+}
+
+/// Fields of the same name and type that are a key of one of the tables.
+fn matching(from: &Relation, to: &Relation) -> Vec<String> {
+    let shared = from.fields.iter().filter(|f| {
+        let name = std::slice::from_ref(&f.shape.name);
+        let same = to.field(&f.shape.name).is_some_and(|t| t.shape.type_name == f.shape.type_name);
+        same && (from.is_unique(name) || to.is_unique(name))
+    });
+    shared.map(|f| format!("--on {0}={0}", f.shape.name)).collect()
 }
 
 type Walk<'e, 'v> = Vec<&'e Edge<'v>>;

@@ -57,7 +57,7 @@ impl Refactor for RenameTable {
         }
         after.gone.remove(&new);
         let fate = format!("was renamed to `{}`", new.short());
-        after.gone.insert(old.clone(), Gone { step: step.to_owned(), fate });
+        after.gone.insert(old.clone(), Gone { step: step.to_owned(), fate, now: Some(new) });
         entangled::note_functions(&mut after, step, &mentions, &format!("`{}`", old.short()));
         Ok(after)
     }

@@ -73,9 +73,7 @@ pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
     }
     session.run(&plan, &place.schema.search_path, &mut |_, _| {}, &mut |_| Ok(()))?;
     if !args.keep_files {
-        for name in &names {
-            context.directory().remove(name)?;
-        }
+        context.directory().take_out(&names)?;
     }
     context.ui.done(format!("undone: {}", names.join(", ")));
     if names.len() == pending.len() {

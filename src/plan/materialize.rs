@@ -158,7 +158,7 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
     let comment =
         Literal(format!("{MARK} values of {}.{} that the new shape has no place for", loss.table.short(), loss.column));
     let sql = format!(
-        "CREATE TABLE {kept} AS\nSELECT {}, t.{} AS refactor_value FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};",
+        "CREATE TABLE {kept} AS\nSELECT {}, t.{} AS refactor_value FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};\nDO $refactor$BEGIN IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF; END$refactor$;",
         list(&selected),
         loss.column,
         loss.table,
