@@ -212,6 +212,31 @@ pub fn rename_in_definition(definition: &str, names: &BTreeMap<Ident, Ident>) ->
     text
 }
 
+/// The string arguments that a trigger's definition gives its function.
+#[must_use]
+pub fn trigger_arguments(definition: &str) -> Vec<String> {
+    let Some(call) = definition.rfind("EXECUTE FUNCTION ") else { return Vec::new() };
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, &definition[call..]).tokenize().unwrap_or_default();
+    let strings = tokens.into_iter().filter_map(|t| match t {
+        Token::SingleQuotedString(text) => Some(text),
+        _ => None,
+    });
+    strings.collect()
+}
+
+/// A trigger's definition with fields renamed, also where an argument is a field's name.
+#[must_use]
+pub fn rename_in_trigger(definition: &str, names: &BTreeMap<Ident, Ident>) -> String {
+    let at = definition.rfind("EXECUTE FUNCTION ").unwrap_or(definition.len());
+    let mut call = definition[at..].to_owned();
+    for argument in trigger_arguments(definition) {
+        if let Some(to) = names.get(&Ident::new(&*argument)) {
+            call = call.replace(&Literal(argument).to_string(), &Literal(to.as_str().to_owned()).to_string());
+        }
+    }
+    rename_in_definition(&definition[..at], names) + &call
+}
+
 /// Puts another table (and another name of the object) into an index or trigger definition: `… ON old …` → `… ON new …`.
 #[must_use]
 pub fn retarget(definition: &str, from: &TableName, to: &TableName) -> String {
@@ -240,6 +265,15 @@ mod tests {
         assert!(Expression::parse("(select 1)").is_err());
         assert!("int); drop table x".parse::<TypeName>().is_err());
         assert!("numeric(10,2)[]".parse::<TypeName>().is_ok());
+    }
+
+    #[test]
+    fn a_trigger_names_fields_in_arguments_too() {
+        let names = BTreeMap::from([(Ident::new("title"), Ident::new("name"))]);
+        let old = "CREATE TRIGGER t BEFORE UPDATE OF title ON public.film FOR EACH ROW EXECUTE FUNCTION f('fulltext', 'title')";
+        let new =
+            "CREATE TRIGGER t BEFORE UPDATE OF name ON public.film FOR EACH ROW EXECUTE FUNCTION f('fulltext', 'name')";
+        assert_eq!(rename_in_trigger(old, &names), new);
     }
 
     #[test]
