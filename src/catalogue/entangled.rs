@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
 use crate::relation::{Field, NamesFields, Relation};
-use crate::schema::{ConstraintKind, Table};
+use crate::schema::{ConstraintKind, Table, Trigger};
+use crate::sql::trigger_arguments;
 use crate::version::{RemarkKind, Version};
 
 /// Why the field leaves.
@@ -93,8 +94,12 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
 /// Triggers, policies, rules and publications that name the column.
 fn held_by_code(table: &Table, column: &Ident) -> Option<String> {
     let names = |fields: &[Ident]| fields.contains(column);
-    let trigger =
-        table.triggers.iter().find(|t| names(&t.fields)).map(|t| format!("is named by the trigger `{}`", t.name));
+    let by_argument = |t: &Trigger| trigger_arguments(&t.definition).iter().any(|a| a == column.as_str());
+    let trigger = table
+        .triggers
+        .iter()
+        .find(|t| names(&t.fields) || by_argument(t))
+        .map(|t| format!("is named by the trigger `{}`", t.name));
     let policy =
         || table.policies.iter().find(|p| names(&p.fields)).map(|p| format!("is named by the row policy `{}`", p.name));
     let rule = || table.rules.iter().find(|r| names(&r.fields)).map(|r| format!("is named by the rule `{}`", r.name));
@@ -143,8 +148,28 @@ pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field,
             format!("function `{}` reads `{}.{column}`", function.signature, relation.base.short()),
         );
     }
+    note_trigger_functions(after, step, relation, &column);
     let mentions = functions_that_mention(after, relation, &column);
     note_functions(after, step, &mentions, &format!("`{}.{column}`", relation.base.short()));
+}
+
+/// Notes the functions of a table's own triggers that name one of its columns: they would fail once it is gone or has
+/// another name, so materializing waits for them.
+pub fn note_trigger_functions(after: &mut Version, step: &str, relation: &Relation, column: &Ident) {
+    let schema = after.schema.clone();
+    let Some(table) = schema.table(&relation.base) else { return };
+    for trigger in &table.triggers {
+        let function = schema.functions.iter().find(|f| f.signature == trigger.function);
+        if function.is_some_and(|f| has_word(&f.text, column.as_str())) {
+            let text = format!(
+                "function `{}` of the trigger `{}` on `{}` names `{column}`",
+                trigger.function,
+                trigger.name,
+                relation.base.short()
+            );
+            after.remark(step, RemarkKind::InTheWay, text);
+        }
+    }
 }
 
 /// Functions whose text has both the table's and the field's name as words. PostgreSQL does not track these.
@@ -160,11 +185,12 @@ pub fn functions_that_mention_table(version: &Version, relation: &Relation) -> V
 }
 
 fn mentioning(version: &Version, words: &[&str]) -> Vec<String> {
-    let has = |text: &str, word: &str| {
-        text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).any(|w| w.eq_ignore_ascii_case(word))
-    };
     let functions = version.schema.functions.iter();
-    functions.filter(|f| words.iter().all(|w| has(&f.text, w))).map(|f| f.signature.clone()).collect()
+    functions.filter(|f| words.iter().all(|w| has_word(&f.text, w))).map(|f| f.signature.clone()).collect()
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).any(|w| w.eq_ignore_ascii_case(word))
 }
 
 /// Remarks that these functions may need a change.

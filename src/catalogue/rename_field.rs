@@ -37,6 +37,9 @@ impl Refactor for RenameField {
         let mentions = entangled::functions_that_mention(before, relation, &from);
         let mut after = before.clone();
         after.change(&name, step).rename_field(&from, &self.to);
+        if let Some(column) = relation.column(&before.schema, field) {
+            entangled::note_trigger_functions(&mut after, step, relation, column);
+        }
         entangled::note_functions(&mut after, step, &mentions, &format!("`{}.{from}`", name.short()));
         Ok(after)
     }

@@ -14,7 +14,7 @@ use crate::name::{Ident, TableName};
 use crate::plan::defer::{change_state, clear, lost_table};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::relation::{Home, Relation, row_key};
-use crate::sql::Literal;
+use crate::sql::{self, Literal};
 use crate::version::{RemarkKind, Version};
 
 /// How a table gets its new shape.
@@ -97,6 +97,8 @@ pub fn materialize(
         }
     }
     plan.steps.extend(rename_tables(&ways));
+    let kept = ways.iter().filter(|(_, w)| *w != Way::Rebuild);
+    plan.steps.extend(kept.flat_map(|(r, _)| trigger_arguments(version, r)));
     // A rebuilt table has got everything already.
     let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| *way != Way::Rebuild).map(|(r, _)| *r).collect();
     plan.steps.extend(kept.iter().flat_map(|r| attach::attach(version, r)));
@@ -233,6 +235,34 @@ fn rename_tables(ways: &[(&Relation, Way)]) -> Vec<PlanStep> {
     }
     first.append(&mut then);
     if first.is_empty() { Vec::new() } else { vec![PlanStep::new("name the tables", first.join("\n"))] }
+}
+
+/// Triggers whose arguments name fields that have another name now. PostgreSQL renames everything else by itself.
+fn trigger_arguments(version: &Version, relation: &Relation) -> Vec<PlanStep> {
+    let table = version.table(relation);
+    let renamed: std::collections::BTreeMap<Ident, Ident> = relation
+        .fields
+        .iter()
+        .filter_map(|f| Some((relation.column(&version.schema, f)?.clone(), f.shape.name.clone())))
+        .filter(|(column, name)| column != name)
+        .collect();
+    let mut steps = Vec::new();
+    for trigger in table.triggers.iter().filter(|t| !t.inherited) {
+        if !sql::trigger_arguments(&trigger.definition).iter().any(|a| renamed.contains_key(&Ident::new(&**a))) {
+            continue;
+        }
+        let (name, on) = (&trigger.name, &relation.name);
+        let definition = sql::retarget(&sql::rename_in_trigger(&trigger.definition, &renamed), &relation.base, on);
+        let mut text = format!("DROP TRIGGER {name} ON {on};\n{definition};");
+        if let Some(how) = fill::enable(trigger.enabled).filter(|_| trigger.enabled != 'O') {
+            text += &format!("\nALTER TABLE {on} {how} TRIGGER {name};");
+        }
+        if let Some(comment) = &trigger.comment {
+            text += &format!("\nCOMMENT ON TRIGGER {name} ON {on} IS {};", Literal(comment.clone()));
+        }
+        steps.push(PlanStep::new(format!("tell trigger `{name}` the new names of the fields in its arguments"), text));
+    }
+    steps
 }
 
 /// The name of the function that fills a carried column.

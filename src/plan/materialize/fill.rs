@@ -83,15 +83,19 @@ fn without_triggers(base: &TableName, table: &Table, sql: &str) -> String {
         return sql.to_owned();
     }
     let off: Vec<String> = active().map(|t| format!("ALTER TABLE {base} DISABLE TRIGGER {};", t.name)).collect();
-    let on = active().map(|t| {
-        let how = match t.enabled {
-            'A' => "ENABLE ALWAYS",
-            'R' => "ENABLE REPLICA",
-            _ => "ENABLE",
-        };
-        format!("ALTER TABLE {base} {how} TRIGGER {};", t.name)
-    });
+    let on = active().filter_map(|t| Some(format!("ALTER TABLE {base} {} TRIGGER {};", enable(t.enabled)?, t.name)));
     format!("{}\n{sql}\n{}", off.join("\n"), on.collect::<Vec<_>>().join("\n"))
+}
+
+/// How a trigger's state (`tgenabled`) is set.
+pub(super) fn enable(state: char) -> Option<&'static str> {
+    match state {
+        'O' => Some("ENABLE"),
+        'A' => Some("ENABLE ALWAYS"),
+        'R' => Some("ENABLE REPLICA"),
+        'D' => Some("DISABLE"),
+        _ => None,
+    }
 }
 
 fn written_meanwhile(base: &TableName, added: &Added, draft: &Ident) -> String {
