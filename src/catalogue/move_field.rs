@@ -88,8 +88,7 @@ impl Refactor for MoveField {
         let old = field.shape.name.clone();
         let new = self.as_name.clone().unwrap_or_else(|| old.clone());
         let Some(column) = from.column(&before.schema, field).cloned() else {
-            let step = from.touched_by.last().cloned().unwrap_or_default();
-            return Err(Refusal::NotMaterialized { field: self.field.clone(), step });
+            return Err(self.homeless(before, to, field));
         };
         if from.base != to.base || new != old {
             entangled::must_be_free(to, &new, "choose another name with `--as`")?;
@@ -220,6 +219,40 @@ impl Refactor for MoveField {
 }
 
 impl MoveField {
+    /// Why a field that lives elsewhere, by an earlier refactoring that is still deferred, is not moved on. Nothing is
+    /// real yet, so the earlier one can be said anew.
+    fn homeless(&self, version: &Version, to: &Relation, field: &Field) -> Refusal {
+        let (step, hint) = match field.home {
+            Home::Carried(at) => {
+                let Carry { step, words, source, .. } = &version.carries[at];
+                let hint = if *source == to.base {
+                    format!("take that back instead: `refactor undo {step}`")
+                } else {
+                    let (table, field) = (words.from.short(), &words.field);
+                    format!(
+                        "move it there in one go: `refactor undo {step}`, then `refactor move-field {table}.{field} {}`; or materialize first",
+                        to.name.short()
+                    )
+                };
+                (step.clone(), hint)
+            }
+            Home::Added(at) => {
+                let step = version.added[at].step.clone();
+                let hint = format!(
+                    "add it to `{}` from the start: `refactor undo {step}`; or materialize first",
+                    to.name.short()
+                );
+                (step, hint)
+            }
+            Home::Own(_) => (String::new(), String::new()),
+        };
+        Refusal::Entangled {
+            field: self.field.clone(),
+            role: format!("was put there by {step}, which is not real yet"),
+            hint: Some(hint),
+        }
+    }
+
     /// Values that must be given, and keys that would break.
     fn check_values(&self, version: &Version, from: &Relation, field: &Field, path: &Path) -> Result<(), Refusal> {
         let unique = from.constraints.iter().map(|c| (&c.item.fields, c.item.kind == ConstraintKind::Unique));
