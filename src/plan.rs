@@ -55,9 +55,10 @@ impl PlanStep {
     /// The same step with the size of what it writes.
     #[must_use]
     pub fn writing(mut self, rows: f64, bytes: i64) -> Self {
+        let estimated = rows >= 0.0; // -1: never analyzed
         #[allow(clippy::cast_possible_truncation)] // an estimate
         let rows = rows.max(0.0) as i64;
-        self.rows = Some(rows);
+        self.rows = Some(rows).filter(|_| estimated);
         self.bytes = Some(bytes);
         self
     }

@@ -12,7 +12,8 @@ pub fn run(context: &Context) -> Result<(), Problem> {
     let comparison = agree(&files, &place)?;
     let names: Vec<String> = comparison.to_apply.iter().map(|e| e.step.name.clone()).collect();
     // Also with nothing new: the tables may have been changed under the views, or an earlier run was cut off.
-    let deferred = session.defer(&place, &comparison.to_apply, &mut |_, _| {})?;
+    let mut deferred = session.prepare(&place, &comparison.to_apply)?;
+    session.defer(&place, &mut deferred, &mut |_, _| {})?;
     if names.is_empty() {
         context.ui.done("the database has everything already; its views were made anew");
     } else {

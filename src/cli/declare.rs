@@ -38,16 +38,12 @@ pub fn run(context: &Context, refactoring: Refactoring) -> Result<(), Problem> {
     .map_err(|e| Problem::new(Kind::Files, "cannot write the refactoring down", e.to_string()))?;
     // The file first: should we die between the two, `refactor apply` goes on; the reverse would leave views that no
     // file explains.
-    let prepared = session.prepare(&place, std::slice::from_ref(&entry))?;
-    drop(prepared);
+    let mut deferred = session.prepare(&place, std::slice::from_ref(&entry))?;
     let file = directory.write(&entry)?;
-    let deferred = match session.defer(&place, std::slice::from_ref(&entry), &mut |_, _| {}) {
-        Ok(deferred) => deferred,
-        Err(problem) => {
-            directory.remove(&entry.step.name)?;
-            return Err(problem);
-        }
-    };
+    if let Err(problem) = session.defer(&place, &mut deferred, &mut |_, _| {}) {
+        directory.remove(&entry.step.name)?;
+        return Err(problem);
+    }
     context.ui.done(format!("{} is declared and shown in `next`", entry.step.name));
     context.ui.say(format!("  recorded in {}", file.display()));
     report(&context.ui, &deferred, &[entry.step.name.clone()]);
@@ -86,6 +82,11 @@ pub fn report(ui: &Ui, deferred: &Deferred, names: &[String]) {
     if carried {
         ui.say("  old writers are watched by triggers on the tables (`refactor plan` lists them), since a view cannot see their writes");
     }
-    ui.say(format!("  done in {:.0} ms, besides the facts", deferred.time.as_secs_f64() * 1000.0));
-    ui.json(&json!({ "declared": names, "facts": asked, "views": views, "milliseconds": deferred.time.as_secs_f64() * 1000.0 }));
+    let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
+    ui.say(format!(
+        "  done in {:.0} ms; the data took {:.0} ms to answer",
+        milliseconds(deferred.time),
+        milliseconds(deferred.asking)
+    ));
+    ui.json(&json!({ "declared": names, "facts": asked, "views": views, "milliseconds": milliseconds(deferred.time), "milliseconds_asking": milliseconds(deferred.asking) }));
 }

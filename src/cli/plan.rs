@@ -69,7 +69,8 @@ pub fn print(ui: &Ui, plan: &Plan, sql: bool) {
         let size = match (step.rows, step.bytes) {
             (Some(rows), Some(bytes)) if bytes > 0 => format!("  (about {rows} rows, {:.1} MB)", megabytes(bytes)),
             (Some(rows), _) => format!("  (at most {rows} rows)"),
-            _ => String::new(),
+            (None, Some(bytes)) if bytes > 0 => format!("  ({:.1} MB)", megabytes(bytes)),
+            (None, _) => String::new(),
         };
         ui.out(format!("{:3}. {}{size}{lock}", at + 1, step.sentence));
         if sql {

@@ -75,9 +75,13 @@ pub fn ask(client: &mut impl GenericClient, wanted: &Fact) -> Result<Answer, Err
 ///
 /// # Errors
 /// When the server says so.
-pub fn losses(client: &mut impl GenericClient, version: &Version) -> Result<Vec<(Loss, i64)>, Error> {
+pub fn losses(
+    client: &mut impl GenericClient,
+    version: &Version,
+    wanted: impl Fn(&Loss) -> bool,
+) -> Result<Vec<(Loss, i64)>, Error> {
     let mut counted = Vec::new();
-    for loss in &version.losses {
+    for loss in version.losses.iter().filter(|l| wanted(l)) {
         let count: i64 = client.query_one(&fact::count_lost(version, loss), &[])?.get(0);
         if count > 0 {
             counted.push((loss.clone(), count));

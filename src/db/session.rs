@@ -70,10 +70,14 @@ pub struct Deferred {
     pub facts: Vec<Answer>,
     /// Values without a place in the new shape.
     pub losses: Vec<(Loss, i64)>,
-    /// Time without the facts' own.
+    /// Time that the data took to answer: facts and losses.
+    pub asking: Duration,
+    /// Time of everything else.
     pub time: Duration,
-    /// The plan that ran.
+    /// The plan.
     pub plan: Plan,
+    /// Where the clock of transactions stood before the facts were asked.
+    before: (String, bool),
 }
 
 /// A materialization, prepared and to be run.
@@ -138,11 +142,13 @@ impl Session {
         Ok(place)
     }
 
-    /// Prepares to show some more refactorings: folds, judges expressions, asks the facts.
+    /// Prepares to show some more refactorings: folds, judges expressions, asks the facts. Changes nothing.
     ///
     /// # Errors
     /// Refusals, broken facts, a `next` that is somebody else's.
     pub fn prepare(&mut self, place: &Place, entries: &[Entry]) -> Result<Deferred, Problem> {
+        let start = Instant::now();
+        let before = snapshot(&mut self.client)?;
         foreign(&place.installed)?;
         let mut version = place.version()?;
         for entry in entries {
@@ -150,49 +156,46 @@ impl Session {
             judge::seeds(&mut self.client, &version, &entry.step)?;
         }
         let names: Vec<&str> = entries.iter().map(|e| e.step.name.as_str()).collect();
-        let mut answers = Vec::new();
+        let title = format!("show {} in `next`", names.join(", "));
+        let plan = defer(&version, &place.installed, &title, record(entries, State::Deferred))?;
+        let asked = Instant::now();
+        let mut facts = Vec::new();
         for wanted in version.facts.iter().filter(|f| names.contains(&f.step.as_str())) {
-            answers.push(facts::ask(&mut self.client, wanted).map_err(|e| fact_problem(entries, wanted, &e))?);
+            facts.push(facts::ask(&mut self.client, wanted).map_err(|e| fact_problem(entries, wanted, &e))?);
         }
-        let broken: Vec<Answer> = answers.iter().filter(|a| !a.holds()).cloned().collect();
+        let broken: Vec<Answer> = facts.iter().filter(|a| !a.holds()).cloned().collect();
         if let Some(first) = broken.first() {
             let entry = entries.iter().find(|e| e.step.name == first.fact.step);
             let wish = entry.map_or_else(String::new, |e| e.step.refactoring.wish());
             return Err(Problem::facts(&wish, &broken));
         }
-        let losses = facts::losses(&mut self.client, &version)?;
-        let losses = losses.into_iter().filter(|(l, _)| names.contains(&l.step.as_str())).collect();
-        let title = format!("show {} in `next`", names.join(", "));
-        let plan = defer(&version, &place.installed, &title, record(entries, State::Deferred))?;
-        Ok(Deferred { version, facts: answers, losses, time: Duration::ZERO, plan })
+        let losses = facts::losses(&mut self.client, &version, |l| names.contains(&l.step.as_str()))?;
+        let asking = asked.elapsed();
+        let time = start.elapsed().saturating_sub(asking);
+        Ok(Deferred { version, facts, losses, asking, time, plan, before })
     }
 
-    /// Shows some more refactorings.
+    /// Shows refactorings that were prepared.
     ///
     /// # Errors
-    /// See [`Session::prepare`]; besides, whatever the server says. The database is then as it was.
-    pub fn defer(&mut self, place: &Place, entries: &[Entry], seen: Seen) -> Result<Deferred, Problem> {
+    /// Whatever the server says, or a fact that somebody broke meanwhile. The database is then as it was.
+    pub fn defer(&mut self, place: &Place, deferred: &mut Deferred, seen: Seen) -> Result<(), Problem> {
         let start = Instant::now();
-        let before = snapshot(&mut self.client)?;
-        let mut deferred = self.prepare(place, entries)?;
-        let plan = deferred.plan.clone();
-        let path = place.schema.search_path.clone();
-        let new: Vec<_> = deferred.facts.iter().map(|a| a.fact.clone()).collect();
-        self.run(&plan, &path, seen, &mut |transaction| {
+        let Deferred { facts, plan, before, .. } = &*deferred;
+        self.run(plan, &place.schema.search_path, seen, &mut |transaction| {
             // The triggers are in place and their locks held. If anybody wrote since the facts were asked, ask again.
-            if !new.is_empty() && !nobody_wrote_since(transaction, &before)? {
-                for wanted in &new {
-                    let answer = facts::ask(transaction, wanted)?;
-                    if !answer.holds() {
-                        return Err(Problem::facts("show the refactoring: somebody wrote meanwhile", &[answer]));
+            if !facts.is_empty() && !nobody_wrote_since(transaction, before)? {
+                for answer in facts {
+                    let again = facts::ask(transaction, &answer.fact)?;
+                    if !again.holds() {
+                        return Err(Problem::facts("show the refactoring: somebody wrote meanwhile", &[again]));
                     }
                 }
             }
             Ok(())
         })?;
-        let asked: Duration = deferred.facts.iter().map(|a| a.time).sum();
-        deferred.time = start.elapsed().saturating_sub(asked);
-        Ok(deferred)
+        deferred.time += start.elapsed();
+        Ok(())
     }
 
     /// The plan that takes some deferred refactorings back.
@@ -259,7 +262,7 @@ impl Session {
             return Err(Problem::facts(&wish, &broken));
         }
         let mut plan = materialize::materialize(&version, &place.installed, &names, &options)?;
-        for (loss, count) in facts::losses(&mut self.client, &version)? {
+        for (loss, count) in facts::losses(&mut self.client, &version, |_| true)? {
             plan.losses.push(format!(
                 "{}; kept in `refactor` until `refactor finish` ({})",
                 loss.sentence(count),

@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS refactor.journal (
   tool text NOT NULL
 );
 CREATE UNIQUE INDEX IF NOT EXISTS journal_name ON refactor.journal (name) WHERE state <> 'undone';
+GRANT SELECT ON refactor.journal TO PUBLIC;
 COMMENT ON TABLE refactor.journal IS 'refactor: what was done to this database';";
 
 /// Drops everything generated. `keep` says which complements and kept tables stay.
