@@ -205,6 +205,15 @@ impl Relation {
     }
 }
 
+/// Whether rows of a table can be found by these columns through an index.
+#[must_use]
+pub fn is_indexed(table: &Table, columns: &[Ident]) -> bool {
+    table.indexes.iter().any(|i| {
+        let first: Vec<&Ident> = i.keys.iter().take(columns.len()).flatten().collect();
+        i.valid && !i.partial && first.len() == columns.len() && columns.iter().all(|c| first.contains(&c))
+    })
+}
+
 fn attach<T: NamesFields + Clone>(table: &TableName, items: &[T]) -> Vec<Attached<T>> {
     items
         .iter()

@@ -9,7 +9,7 @@ use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Fact, Loss};
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::{Refusal, similar};
-use crate::relation::{Field, Relation};
+use crate::relation::{Field, Relation, is_indexed};
 use crate::schema::{Schema, Table, TableKind};
 use crate::sql::Expression;
 
@@ -135,6 +135,11 @@ pub struct Carry {
 }
 
 impl Carry {
+    /// Hops whose referring side has no index to be found by.
+    pub fn unindexed<'c>(&'c self, schema: &'c Schema) -> impl Iterator<Item = &'c Hop> {
+        self.hops.iter().filter(|h| schema.table(&h.from).is_some_and(|t| !is_indexed(t, &h.from_columns)))
+    }
+
     /// The columns of the target that the complement follows: the referred key (up), or the row's own key (down).
     #[must_use]
     pub fn target_key(&self) -> &[Ident] {

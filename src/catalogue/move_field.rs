@@ -12,7 +12,7 @@ use crate::refusal::Refusal;
 use crate::relation::{Field, Hidden, Home, Relation, Stores, row_key};
 use crate::schema::ConstraintKind;
 use crate::sql::Expression;
-use crate::version::{Carry, CarryWords, Direction, OnOldWrite, Version};
+use crate::version::{Carry, CarryWords, Direction, OnOldWrite, RemarkKind, Version};
 
 /// Move a field to another table.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -176,6 +176,24 @@ impl Refactor for MoveField {
                 as_field: new.clone(),
             },
         });
+        let schema = after.schema.clone();
+        let unindexed: Vec<String> = after.carries[carry]
+            .unindexed(&schema)
+            .map(|hop| {
+                format!(
+                    "{} ({})",
+                    hop.from.short(),
+                    hop.from_columns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                )
+            })
+            .collect();
+        for on in unindexed {
+            let text = format!(
+                "there is no index on {on}: each row of `{}` searches that whole table; `CREATE INDEX CONCURRENTLY ON {on}` makes it fast",
+                to.name.short()
+            );
+            after.remark(step, RemarkKind::Note, text);
+        }
         let shape = crate::schema::Field { name: new.clone(), ..field.shape.clone() };
         let (from_name, to_name) = (from.name.clone(), to.name.clone());
         let giving = after.change(&from_name, step);

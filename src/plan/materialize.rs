@@ -75,6 +75,8 @@ pub fn materialize(
     for (at, _) in version.losses.iter().enumerate() {
         plan.steps.extend(keep_loss(version, at, &mut plan.notes));
     }
+    let (index, drop_index) = fill::lookup_indexes(version);
+    plan.steps.extend(index);
     let mut ways = Vec::new();
     for relation in version.touched() {
         let way = way(version, relation, options);
@@ -85,6 +87,7 @@ pub fn materialize(
         }
         ways.push((relation, way));
     }
+    plan.steps.extend(drop_index);
     let complements = carry::complements(version)?;
     let ours: BTreeSet<&TableName> = complements.iter().map(|(_, name, _)| name).collect();
     let keep: BTreeSet<TableName> = installed.tables.iter().filter(|t| !ours.contains(t)).cloned().collect();

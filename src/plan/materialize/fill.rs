@@ -76,6 +76,29 @@ pub fn drop_fillers(version: &Version) -> Vec<PlanStep> {
     if drops.is_empty() { Vec::new() } else { vec![PlanStep::new("put the filling functions away", drops.join("\n"))] }
 }
 
+/// Indexes that lookups need and nobody made, for the time of the filling: without them it would take the square of the
+/// rows.
+#[must_use]
+pub fn lookup_indexes(version: &Version) -> (Vec<PlanStep>, Vec<PlanStep>) {
+    let mut wanted: Vec<(&TableName, &[Ident])> = Vec::new();
+    for hop in version.carries.iter().flat_map(|c| c.unindexed(&version.schema)) {
+        if !wanted.contains(&(&hop.from, &hop.from_columns)) {
+            wanted.push((&hop.from, &hop.from_columns));
+        }
+    }
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for (at, (table, columns)) in wanted.into_iter().enumerate() {
+        let name = Ident::new(format!("refactor_lookup_{at}"));
+        before.push(PlanStep::new(
+            format!("index `{}` for the lookups, for now", table.short()),
+            format!("CREATE INDEX {name} ON {table} ({});", list(columns)),
+        ));
+        let index = table.renamed(name);
+        after.push(PlanStep::new(format!("drop that index of `{}`", table.short()), format!("DROP INDEX {index};")));
+    }
+    (before, after)
+}
+
 /// Filling is not a write of the application: its triggers keep still.
 fn without_triggers(base: &TableName, table: &Table, sql: &str) -> String {
     let active = || table.triggers.iter().filter(|t| t.enabled != 'D');
