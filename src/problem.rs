@@ -24,6 +24,8 @@ pub struct Problem {
     pub kind: Kind,
 }
 
+const SERVER_REFUSED: &str = "the server refused";
+
 /// The kinds of problems.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
@@ -97,12 +99,23 @@ impl Problem {
             Some("55P03") => {
                 Some("somebody holds a lock on the table; try again, or find them in pg_stat_activity".to_owned())
             }
-            None => Some(
-                "nothing was changed by an unfinished transaction; `refactor status` tells where things are".to_owned(),
+            // Silence, or the server's last words.
+            None | Some("57P01" | "57P02" | "57P03") => Some(
+                "an unfinished transaction is rolled back: nothing was changed; `refactor status` tells where things are"
+                    .to_owned(),
             ),
             _ => None,
         };
         Self { what: what.into(), why: vec![message::render(error, None)], hint, kind: Kind::Server }
+    }
+
+    /// The same, said of what was going on, where that is not known at the place of the error.
+    #[must_use]
+    pub fn during(mut self, title: &str) -> Self {
+        if self.what == SERVER_REFUSED {
+            self.what = format!("cannot {title}");
+        }
+        self
     }
 
     /// A step of a plan that failed. The transaction was rolled back.
@@ -162,7 +175,7 @@ impl From<JournalReadError> for Problem {
 
 impl From<postgres::Error> for Problem {
     fn from(error: postgres::Error) -> Self {
-        Self::server("the server refused", &error)
+        Self::server(SERVER_REFUSED, &error)
     }
 }
 

@@ -101,7 +101,10 @@ pub type Seen<'a> = &'a mut dyn FnMut(usize, &str);
 impl Session {
     /// Takes a connection over.
     #[must_use]
-    pub fn new(client: Client) -> Self {
+    pub fn new(mut client: Client) -> Self {
+        // Should we be killed, the server notices within a statement and lets go of our locks. Not every platform has
+        // it, and nothing depends on it.
+        let _ = client.batch_execute("SET client_connection_check_interval = '1s'");
         Self { client, patience: Patience::default() }
     }
 
@@ -300,7 +303,7 @@ impl Session {
                 }
                 Err(Stop::Failed(failure)) if failure.may_pass() => last = Some(failure),
                 Err(Stop::Failed(failure)) => return Err(Problem::failure(&work.plan.title, &failure)),
-                Err(Stop::Problem(problem)) => return Err(problem),
+                Err(Stop::Problem(problem)) => return Err(problem.during(&work.plan.title)),
             }
         }
         Err(last.map_or_else(
