@@ -7,7 +7,7 @@ use crate::catalogue::drop_field::DropField;
 use crate::catalogue::{Refactor, Refactoring, entangled};
 use crate::fact::{Claim, Fact, Words};
 use crate::generate::get;
-use crate::name::FieldRef;
+use crate::name::{FieldRef, Ident};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Field, Home, row_key};
 use crate::schema;
@@ -44,6 +44,10 @@ pub struct AddField {
     #[arg(long, hide = true, value_name = "REFACTORING")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<String>,
+    /// Field that it stands before, instead of last
+    #[arg(long, hide = true, value_name = "FIELD")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Ident>,
 }
 
 impl Refactor for AddField {
@@ -121,7 +125,7 @@ impl Refactor for AddField {
             default: self.default.as_ref().map(ToString::to_string),
             ..schema::Field::named(name)
         };
-        after.change(&relation_name, step).fields.push(Field { shape, home: Home::Added(at) });
+        after.change(&relation_name, step).insert_field(Field { shape, home: Home::Added(at) }, self.before.as_ref());
         Ok(after)
     }
 

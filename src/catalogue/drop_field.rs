@@ -71,7 +71,7 @@ impl Refactor for DropField {
     }
 
     fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
-        let (_, field) = before.find_field(&self.field)?;
+        let (relation, field) = before.find_field(&self.field)?;
         let unreadable = |e: crate::sql::ExpressionError| Refusal::Expression(e.to_string());
         let default = field.shape.default.as_deref().map(Expression::parse).transpose().map_err(unreadable)?;
         Ok(Refactoring::AddField(AddField {
@@ -82,6 +82,7 @@ impl Refactor for DropField {
             existing: Some(Expression::null()).filter(|_| field.shape.default.is_some()),
             not_null: field.shape.not_null,
             restores: Some(step.to_owned()),
+            before: relation.following(&field.shape.name),
         }))
     }
 }

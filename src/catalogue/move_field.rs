@@ -46,6 +46,10 @@ pub struct MoveField {
     #[arg(long, hide = true, value_name = "REFACTORING")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<String>,
+    /// Field that it stands before, instead of last
+    #[arg(long, hide = true, value_name = "FIELD")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Ident>,
 }
 
 /// Two fields that match.
@@ -207,11 +211,11 @@ impl Refactor for MoveField {
             entangled::take_along(&mut giving, &mut along, &old, &new);
             giving.constraints.append(&mut along.constraints);
             giving.indexes.append(&mut along.indexes);
-            giving.fields.push(Field { shape, home: Home::Carried(carry) });
+            giving.insert_field(Field { shape, home: Home::Carried(carry) }, self.before.as_ref());
         } else {
             let getting = after.change(&to_name, step);
             entangled::take_along(&mut giving, getting, &old, &new);
-            getting.fields.push(Field { shape, home: Home::Carried(carry) });
+            getting.insert_field(Field { shape, home: Home::Carried(carry) }, self.before.as_ref());
         }
         after.relations.insert(from_name, giving);
         Ok(after)
@@ -232,6 +236,7 @@ impl Refactor for MoveField {
             on_old_write: self.on_old_write,
             fill: None,
             restores: Some(step.to_owned()),
+            before: from.following(&field.shape.name),
         }))
     }
 }

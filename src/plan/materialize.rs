@@ -47,7 +47,9 @@ impl Default for Options {
 pub fn way(version: &Version, relation: &Relation, options: &Options) -> Way {
     if relation.fields.iter().all(|f| matches!(f.home, Home::Own(_))) {
         Way::Catalogue
-    } else if version.table(relation).bytes >= options.rebuild_from && rebuild::obstacle(version, relation).is_none() {
+    } else if (relation.is_reordered() || version.table(relation).bytes >= options.rebuild_from)
+        && rebuild::obstacle(version, relation).is_none()
+    {
         Way::Rebuild
     } else {
         Way::InPlace
@@ -80,6 +82,12 @@ pub fn materialize(
     let mut ways = Vec::new();
     for relation in version.touched() {
         let way = way(version, relation, options);
+        if way != Way::Rebuild && relation.is_reordered() {
+            plan.notes.push(format!(
+                "new fields of `{}` will come last, not where its view shows them: the table cannot be rebuilt",
+                relation.name.short()
+            ));
+        }
         match way {
             Way::Catalogue => {}
             Way::InPlace => plan.steps.extend(fill::in_place(version, relation)),
