@@ -74,6 +74,7 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
         let work = session.prepare_materialize(&place, chunk, options)?;
         plan::print(&context.ui, &work.plan, args.dry_run);
         if args.dry_run {
+            context.ui.json(&work.plan);
             context.ui.say("nothing was done (--dry-run)");
             return Ok(());
         }

@@ -7,7 +7,7 @@ use crate::journal::{Entry, State};
 use crate::name::{Ident, TableName};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::sql::Literal;
-use crate::version::{RemarkKind, Version};
+use crate::version::{Carry, Direction, OnOldWrite, RemarkKind, Version};
 
 /// The journal in the database.
 pub const JOURNAL: &str = "CREATE SCHEMA IF NOT EXISTS refactor;
@@ -117,6 +117,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         plan.steps.push(step);
     }
     plan.steps.push(PlanStep::new("write the journal", journal));
+    plan.notes.extend(version.carries.iter().flat_map(trigger_reasons));
     for remark in &version.remarks {
         let text = format!("{} ({})", remark.text, remark.step);
         match remark.kind {
@@ -126,6 +127,44 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         }
     }
     Ok(plan)
+}
+
+/// Which triggers a carry needs on base tables, and why: its fact spans tables, and no view sees a write of old code or
+/// a foreign key's action.
+fn trigger_reasons(carry: &Carry) -> Vec<String> {
+    let (source, target, field) = (carry.source.short(), carry.target.short(), &carry.column);
+    let step = &carry.step;
+    match carry.direction {
+        Direction::Up => {
+            let breaking = match carry.on_old_write {
+                OnOldWrite::Reject => "a second value is rejected",
+                OnOldWrite::Propagate => "a second value is given to all",
+            };
+            let mut reasons = vec![
+                format!(
+                    "triggers on `{source}`: a row that is inserted or moved takes the one `{field}` of its `{target}`, {breaking}, and the value stays when the last row goes ({step})"
+                ),
+                format!(
+                    "trigger on `{target}`: a row of old code has an unknown `{field}` until its first `{source}` ({step})"
+                ),
+            ];
+            for hop in &carry.hops[1..] {
+                reasons.push(format!(
+                    "triggers on `{}`, which lies between: when its row moves, the rows below take the new `{field}` ({step})",
+                    hop.from.short()
+                ));
+            }
+            reasons
+        }
+        Direction::Down => vec![
+            format!(
+                "triggers on `{source}`: what old code writes to `{field}` holds for every `{target}` below, and each keeps it when the row goes ({step})"
+            ),
+            format!(
+                "trigger on `{target}`: a row that old code gives to another `{source}` takes the `{field}` found there ({step})"
+            ),
+        ],
+    }
 }
 
 /// Values kept when an earlier refactoring was materialized come back into the complement of the one that restores it.
