@@ -10,8 +10,12 @@ const KEY: i64 = 0x7265_6661_6374_6f72;
 /// # Errors
 /// When the server says so. `Ok(Err(who))` when another run holds it.
 pub fn acquire(client: &mut Client) -> Result<Result<(), String>, Error> {
-    if client.query_one("SELECT pg_try_advisory_lock($1)", &[&KEY])?.get(0) {
-        return Ok(Ok(()));
+    // The server may notice a moment later that the run before has ended.
+    for _ in 0..40 {
+        if client.query_one("SELECT pg_try_advisory_lock($1)", &[&KEY])?.get(0) {
+            return Ok(Ok(()));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(25));
     }
     let holder = client.query_opt(
         "SELECT format('process %s of %s%s, since %s', a.pid, coalesce(a.usename::text, 'an unknown user'),

@@ -1,0 +1,483 @@
+//! One database whose refactorings are deferred and a copy in which they are real: the same write must do the same.
+
+use std::fmt::Write as _;
+
+use postgres::{Client, SimpleQueryMessage};
+
+use super::random::Random;
+use super::writes::{Pool, Writer};
+use crate::support::Database;
+
+/// What a statement did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    Done { count: u64, rows: Vec<String> },
+    Failed(Failed),
+}
+
+/// What of an error a program may rely on.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    pub code: String,
+    pub constraint: Option<String>,
+    pub column: Option<String>,
+    pub table: Option<String>,
+    pub message: String,
+}
+
+impl PartialEq for Failed {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.code, &self.constraint, &self.column) == (&other.code, &other.constraint, &other.column)
+    }
+}
+
+pub fn outcome(client: &mut Client, sql: &str) -> Outcome {
+    match client.simple_query(sql) {
+        Ok(messages) => {
+            let (mut rows, mut count) = (Vec::new(), 0);
+            for message in messages {
+                match message {
+                    SimpleQueryMessage::Row(row) => rows.push(
+                        (0..row.len()).map(|i| row.get(i).unwrap_or("∅").to_owned()).collect::<Vec<_>>().join("|"),
+                    ),
+                    SimpleQueryMessage::CommandComplete(n) => count = n,
+                    _ => {}
+                }
+            }
+            rows.sort();
+            Outcome::Done { count, rows }
+        }
+        Err(error) => {
+            let error = error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error:?}"));
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            Outcome::Failed(Failed {
+                code: error.code().code().to_owned(),
+                constraint: owned(error.constraint()),
+                column: owned(error.column()),
+                table: owned(error.table()),
+                message: error.message().to_owned(),
+            })
+        }
+    }
+}
+
+/// A schema with data, what is refactored in it, and what must hold of it.
+pub struct Scenario {
+    pub name: &'static str,
+    pub sql: &'static str,
+    pub commands: &'static [&'static [&'static str]],
+    pub pools: &'static [Pool],
+    /// Queries over base and complement, each with the part of `next` that must show the same.
+    pub truth: &'static [(&'static str, &'static str)],
+    /// Fields and tables whose names have another meaning for old code: its writes are compared if they name none.
+    pub moves: &'static [&'static str],
+    /// Fields with another name in the new shape. Errors of constraints tell the base's.
+    pub renamed: &'static [(&'static str, &'static str)],
+}
+
+impl Scenario {
+    pub const PLAIN: Self = Self { name: "", sql: "", commands: &[], pools: &[], truth: &[], moves: &[], renamed: &[] };
+}
+
+pub struct Twin<'s> {
+    scenario: &'s Scenario,
+    database: Database,
+    x: Client,
+    y: Client,
+    _copy: Database,
+    new: Writer,
+    old: Writer,
+    /// For each foreign key, the rows that break it.
+    orphans: Vec<(String, String)>,
+    /// Sequences, in both.
+    sequences: Vec<String>,
+    state: String,
+    base: String,
+    r: Random,
+    seed: u64,
+    recent: Vec<String>,
+    pub faults: Vec<String>,
+    pub done: usize,
+    pub failed: usize,
+}
+
+/// All rows of all tables, each table as one text.
+fn state_of(tables: &[String]) -> String {
+    let one = |t: &String| {
+        format!(
+            "SELECT {}, coalesce(pg_catalog.string_agg(refactor_q::text, E'\\n' ORDER BY refactor_q::text COLLATE \"C\"), '') FROM {t} AS refactor_q",
+            refactor::sql::Literal(t.clone())
+        )
+    };
+    tables.iter().map(one).collect::<Vec<_>>().join(" UNION ALL ")
+}
+
+fn texts(client: &mut Client, sql: &str) -> Vec<(String, String)> {
+    client.query(sql, &[]).unwrap().iter().map(|r| (r.get(0), r.get(1))).collect()
+}
+
+impl<'s> Twin<'s> {
+    pub fn new(scenario: &'s Scenario, seed: u64) -> Self {
+        let database = Database::new(scenario.sql);
+        for command in scenario.commands {
+            database.ok(command);
+        }
+        let copy = database.copy();
+        copy.ok(&["materialize", "--yes"]);
+        let (mut x, mut y) = (database.client(), copy.client());
+        y.batch_execute("SET search_path = public").unwrap();
+        let new = Writer::new(&mut y, scenario.pools);
+        x.batch_execute("SET search_path = pg_catalog").unwrap();
+        let old = Writer::new(&mut x, scenario.pools);
+        let kept = "SELECT c.oid::regclass::text, '' FROM pg_class c WHERE c.relkind = 'r'
+            AND c.relnamespace = 'refactor'::regnamespace AND c.relname LIKE 'kept%' ORDER BY 1";
+        let base: Vec<String> = old
+            .tables
+            .iter()
+            .map(|t| t.name.clone())
+            .chain(texts(&mut x, kept).into_iter().map(|(name, _)| name))
+            .collect();
+        let shown: Vec<String> = new.tables.iter().map(|t| t.name.clone()).collect();
+        x.batch_execute("SET search_path = next, public").unwrap();
+        let sequences = "SELECT c.oid::regclass::text, '' FROM pg_class c WHERE c.relkind = 'S'
+            AND c.relnamespace = 'public'::regnamespace";
+        let orphans = "SELECT conname::text, format('SELECT 1 FROM %s AS a WHERE (%s) AND NOT EXISTS (SELECT FROM %s AS b WHERE %s)', conrelid::regclass,
+              (SELECT string_agg(format('a.%I IS NOT NULL', attname), ' AND ') FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey)),
+              confrelid::regclass,
+              (SELECT string_agg(format('a.%I = b.%I', a.attname, b.attname), ' AND ') FROM unnest(conkey, confkey) AS k (x, y)
+                JOIN pg_attribute a ON a.attrelid = conrelid AND a.attnum = x JOIN pg_attribute b ON b.attrelid = confrelid AND b.attnum = y))
+            FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 AND connamespace = 'public'::regnamespace";
+        Self {
+            orphans: texts(&mut y, orphans),
+            sequences: texts(&mut y, sequences).into_iter().map(|(name, _)| name).collect(),
+            state: state_of(&shown),
+            base: state_of(&base),
+            scenario,
+            database,
+            x,
+            y,
+            _copy: copy,
+            new,
+            old,
+            r: Random::new(seed),
+            seed,
+            recent: Vec::new(),
+            faults: Vec::new(),
+            done: 0,
+            failed: 0,
+        }
+    }
+
+    fn fault(&mut self, step: usize, sql: &str, what: &str, before: &[(String, String)]) {
+        if self.faults.len() < 40 {
+            let mut text = format!("{} seed {} step {step}: {what}\n  {sql}\n  before:", self.scenario.name, self.seed);
+            for (table, rows) in before {
+                let _ = write!(text, "\n    {table}: {}", rows.replace('\n', " "));
+            }
+            let _ = write!(text, "\n  in this transaction: {}", self.recent.join("; "));
+            self.faults.push(text);
+        }
+    }
+
+    fn both(&mut self, sql: &str) {
+        self.x.batch_execute(sql).unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+        self.y.batch_execute(sql).unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+    }
+
+    /// Now and then half of what became many.
+    fn write(&mut self, now: &[(String, String)]) -> String {
+        let many = now.iter().find(|(_, rows)| rows.matches('\n').count() > 22);
+        match many {
+            Some((table, _)) => format!("DELETE FROM {table} AS refactor_q WHERE md5(refactor_q::text) < '8'"),
+            None => self.new.any(&mut self.r),
+        }
+    }
+
+    /// Random writes through `next` and to the real tables; `mixed` writes to the old tables in between.
+    pub fn run(&mut self, operations: usize, mixed: bool) {
+        let mut open = false;
+        for step in 0..operations {
+            let mut begin = String::new();
+            if !open {
+                self.recent.clear();
+                begin += "BEGIN;";
+            }
+            for sequence in &self.sequences {
+                let _ = write!(begin, "SELECT setval('{sequence}', {});", 30 + (step % 100) * 8);
+            }
+            self.both(&begin);
+            if mixed && self.r.percent(40) {
+                self.old_write(step);
+            } else {
+                self.new_write(step, mixed);
+            }
+            open = self.r.percent(35);
+            if !open {
+                let end = if self.r.percent(8) { "ROLLBACK" } else { "COMMIT" };
+                self.both(end);
+            }
+        }
+        if open {
+            self.both("COMMIT");
+        }
+    }
+
+    fn new_write(&mut self, step: usize, mixed: bool) {
+        let before = texts(&mut self.x, &self.state);
+        let same = self.r.percent(4);
+        let sql = if same { self.new.unchanged(&mut self.r) } else { self.write(&before) };
+        let undo = self.r.percent(12);
+        let base = if undo || same { texts(&mut self.x, &self.base) } else { Vec::new() };
+        let unknown = if mixed { self.unknown() } else { 0 };
+        self.both("SAVEPOINT s");
+        let (there, here) = (self.next(&sql), outcome(&mut self.y, &sql));
+        if matches!(there, Outcome::Failed(_)) {
+            self.x.batch_execute("ROLLBACK TO s").unwrap();
+        }
+        let fault = if let (Outcome::Failed(x), Outcome::Failed(y)) = (&there, &here) {
+            self.y.batch_execute("ROLLBACK TO s").unwrap();
+            self.failed += 1;
+            (x != y && !self.another_order(&sql, x, y)).then(|| format!("next: {x:?}\n  table: {y:?}"))
+        } else {
+            self.done += 1;
+            let differs = there != here && !Self::allowed(&there, &here);
+            let (a, b) = if matches!(here, Outcome::Failed(_)) {
+                self.y.batch_execute("ROLLBACK TO s").unwrap();
+                (Vec::new(), Vec::new())
+            } else {
+                (self.shown(), texts(&mut self.y, &self.state))
+            };
+            let state: Vec<String> = a
+                .iter()
+                .zip(&b)
+                .filter(|(a, b)| a != b)
+                .map(|(a, b)| {
+                    format!("\n  next {}: {}\n  table: {}", a.0, a.1.replace('\n', " "), b.1.replace('\n', " "))
+                })
+                .collect();
+            (differs || !state.is_empty()).then(|| format!("next: {there:?}\n  table: {here:?}{}", state.concat()))
+        };
+        if let Some(what) = fault {
+            // A row that old code made and that never had a value takes that of the first row moved to it, as old
+            // code needs: the one write through `next` that is not as in a table.
+            if unknown == 0 {
+                self.fault(step, &sql, &what, &before);
+            }
+            self.both("ROLLBACK TO s");
+            return;
+        }
+        if matches!(there, Outcome::Failed(_)) {
+            return;
+        }
+        if same {
+            let after = texts(&mut self.x, &self.base);
+            // Only the old shape's own tables: remembering a value for later is no change.
+            let kept = |s: &Vec<(String, String)>| {
+                s.iter().filter(|(t, _)| !t.starts_with("refactor.")).cloned().collect::<Vec<_>>()
+            };
+            if kept(&after) != kept(&base) {
+                self.fault(
+                    step,
+                    &sql,
+                    &format!("writing back what was read changed the base\n  {base:?}\n  {after:?}"),
+                    &before,
+                );
+            }
+        }
+        self.truth(step, &sql, &before);
+        if undo {
+            self.both("ROLLBACK TO s");
+            let after = texts(&mut self.x, &self.base);
+            if after != base {
+                self.fault(step, &sql, &format!("ROLLBACK TO left something\n  {base:?}\n  {after:?}"), &before);
+            }
+        } else {
+            self.recent.push(sql);
+        }
+    }
+
+    /// A statement on the deferred side. Errors name fields as the base does; here they get their new names.
+    fn next(&mut self, sql: &str) -> Outcome {
+        let mut outcome = outcome(&mut self.x, sql);
+        if let Outcome::Failed(Failed { column: Some(column), constraint: None, .. }) = &mut outcome
+            && let Some((_, new)) = self.scenario.renamed.iter().find(|(old, _)| old == column)
+        {
+            column.clone_from(&(*new).to_owned());
+        }
+        outcome
+    }
+
+    fn shown(&mut self) -> Vec<(String, String)> {
+        texts(&mut self.x, &self.state)
+    }
+
+    /// How many rows of old code wait for a value.
+    fn unknown(&mut self) -> i64 {
+        let tables = self.x.query(
+            "SELECT attrelid::regclass::text FROM pg_attribute WHERE attname = 'refactor_unknown' AND attrelid IN
+               (SELECT oid FROM pg_class WHERE relkind = 'r')",
+            &[],
+        );
+        let names: Vec<String> = tables.unwrap().iter().map(|r| r.get(0)).collect();
+        names
+            .iter()
+            .map(|t| {
+                self.x
+                    .query_one(&format!("SELECT count(*) FROM {t} WHERE refactor_unknown"), &[])
+                    .unwrap()
+                    .get::<_, i64>(0)
+            })
+            .sum()
+    }
+
+    /// An explicit value for a generated field is refused when a statement is planned, or row by row: no row, no error.
+    fn allowed(there: &Outcome, here: &Outcome) -> bool {
+        matches!((there, here), (Outcome::Done { count: 0, .. }, Outcome::Failed(f)) if f.code == "428C9")
+    }
+
+    /// A statement that breaks several constraints may be told of another first: without the one that the table names,
+    /// the table must name the one that `next` does.
+    fn another_order(&mut self, sql: &str, x: &Failed, y: &Failed) -> bool {
+        if !x.code.starts_with("23") || !y.code.starts_with("23") {
+            return false;
+        }
+        let mut told = y.clone();
+        let mut found = false;
+        for _ in 0..8 {
+            let relax = match (&told.constraint, &told.column, &told.table) {
+                (Some(name), _, _) => format!(
+                    "DO $$ DECLARE c record; BEGIN FOR c IN SELECT conrelid::regclass AS t FROM pg_constraint WHERE conname = '{name}' AND conparentid = 0
+                     LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', c.t, '{name}'); END LOOP; END $$"
+                ),
+                (None, Some(column), Some(table)) => format!(
+                    "DO $$ DECLARE c record; BEGIN FOR c IN SELECT conname FROM pg_constraint WHERE conrelid = 'public.\"{table}\"'::regclass AND contype = 'p'
+                     LOOP EXECUTE format('ALTER TABLE public.\"{table}\" DROP CONSTRAINT %I CASCADE', c.conname); END LOOP;
+                     ALTER TABLE public.\"{table}\" ALTER COLUMN \"{column}\" DROP NOT NULL; END $$"
+                ),
+                _ => break,
+            };
+            if self.y.batch_execute(&relax).is_err() {
+                break;
+            }
+            self.y.batch_execute("SAVEPOINT again").unwrap();
+            let next = outcome(&mut self.y, sql);
+            // The key that it rests on has gone with the constraint before: look oneself.
+            let orphans =
+                self.orphans.iter().find(|(name, _)| Some(name) == x.constraint.as_ref()).filter(|_| x.code == "23503");
+            if let (Outcome::Done { .. }, Some((_, orphans))) = (&next, orphans) {
+                found = !self.y.query(orphans, &[]).unwrap().is_empty();
+            }
+            self.y.batch_execute("ROLLBACK TO again").unwrap();
+            match next {
+                Outcome::Failed(failed) if &failed == x => {
+                    found = true;
+                    break;
+                }
+                Outcome::Failed(failed) if failed != told => told = failed,
+                _ => break,
+            }
+        }
+        self.y.batch_execute("ROLLBACK TO s").unwrap();
+        found
+    }
+
+    /// What the views show is what base and complement say, by queries that owe nothing to the generator.
+    fn truth(&mut self, step: usize, sql: &str, before: &[(String, String)]) {
+        for (want, shown) in self.scenario.truth {
+            let row = |q: &str| {
+                format!("SELECT coalesce(string_agg(q::text, ' ' ORDER BY q::text COLLATE \"C\"), '') FROM ({q}) AS q")
+            };
+            let want: String = self.x.query_one(&row(want), &[]).unwrap().get(0);
+            let shown: String = self.x.query_one(&row(shown), &[]).unwrap().get(0);
+            if want != shown {
+                self.fault(step, sql, &format!("the base says {want}\n  next shows {shown}"), before);
+            }
+        }
+    }
+
+    /// A write of old code: whatever it does, the laws hold after it, and the twin starts again from what `next` shows.
+    fn old_write(&mut self, step: usize) {
+        let before = self.shown();
+        let sql = self.old.any(&mut self.r);
+        let unknown = self.unknown();
+        self.both("SAVEPOINT s");
+        let there = outcome(&mut self.x, &sql);
+        if let Outcome::Failed(failed) = &there {
+            self.failed += 1;
+            self.x.batch_execute("ROLLBACK TO s").unwrap();
+            let plain = ["22", "23", "428C9"].iter().any(|c| failed.code.starts_with(c));
+            if !plain {
+                self.fault(step, &sql, &format!("old code: {failed:?}"), &before);
+            }
+            return;
+        }
+        self.done += 1;
+        self.truth(step, &sql, &before);
+        let words: Vec<&str> = sql.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        let same = !self.scenario.moves.iter().any(|m| words.contains(m)) && unknown == 0 && self.unknown() == 0;
+        if same {
+            let here = outcome(&mut self.y, &sql);
+            let (a, b) = (
+                self.shown(),
+                if matches!(here, Outcome::Failed(_)) { Vec::new() } else { texts(&mut self.y, &self.state) },
+            );
+            let other_fields = matches!(&here, Outcome::Failed(f) if f.code == "42703");
+            if a != b && !other_fields {
+                self.fault(
+                    step,
+                    &sql,
+                    &format!("old code: {there:?}\n  next: {a:?}\n  table: {here:?} {b:?}"),
+                    &before,
+                );
+            }
+            self.y.batch_execute("ROLLBACK TO s").unwrap();
+        }
+        if self.copy_over() {
+            self.recent.push(sql);
+        } else {
+            // A row of old code has no value yet for a field that must have one: materializing would wait for it.
+            self.both("ROLLBACK TO s");
+        }
+    }
+
+    /// Makes the real tables hold what `next` shows.
+    fn copy_over(&mut self) -> bool {
+        self.y.batch_execute("SET LOCAL session_replication_role = replica").unwrap();
+        let mut fits = true;
+        for table in &self.new.tables {
+            let name = &table.name;
+            let json: String = self
+                .x
+                .query_one(&format!("SELECT coalesce(json_agg(refactor_q), '[]')::text FROM {name} AS refactor_q"), &[])
+                .unwrap()
+                .get(0);
+            let columns: Vec<&str> = table.columns.iter().filter(|c| !c.generated).map(|c| c.name.as_str()).collect();
+            let columns = columns.join(", ");
+            self.y.batch_execute(&format!("DELETE FROM {name}")).unwrap();
+            let sql = format!(
+                "INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM json_populate_recordset(NULL::{name}, {})",
+                refactor::sql::Literal(json)
+            );
+            if let Err(error) = self.y.batch_execute(&sql) {
+                assert_eq!(error.code().map(postgres::error::SqlState::code), Some("23502"), "{sql}: {error:?}");
+                fits = false;
+                break;
+            }
+        }
+        if fits {
+            self.y.batch_execute("SET LOCAL session_replication_role = origin").unwrap();
+        }
+        fits
+    }
+
+    /// The end of it all: what was shown is real.
+    pub fn materialize(mut self) -> Vec<String> {
+        let before = self.shown();
+        self.database.ok(&["materialize", "--yes"]);
+        let after = self.shown();
+        if before != after {
+            self.fault(usize::MAX, "materialize", &format!("{before:?}\n  {after:?}"), &[]);
+        }
+        self.faults
+    }
+}
