@@ -10,6 +10,12 @@ BEGIN
       DETAIL = {{ f.detail }};
   END IF;
 {%- endfor %}
+{%- for f in required %}
+  IF NEW.{{ f.field }} IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'not_null_violation', SCHEMA = {{ f.schema }}, TABLE = {{ f.table }}, COLUMN = {{ f.column }},
+      MESSAGE = {{ f.message }};
+  END IF;
+{%- endfor %}
 {%- for setting in flags %}
   PERFORM pg_catalog.set_config('{{ setting }}', '1', true);
 {%- endfor %}
@@ -87,6 +93,12 @@ BEGIN
         HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
     END IF;
   END IF;
+{%- for f in required %}
+  IF NEW.{{ f.field }} IS NULL AND OLD.{{ f.field }} IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'not_null_violation', SCHEMA = {{ f.schema }}, TABLE = {{ f.table }}, COLUMN = {{ f.column }},
+      MESSAGE = {{ f.message }};
+  END IF;
+{%- endfor %}
 {%- for setting in quiet %}
   PERFORM pg_catalog.set_config('{{ setting }}', '1', true);
 {%- endfor %}

@@ -25,6 +25,15 @@ impl std::fmt::Display for Generated {
     }
 }
 
+/// A field from elsewhere that may not be NULL.
+struct Required {
+    field: Ident,
+    schema: Literal,
+    table: Literal,
+    column: Literal,
+    message: Literal,
+}
+
 struct Own {
     field: Ident,
     column: Ident,
@@ -64,6 +73,7 @@ struct PutBack {
     update: TableName,
     comment: Literal,
     generated: Vec<Generated>,
+    required: Vec<Required>,
     flags: Vec<String>,
     quiet: Vec<String>,
     insert_columns: String,
@@ -154,6 +164,7 @@ pub fn put_back(
         update: own(&["update", id[0], id[1]]),
         comment: comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", "))),
         generated,
+        required: required(relation),
         flags,
         quiet,
         insert_columns: insert.join(", "),
@@ -171,6 +182,26 @@ pub fn put_back(
         added,
     }
     .render()
+}
+
+/// No column of the base refuses NULL for these.
+fn required(relation: &Relation) -> Vec<Required> {
+    let (schema, table) = (relation.name.schema.as_str(), relation.name.name.as_str());
+    let elsewhere = relation.fields.iter().filter(|f| f.shape.not_null && !matches!(f.home, Home::Own(_)));
+    elsewhere
+        .map(|f| {
+            let column = f.shape.name.as_str();
+            Required {
+                field: f.shape.name.clone(),
+                schema: Literal(schema.into()),
+                table: Literal(table.into()),
+                column: Literal(column.into()),
+                message: Literal(format!(
+                    "null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"
+                )),
+            }
+        })
+        .collect()
 }
 
 /// In a self reference another row of the same statement may rightly have rewritten our hidden column: then only what
