@@ -113,6 +113,7 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     for index in 0..version.carries.len() {
         pieces.push(carry::companions(version, index)?);
     }
+    pieces.extend(carry::forgetting(version)?);
     let next = shown_in(version);
     for relation in version.touched() {
         pieces.push(view::view(version, relation, &next[&relation.name.schema])?);

@@ -88,7 +88,7 @@ DECLARE
 BEGIN
   IF coalesce(pg_catalog.current_setting('{{ quiet_setting }}', true), '') = '1' THEN RETURN NULL; END IF;
   -- Its one was renumbered or deleted, and a foreign key action brought us here: nothing changes for this row.
-  IF pg_catalog.pg_trigger_depth() > 1 AND NOT EXISTS (SELECT FROM {{ next_table }} AS n WHERE {{ next_is_old }}) THEN RETURN NULL; END IF;
+  IF NOT EXISTS (SELECT FROM {{ next_table }} AS n WHERE {{ next_is_old }}) THEN RETURN NULL; END IF;
   IF {{ new_key_null }} THEN
     -- Old code let it go: it keeps what it had.
     SELECT s.{{ column }} INTO value FROM {{ next_to_source }} WHERE {{ nearest_is_old }};

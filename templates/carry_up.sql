@@ -79,6 +79,13 @@ BEGIN
   IF TG_OP = 'INSERT' THEN
     via := coalesce(pg_catalog.current_setting('{{ via_setting }}', true), '') = '1';
     IF via THEN PERFORM pg_catalog.set_config('{{ via_setting }}', '', true); END IF;
+{%- if !lost_reference.is_empty() %}
+    -- Nothing can be found for it, and the foreign key is checked only later.
+    IF via AND NEW.{{ column }} IS NULL AND {{ lost_reference }} THEN
+      RAISE EXCEPTION USING ERRCODE = 'foreign_key_violation', SCHEMA = {{ source_schema }}, TABLE = {{ source_name }},
+        CONSTRAINT = {{ reference_name }}, MESSAGE = {{ reference_message }};
+    END IF;
+{%- endif %}
   ELSE
     -- Row by row and before the change: within one statement rows may leave a group and others enter it.
 {%- if multi %}
@@ -96,9 +103,9 @@ BEGIN
       PERFORM {{ save }}({% for k in keys %}{{ k.arg }}, {% endfor %}OLD.{{ column }});
     END IF;
     IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
-{%- if multi %}
+{%- if !renumbered.is_empty() %}
     -- Renumbered by ON UPDATE CASCADE: the same group under another key.
-    IF pg_catalog.pg_trigger_depth() > 1 AND {{ old_gone }} THEN RETURN NEW; END IF;
+    IF {{ renumbered }} THEN RETURN NEW; END IF;
 {%- endif %}
   END IF;
   adopt := via OR (TG_OP = 'INSERT' AND NEW.{{ column }} IS NULL);
@@ -119,6 +126,8 @@ BEGIN
   ELSE
     PERFORM 1 FROM {{ target }} AS b WHERE {{ target_row }} FOR KEY SHARE;
   END IF;
+  -- It refers to nothing (yet): the foreign key has its say.
+  IF NOT FOUND THEN RETURN NEW; END IF;
 {%- if multi %}
     {{ resolve_new_again }}
     EXIT WHEN {{ same_key }};

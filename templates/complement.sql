@@ -10,7 +10,7 @@ CREATE TABLE {{ table }} (
   CONSTRAINT {{ c.name }} {{ c.definition }},
 {%- endfor %}
   PRIMARY KEY ({{ key_list }}),
-  FOREIGN KEY ({{ key_list }}) REFERENCES {{ target }} ({{ target_keys }}) ON UPDATE CASCADE ON DELETE CASCADE
+  FOREIGN KEY ({{ key_list }}) REFERENCES {{ target }} ({{ target_keys }}) ON UPDATE CASCADE
 );
 COMMENT ON TABLE {{ table }} IS {{ comment }};
 ALTER TABLE {{ table }} OWNER TO {{ owner }};

@@ -6,9 +6,9 @@ use askama::Template;
 
 use crate::generate::{Piece, all, comment, equal, get, list, own};
 use crate::name::{Ident, TableName};
-use crate::schema::{ConstraintKind, Grant, TableKind};
+use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::{Literal, rename_in_definition};
-use crate::version::{Carry, Direction, OnOldWrite, Version};
+use crate::version::{Carry, Direction, Hop, OnOldWrite, Version};
 
 /// Names of the generated objects of one carry.
 #[derive(Debug, Clone)]
@@ -186,6 +186,50 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
     Ok(tables)
 }
 
+#[derive(Template)]
+#[template(path = "forget.sql", escape = "none")]
+struct Forget {
+    function: TableName,
+    trigger: Ident,
+    path: String,
+    complement: TableName,
+    complement_is_old: String,
+    target: TableName,
+    target_is_old: String,
+    comment: Literal,
+}
+
+/// What lets the complements forget rows that are deleted, whoever deletes them.
+///
+/// # Errors
+/// Only if a template cannot be rendered.
+pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
+    let carried = version.carries.iter().map(|c| (&c.step, &c.id, &c.target, c.target_key(), search_path(c)));
+    let added = version.added.iter().map(|a| {
+        let path = format!("pg_catalog, {}, pg_temp", a.table.schema);
+        (&a.step, &a.id, &a.table, &*a.key, path)
+    });
+    carried
+        .chain(added)
+        .map(|(step, id, target, key, path)| {
+            let complement = own(&["kept", id.as_str()]);
+            let sql = Forget {
+                function: own(&["forget", id.as_str()]),
+                trigger: trigger("forget", id),
+                path,
+                complement_is_old: equal("x", &get::complement_keys(key.len()), "OLD", key),
+                target_is_old: equal("b", key, "OLD", key),
+                target: target.clone(),
+                comment: comment(step),
+                complement,
+            }
+            .render()?;
+            let title = format!("what is deleted from `{}` is deleted from the complement ({step})", target.short());
+            Ok(Piece { title, sql })
+        })
+        .collect()
+}
+
 /// The owner of a base table.
 #[must_use]
 pub fn owner(version: &Version, table: &TableName) -> Ident {
@@ -346,7 +390,10 @@ struct Up {
     resolve_old_again: String,
     resolve_new: String,
     resolve_new_again: String,
-    old_gone: String,
+    renumbered: String,
+    lost_reference: String,
+    reference_name: Literal,
+    reference_message: Literal,
     key_changed: String,
     reject: &'static str,
     message: Literal,
@@ -396,6 +443,8 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
     };
     let own_names = |what: &str| own(&[what, id]);
     let words = &carry.words;
+    let reference = foreign_key(version, first);
+    let needs_value = carry.not_null && fill(version, carry) == "NULL";
     Up {
         get: names.get.clone(),
         set: names.set.clone(),
@@ -451,11 +500,18 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
         resolve_old_again: resolve(carry, 0, "OLD", &prefixed("again_")),
         resolve_new: resolve(carry, 0, "NEW", &args),
         resolve_new_again: resolve(carry, 0, "NEW", &prefixed("again_")),
-        old_gone: format!(
-            "NOT EXISTS (SELECT FROM {} AS n WHERE {})",
-            first.to,
-            equal("n", &first.to_columns, "OLD", &first.from_columns)
-        ),
+        renumbered: renumbered(version, first),
+        lost_reference: reference.filter(|_| needs_value).map_or_else(String::new, |_| {
+            let set = all(&first.from_columns.iter().map(|c| format!("NEW.{c} IS NOT NULL")).collect::<Vec<_>>());
+            let there = equal("n", &first.to_columns, "NEW", &first.from_columns);
+            format!("{set} AND NOT EXISTS (SELECT FROM {} AS n WHERE {there})", first.to)
+        }),
+        reference_name: Literal(reference.map_or_else(String::new, |(c, _)| c.name.as_str().into())),
+        reference_message: Literal(format!(
+            "insert or update on table \"{}\" violates foreign key constraint \"{}\"",
+            carry.source.name.as_str(),
+            reference.map_or("", |(c, _)| c.name.as_str())
+        )),
         key_changed: changed(&first.from_columns),
         reject: if carry.on_old_write == OnOldWrite::Reject { "true" } else { "false" },
         message: Literal(format!(
@@ -482,6 +538,31 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
         keys,
     }
     .render()
+}
+
+/// The foreign key that a hop follows, if there is one.
+fn foreign_key<'v>(version: &'v Version, hop: &Hop) -> Option<(&'v Constraint, &'v ForeignKey)> {
+    version.schema.tables.get(&hop.from)?.constraints.iter().find_map(|c| match &c.kind {
+        ConstraintKind::Foreign(key)
+            if key.table == hop.to && c.fields == hop.from_columns && key.fields == hop.to_columns =>
+        {
+            Some((c, key))
+        }
+        _ => None,
+    })
+}
+
+/// Whether a row of the hop follows its one to another key (ON UPDATE CASCADE), as a condition in a trigger.
+/// A row that is given to a default one changes its group.
+fn renumbered(version: &Version, hop: &Hop) -> String {
+    if !foreign_key(version, hop).is_some_and(|(_, key)| key.on_update == 'c' && key.on_delete != 'd') {
+        return String::new();
+    }
+    format!(
+        "pg_catalog.pg_trigger_depth() > 1 AND NOT EXISTS (SELECT FROM {} AS n WHERE {})",
+        hop.to,
+        equal("n", &hop.to_columns, "OLD", &hop.from_columns)
+    )
 }
 
 /// plpgsql that puts the group's key, for a row of the hop `at`, into `into`.
