@@ -45,7 +45,7 @@ pub fn run(context: &Context, args: &Verify) -> Result<(), Problem> {
     let next = shown_in(&version);
     let mut findings = Findings::default();
     for wanted in &version.facts {
-        let answer = facts::ask(session.client(), wanted)?;
+        let answer = facts::ask_still(session.client(), &version, wanted)?;
         findings.note(format!("fact: {}", wanted.sentence()), answer.holds(), &answer.sentence());
     }
     let mut transaction = session.client().transaction()?;

@@ -62,7 +62,18 @@ impl Answer {
 /// # Errors
 /// When the server says so.
 pub fn ask(client: &mut impl GenericClient, wanted: &Fact) -> Result<Answer, Error> {
-    let query = fact::offenders(wanted);
+    answer(client, wanted, fact::offenders(wanted))
+}
+
+/// Asks the fact of a refactoring that is deferred.
+///
+/// # Errors
+/// When the server says so.
+pub fn ask_still(client: &mut impl GenericClient, version: &Version, wanted: &Fact) -> Result<Answer, Error> {
+    answer(client, wanted, fact::offenders_still(version, wanted))
+}
+
+fn answer(client: &mut impl GenericClient, wanted: &Fact, query: String) -> Result<Answer, Error> {
     let start = Instant::now();
     let sql = format!(
         "WITH offenders (key) AS ({query})\nSELECT count(*), coalesce((SELECT array_agg(key) FROM (SELECT key FROM offenders ORDER BY length(key), key LIMIT {SHOWN}) AS f), '{{}}') FROM offenders"

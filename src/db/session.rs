@@ -255,7 +255,7 @@ impl Session {
         let names: Vec<String> = now.iter().map(|s| s.name.clone()).collect();
         let mut broken = Vec::new();
         for wanted in &version.facts {
-            let answer = facts::ask(&mut self.client, wanted)?;
+            let answer = facts::ask_still(&mut self.client, &version, wanted)?;
             if !answer.holds() {
                 broken.push(answer);
             }
@@ -377,7 +377,7 @@ fn materialize_in(
     let part = |steps: &[crate::plan::PlanStep]| Plan { steps: steps.to_vec(), ..work.plan.clone() };
     run::steps(transaction, &part(locking), seen).map_err(Stop::Failed)?;
     for wanted in &work.version.facts {
-        let answer = facts::ask(transaction, wanted)?;
+        let answer = facts::ask_still(transaction, &work.version, wanted)?;
         if !answer.holds() {
             return Err(Problem::facts(&work.plan.title, &[answer]).into());
         }

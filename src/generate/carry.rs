@@ -558,8 +558,9 @@ fn renumbered(version: &Version, hop: &Hop) -> String {
     if !foreign_key(version, hop).is_some_and(|(_, key)| key.on_update == 'c' && key.on_delete != 'd') {
         return String::new();
     }
+    let referred = all(&hop.from_columns.iter().map(|c| format!("OLD.{c} IS NOT NULL")).collect::<Vec<_>>());
     format!(
-        "pg_catalog.pg_trigger_depth() > 1 AND NOT EXISTS (SELECT FROM {} AS n WHERE {})",
+        "pg_catalog.pg_trigger_depth() > 1 AND {referred} AND NOT EXISTS (SELECT FROM {} AS n WHERE {})",
         hop.to,
         equal("n", &hop.to_columns, "OLD", &hop.from_columns)
     )

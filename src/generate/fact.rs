@@ -1,7 +1,8 @@
 //! Facts and losses → queries.
 
 use crate::fact::{Claim, Fact, Loss};
-use crate::generate::{all, equal, list};
+use crate::generate::get::complement_keys;
+use crate::generate::{all, equal, list, own};
 use crate::name::Ident;
 use crate::sql::Expression;
 use crate::version::{Direction, Hop, Version};
@@ -53,6 +54,24 @@ pub fn offenders(fact: &Fact) -> String {
             let null = if *not_null { " IS NULL" } else { " IS NULL AND false" };
             format!("SELECT b::text FROM {table} AS b WHERE ({value})::{type_name}{null}")
         }
+    }
+}
+
+/// The same once the fact's refactoring is deferred: a row that would have no value may have got one since, which the
+/// complement keeps.
+#[must_use]
+pub fn offenders_still(version: &Version, fact: &Fact) -> String {
+    let query = offenders(fact);
+    let carried = version.carries.iter().map(|c| (&c.step, &c.id, c.target_key()));
+    let added = version.added.iter().map(|a| (&a.step, &a.id, &*a.key));
+    let missing = !matches!(fact.claim, Claim::Agree { .. });
+    match carried.chain(added).find(|(step, ..)| missing && **step == fact.step) {
+        None => query,
+        Some((_, id, key)) => format!(
+            "{query} AND NOT EXISTS (SELECT FROM {} AS x WHERE {} AND x.refactor_value IS NOT NULL)",
+            own(&["kept", id.as_str()]),
+            equal("x", &complement_keys(key.len()), "b", key)
+        ),
     }
 }
 

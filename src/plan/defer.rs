@@ -118,6 +118,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     }
     plan.steps.push(PlanStep::new("write the journal", journal));
     plan.notes.extend(version.carries.iter().flat_map(trigger_reasons));
+    plan.notes.extend(carry::forgetting(version)?.into_iter().map(|piece| format!("trigger: {}", piece.title)));
     for remark in &version.remarks {
         let text = format!("{} ({})", remark.text, remark.step);
         match remark.kind {
