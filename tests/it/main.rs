@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
+mod cli;
+mod cycle;
 mod deferring;
+mod page;
+mod pages;
 mod read;
 mod server;
 mod support;
+mod tidy;
