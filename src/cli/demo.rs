@@ -148,7 +148,8 @@ impl Show<'_> {
         self.out("   $ refactor move-field invoice.billing_country customer");
         let entry = Entry::parse(NAME, FILE)?;
         let place = self.session.place()?;
-        let deferred = self.session.defer(&place, &[entry], &mut |_, _| {})?;
+        let mut deferred = self.session.prepare(&place, &[entry])?;
+        self.session.defer(&place, &mut deferred, &mut |_, _| {})?;
         self.out(block(&format!("{NAME} is declared and shown in `next`")));
         for answer in &deferred.facts {
             let time = answer.time.as_secs_f64() * 1000.0;
