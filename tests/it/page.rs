@@ -42,6 +42,8 @@ pub struct Example {
     pub command: String,
     /// Whether the page shows that it succeeds.
     pub succeeds: bool,
+    /// Whether the page shows that materializing is refused.
+    pub stays_deferred: bool,
     /// The statements shown before `refactor materialize`: whether they are new code's, and the text.
     pub writes: Vec<(bool, String)>,
 }
@@ -104,7 +106,9 @@ impl Page {
                         example.command.clone_from(&commands[0]);
                         example.succeeds = !outputs[0].contains("[exit code");
                     }
-                    real |= commands.iter().any(|c| c.starts_with("refactor materialize"));
+                    let materialize = commands.iter().position(|c| c.starts_with("refactor materialize"));
+                    real |= materialize.is_some();
+                    example.stays_deferred |= materialize.is_some_and(|at| outputs[at].contains("[exit code"));
                 }
                 "sql old" | "sql next" if !real => {
                     let new = info == "sql next";
