@@ -77,7 +77,7 @@ BEGIN
   IF NOT FOUND THEN RETURN NULL; END IF;
   changed := now.token <> OLD.refactor_token{{ part_changed }};
 {%- for c in carried %}
-  changed := changed OR record_image_ne(ROW(({{ c.get }}({{ c.keys_old }})).value), ROW(OLD.{{ c.field }}));
+  changed := changed OR record_image_ne(ROW(({{ c.get }}({{ c.keys_old }})){{ c.part }}), ROW(OLD.{{ c.field }}));
 {%- endfor %}
   IF changed THEN
     -- Matched twice by this statement: a table takes the first match and ignores the rest.
@@ -100,7 +100,7 @@ BEGIN
   PERFORM pg_catalog.set_config('{{ setting }}', '', true);
 {%- endfor %}
 {%- for c in carried %}
-  IF {{ c.has_key_r }} AND ({{ c.may_differ }}) AND record_image_ne(ROW(({{ c.get }}({{ c.keys_r }})).value), ROW(NEW.{{ c.field }})) THEN
+  IF {{ c.has_key_r }} AND ({{ c.may_differ }}) AND record_image_ne(ROW(({{ c.get }}({{ c.keys_r }})){{ c.part }}), ROW(NEW.{{ c.field }})) THEN
     PERFORM {{ c.set }}({{ c.keys_r }}, NEW.{{ c.field }});
   END IF;
 {%- endfor %}

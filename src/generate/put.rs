@@ -34,6 +34,7 @@ struct Carried {
     field: Ident,
     get: TableName,
     set: TableName,
+    part: &'static str,
     up: bool,
     keys_r: String,
     keys_old: String,
@@ -271,6 +272,8 @@ fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Ca
         field: field.clone(),
         get: names.get.clone(),
         set: names.set.clone(),
+        // Up, it also tells whether the value is known.
+        part: if carry.direction == Direction::Up { ".value" } else { "" },
         up: carry.direction == Direction::Up,
         has_key_r: all(&keys_r.split(", ").map(|k| format!("{k} IS NOT NULL")).collect::<Vec<_>>()),
         keys_r,
