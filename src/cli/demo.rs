@@ -8,8 +8,6 @@ use clap::Args;
 use postgres::Client;
 use serde_json::json;
 
-use crate::catalogue::Refactoring;
-use crate::catalogue::move_field::MoveField;
 use crate::cli::Context;
 use crate::db::connect::Target;
 use crate::db::embedded::Server;
@@ -27,6 +25,9 @@ const NAME: &str = "0001-move-billing_country-to-customer";
 
 /// Its file.
 const FILE: &str = include_str!("../../refactorings/0001-move-billing_country-to-customer.toml");
+
+/// A refactoring that the data do not allow.
+const REFUSED: &str = "[move-field]\nfield = \"track.genre_id\"\nto = \"album\"\n";
 
 /// How to show it.
 #[derive(Debug, Args)]
@@ -119,18 +120,7 @@ impl Show<'_> {
     fn refusal(&mut self) -> Result<String, Problem> {
         self.title(1, "Has each album one genre? Then it could move from the tracks. The tool asks the data first");
         self.out("   $ refactor move-field track.genre_id album");
-        let wish = MoveField {
-            field: parsed("track.genre_id")?,
-            to: parsed("album")?,
-            as_name: None,
-            via: Vec::new(),
-            on: Vec::new(),
-            on_old_write: crate::version::OnOldWrite::default(),
-            fill: None,
-            restores: None,
-        };
-        let entry = Entry::new("0001-move-genre_id-to-album".into(), None, Refactoring::MoveField(wish))
-            .map_err(|e| Problem::new(Kind::Usage, "cannot write the refactoring down", e.to_string()))?;
+        let entry = Entry::parse("0001-move-genre_id-to-album", REFUSED)?;
         let place = self.session.place()?;
         match self.session.prepare(&place, &[entry]) {
             Err(problem) if problem.kind == Kind::Fact => {
@@ -317,10 +307,6 @@ The server and its data are gone with this command. On a database of your own (o
    refactor show --sql                           the views, and what each cannot do
    refactor plan                                 what `refactor materialize` would do
    refactor undo                                 take it back; nothing is left";
-
-fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
-    text.parse().map_err(|e: T::Err| Problem::new(Kind::Usage, format!("cannot read `{text}`"), e.to_string()))
-}
 
 /// Waits until the user ends the program; the server ends with it.
 fn keep(context: &Context, url: &str) {

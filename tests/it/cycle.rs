@@ -37,6 +37,31 @@ fn for_each_real_example(work: impl Fn(&Example) + Sync) {
     });
 }
 
+/// Examples whose inverse does not show the old shape: along a foreign key of a table to itself a field can only be
+/// moved up, and the way back would lead down.
+const NO_WAY_BACK: [&str; 1] = ["refactor move-field staff.room staff --as rooms_of_team"];
+
+fn for_each_example_with_a_way_back(work: impl Fn(&Example) + Sync) {
+    for_each_real_example(|example| {
+        if !NO_WAY_BACK.contains(&&*example.command) {
+            work(example);
+        }
+    });
+}
+
+#[test]
+fn no_way_back_is_refused_and_harms_nothing() {
+    for_each_real_example(|example| {
+        if NO_WAY_BACK.contains(&&*example.command) {
+            let (database, before) = declared(example);
+            materialize_and_write_the_inverse(&database, &before);
+            let tables = old_rows(&database, false, &place(&database));
+            database.refused(&["apply"]);
+            assert_eq!(old_rows(&database, false, &place(&database)), tables);
+        }
+    });
+}
+
 fn place(database: &Database) -> Place {
     Session::new(Target::resolve(Some(&database.url())).unwrap().connect().unwrap()).place().unwrap()
 }
@@ -140,6 +165,12 @@ fn old_rows(database: &Database, next: bool, old: &Place) -> BTreeMap<TableName,
 
 /// Materializes, and shows the inverse: the old shape in `next`. Gives what was said to be lost.
 fn show_the_inverse(database: &Database, before: &Place) -> BTreeSet<String> {
+    let lost = materialize_and_write_the_inverse(database, before);
+    database.ok(&["apply"]);
+    lost
+}
+
+fn materialize_and_write_the_inverse(database: &Database, before: &Place) -> BTreeSet<String> {
     let directory = Directory::new(&database.files());
     let entries = directory.read().unwrap();
     let step = &entries[0].step;
@@ -149,7 +180,6 @@ fn show_the_inverse(database: &Database, before: &Place) -> BTreeSet<String> {
     database.ok(&["materialize", "--yes"]);
     let name = next_name(std::slice::from_ref(&step.name), &inverse);
     directory.write(&Entry::new(name, Some(step.name.clone()), inverse).unwrap()).unwrap();
-    database.ok(&["apply"]);
     lost
 }
 
@@ -184,7 +214,9 @@ fn back_where_it_was(
     lost: &BTreeSet<String>,
     data: &BTreeMap<TableName, Vec<String>>,
 ) {
+    let views = shown(database);
     database.ok(&["materialize", "--yes"]);
+    assert_eq!(shown(database), views, "the tables do not hold what the views showed, fields in order");
     assert_eq!(old_rows(database, false, before), *data, "the inverse was made real with other rows");
     let after = place(database);
     assert_eq!(comparable(&after.schema, &BTreeSet::new()), comparable(&before.schema, lost));
@@ -196,7 +228,7 @@ fn back_where_it_was(
 
 #[test]
 fn the_inverse_shows_the_old_shape_and_brings_it_back() {
-    for_each_real_example(|example| {
+    for_each_example_with_a_way_back(|example| {
         let (database, before) = declared(example);
         write(&database, example);
         let data = old_rows(&database, false, &before);
@@ -222,7 +254,7 @@ fn essence(outcome: Outcome) -> Outcome {
 
 #[test]
 fn old_writes_through_the_inverse_do_what_they_did() {
-    for_each_real_example(|example| {
+    for_each_example_with_a_way_back(|example| {
         let twin = new_database(&example.before);
         let (database, before) = declared(example);
         let lost = show_the_inverse(&database, &before);
