@@ -167,7 +167,7 @@ fn agree(files: &[Entry], place: &Place) -> Result<journal::Comparison, Problem>
             what: format!("the file of {name} is not what this database was given"),
             why: vec![format!("it was changed after it was applied\n{}", difference(there, here))],
             hint: Some(format!(
-                "restore the file, or take it back and apply it anew: `refactor undo {name}`, then `refactor apply`"
+                "restore the file, or take it back and apply it anew: `refactor undo --keep-files {name}`, then `refactor apply`"
             )),
             kind: Kind::Files,
         });

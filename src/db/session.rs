@@ -26,6 +26,14 @@ pub struct Session {
     patience: Patience,
 }
 
+impl Drop for Session {
+    /// Lets go of the lock now: a server takes a moment to notice that a connection has ended, and the next command
+    /// must not meet the lock of the one before.
+    fn drop(&mut self) {
+        let _ = self.client.batch_execute("SELECT pg_advisory_unlock_all()");
+    }
+}
+
 /// Where a database is.
 #[derive(Debug, Clone)]
 pub struct Place {

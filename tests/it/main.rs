@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
+mod cli;
+mod cycle;
 mod deferring;
 mod laws;
+mod page;
+mod pages;
 mod read;
 mod server;
 mod support;
+mod tidy;
