@@ -4,5 +4,6 @@
 
 mod deferring;
 mod read;
+mod rebuild;
 mod server;
 mod support;
