@@ -19,6 +19,11 @@ WITH ours AS (
   FROM pg_rewrite AS r
   JOIN pg_class AS c ON c.oid = r.ev_class
   WHERE c.relnamespace NOT IN (SELECT oid FROM ours)
+), defaulted AS (
+  SELECT a.oid, a.adrelid
+  FROM pg_attrdef AS a
+  JOIN pg_class AS c ON c.oid = a.adrelid
+  WHERE c.relnamespace NOT IN (SELECT oid FROM ours)
 )
 SELECT h.relation, h.description COLLATE "C" AS description
 FROM (
@@ -31,7 +36,7 @@ FROM (
       WHEN 'pg_type'::regclass THEN d.deptype <> 'i'
       WHEN 'pg_constraint'::regclass THEN
         NOT EXISTS (SELECT FROM pg_constraint WHERE oid = d.objid AND (conrelid = d.refobjid OR contype = 'f'))
-      WHEN 'pg_attrdef'::regclass THEN NOT EXISTS (SELECT FROM pg_attrdef WHERE oid = d.objid AND adrelid = d.refobjid)
+      WHEN 'pg_attrdef'::regclass THEN EXISTS (SELECT FROM defaulted WHERE oid = d.objid AND adrelid <> d.refobjid)
       WHEN 'pg_rewrite'::regclass THEN EXISTS (SELECT FROM reader WHERE oid = d.objid AND ev_class <> d.refobjid)
       WHEN 'pg_trigger'::regclass THEN
         NOT EXISTS (SELECT FROM pg_trigger WHERE oid = d.objid AND (tgrelid = d.refobjid OR tgisinternal))
@@ -51,6 +56,7 @@ FROM (
   SELECT o.refobjid, pg_describe_object(d.classid, d.objid, 0)
   FROM pg_depend AS o
   JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = o.objid
+  JOIN defaulted AS f ON f.oid = d.objid
   WHERE o.refclassid = 'pg_class'::regclass AND o.refobjid = ANY($1) AND o.deptype = 'i' AND o.refobjsubid > 0
     AND o.classid = 'pg_class'::regclass AND d.classid = 'pg_attrdef'::regclass
   UNION

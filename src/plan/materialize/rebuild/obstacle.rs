@@ -44,7 +44,10 @@ fn held(table: &Table) -> Option<String> {
 fn keys(version: &Version, relation: &Relation) -> Option<String> {
     let base = Version::base(Arc::clone(&version.schema));
     let plain = |constraint: &Constraint| match &constraint.kind {
-        ConstraintKind::Foreign(key) => attach::foreign_key(&base, constraint, key) == constraint.definition,
+        ConstraintKind::Foreign(key) => {
+            let close = |text: &str| text.replace(" (", "(");
+            close(&attach::foreign_key(&base, constraint, key)) == close(&constraint.definition)
+        }
         _ => true,
     };
     let odd = |c: &Constraint| Some(format!("the foreign key `{}` has options that are not understood", c.name));
