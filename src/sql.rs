@@ -192,15 +192,28 @@ impl<'de> Deserialize<'de> for TypeName {
 /// that no general parser reads whole, but in them a field of the table is always a bare word: not called, not cast to.
 #[must_use]
 pub fn rename_in_definition(definition: &str, names: &BTreeMap<Ident, Ident>) -> String {
+    rename(definition, names, false)
+}
+
+/// `rows`: fields also stand as `old.f` and `new.f`, and the word after TRIGGER is the trigger's own name.
+fn rename(definition: &str, names: &BTreeMap<Ident, Ident>, rows: bool) -> String {
     let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, definition).with_unescape(false).tokenize() else {
         return definition.to_owned();
     };
     let mut text = String::new();
     for (at, token) in tokens.iter().enumerate() {
         let seen = |t: &&Token| !matches!(t, Token::Whitespace(_));
-        let before = tokens[..at].iter().rev().find(seen);
+        let mut before = tokens[..at].iter().rev().filter(seen);
+        let (before, above) = (before.next(), before.next());
         let after = tokens[at + 1..].iter().find(seen);
-        let bare = !matches!(before, Some(Token::DoubleColon | Token::Period)) && !matches!(after, Some(Token::LParen));
+        let word_is =
+            |t: Option<&Token>, words: &[&str]| matches!(t, Some(Token::Word(w)) if words.contains(&&*w.value));
+        let bare = match before {
+            Some(Token::DoubleColon) => false,
+            Some(Token::Period) => rows && word_is(above, &["old", "new"]),
+            other => !(rows && word_is(other, &["TRIGGER"])),
+        };
+        let bare = bare && !matches!(after, Some(Token::LParen | Token::Period));
         match token {
             Token::Word(word) if bare => match names.get(&Ident::new(&*word.value)) {
                 Some(to) => text.push_str(&to.to_string()),
@@ -234,7 +247,15 @@ pub fn rename_in_trigger(definition: &str, names: &BTreeMap<Ident, Ident>) -> St
             call = call.replace(&Literal(argument).to_string(), &Literal(to.as_str().to_owned()).to_string());
         }
     }
-    rename_in_definition(&definition[..at], names) + &call
+    rename(&definition[..at], names, true) + &call
+}
+
+/// All words of a piece of SQL, without quotes.
+#[must_use]
+pub fn words(text: &str) -> Vec<String> {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).with_unescape(false).tokenize().unwrap_or_default();
+    let word = |token| if let Token::Word(word) = token { Some(word.value) } else { None };
+    tokens.into_iter().filter_map(word).collect()
 }
 
 /// Puts another table (and another name of the object) into an index or trigger definition: `… ON old …` → `… ON new …`.
@@ -274,6 +295,13 @@ mod tests {
         let new =
             "CREATE TRIGGER t BEFORE UPDATE OF name ON public.film FOR EACH ROW EXECUTE FUNCTION f('fulltext', 'name')";
         assert_eq!(rename_in_trigger(old, &names), new);
+        assert_eq!(
+            rename_in_trigger(
+                "CREATE TRIGGER title BEFORE UPDATE OF title ON title.title FOR EACH ROW WHEN ((old.title <> new.title)) EXECUTE FUNCTION title.title()",
+                &names
+            ),
+            "CREATE TRIGGER title BEFORE UPDATE OF name ON title.title FOR EACH ROW WHEN ((old.name <> new.name)) EXECUTE FUNCTION title.title()"
+        );
     }
 
     #[test]

@@ -397,7 +397,7 @@ fn materialize_in(
     run::steps(transaction, &part(rest), seen).map_err(Stop::Failed)?;
     for (name, before) in shown {
         let relation = &work.version.relations[&name];
-        let after = sum(transaction, &rows::of_table(relation))?;
+        let after = sum(transaction, &rows::of_table(&work.version, relation))?;
         if before != after {
             return Err(different(&name, &before, &after).into());
         }

@@ -1,8 +1,15 @@
 //! The rows of a relation, as queries: what its view shows, and what its table must hold afterwards.
 
-use crate::generate::{get, list};
-use crate::relation::Relation;
-use crate::version::Version;
+use crate::generate::carry::Names;
+use crate::generate::{all, equal, get, list, own};
+use crate::name::Ident;
+use crate::relation::{Home, Relation};
+use crate::sql::Expression;
+use crate::version::{Added, Carry, Direction, Version};
+
+/// From this many bytes on a table is compared by the hashes of its values instead of by their texts, and what its
+/// view shows is joined instead of looked up row by row.
+const LARGE: i64 = 64 << 20;
 
 /// `SELECT …` of what a relation shows, straight from the base.
 #[must_use]
@@ -12,20 +19,248 @@ pub fn select(version: &Version, relation: &Relation) -> String {
     format!("SELECT {} FROM {} AS b", list(&fields), relation.base)
 }
 
+/// The same rows, joined instead of looked up one by one: for reading all of them.
+#[must_use]
+pub fn rebuild(version: &Version, relation: &Relation) -> String {
+    let Joined { values, from } = joined(version, relation);
+    let fields: Vec<String> =
+        values.iter().zip(&relation.fields).map(|(value, f)| format!("{value} AS {}", f.shape.name)).collect();
+    format!("SELECT {} FROM {from}", list(&fields))
+}
+
+/// What [`rebuild`] selects, in parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// One expression a field.
+    pub values: Vec<String>,
+    /// The base as `b`, with all that is joined to it.
+    pub from: String,
+}
+
+/// A way from the base to values in another table, which several fields may share.
+struct Way<'v> {
+    alias: String,
+    carries: Vec<(usize, &'v Carry)>,
+}
+
+/// The expressions of a relation's fields and the joins that they read.
+#[must_use]
+pub fn joined(version: &Version, relation: &Relation) -> Joined {
+    let ways = ways(version, relation);
+    let mut from = format!("{} AS b", relation.base);
+    for way in &ways {
+        from += &match way.carries[0].1.direction {
+            Direction::Up => up(version, way),
+            Direction::Down => down(way),
+        };
+    }
+    let mut values = Vec::new();
+    for field in &relation.fields {
+        values.push(match field.home {
+            Home::Own(at) => format!("b.{}", version.table(relation).fields[at].name),
+            Home::Carried(at) => {
+                let carry = &version.carries[at];
+                let complement = format!("x{at}");
+                let keys = Names::of(carry).complement_keys(carry);
+                let on = equal(&complement, &keys, "b", carry.target_key());
+                from += &format!("\n  LEFT JOIN {} AS {complement} ON {on}", Names::of(carry).complement);
+                let way = ways.iter().find(|w| w.carries.iter().any(|(i, _)| *i == at));
+                let kept = format!("{complement}.{}", Names::of(carry).value);
+                match (way, carry.direction) {
+                    (None, _) => kept,
+                    (Some(w), Direction::Up) => {
+                        format!("CASE WHEN {a}.k1 IS NULL THEN {kept} ELSE {a}.v{at} END", a = w.alias)
+                    }
+                    (Some(w), Direction::Down) => {
+                        let value = format!("{}_{}.{}", w.alias, carry.hops.len(), carry.column);
+                        format!("CASE WHEN {complement}.{} IS NULL THEN {value} ELSE {kept} END", keys[0])
+                    }
+                }
+            }
+            Home::Added(at) => {
+                let added = &version.added[at];
+                let (join, value) = of_added(added, at);
+                from += &join;
+                value
+            }
+        });
+    }
+    Joined { values, from }
+}
+
+fn of_added(added: &Added, at: usize) -> (String, String) {
+    let complement = format!("y{at}");
+    let keys = get::complement_keys(added.key.len());
+    let on = equal(&complement, &keys, "b", &added.key);
+    let join = format!("\n  LEFT JOIN {} AS {complement} ON {on}", own(&["kept", added.id.as_str()]));
+    let seed = get::seed(added, "b");
+    (join, format!("CASE WHEN {complement}.{} IS NULL THEN {seed} ELSE {complement}.refactor_value END", keys[0]))
+}
+
+fn ways<'v>(version: &'v Version, relation: &Relation) -> Vec<Way<'v>> {
+    let mut ways: Vec<Way> = Vec::new();
+    for field in &relation.fields {
+        let Home::Carried(at) = field.home else { continue };
+        let carry = &version.carries[at];
+        let same = |w: &&mut Way| {
+            let other = w.carries[0].1;
+            other.direction == carry.direction && other.source == carry.source && other.hops == carry.hops
+        };
+        match ways.iter_mut().find(same) {
+            Some(way) => way.carries.push((at, carry)),
+            None => ways.push(Way { alias: format!("w{}", ways.len()), carries: vec![(at, carry)] }),
+        }
+    }
+    ways
+}
+
+/// Every hop leads to a unique key, so no row is doubled.
+fn down(way: &Way) -> String {
+    let mut below = "b".to_owned();
+    let mut joins = String::new();
+    for (i, hop) in way.carries[0].1.hops.iter().enumerate() {
+        let here = format!("{}_{}", way.alias, i + 1);
+        let on = equal(&here, &hop.to_columns, &below, &hop.from_columns);
+        joins += &format!("\n  LEFT JOIN {} AS {here} ON {on}", hop.to);
+        below = here;
+    }
+    joins
+}
+
+/// One row a group: its members agree, so any of them will do.
+fn up(version: &Version, way: &Way) -> String {
+    let carry = way.carries[0].1;
+    let last = carry.hops.len() - 1;
+    let keys: Vec<String> = carry.hops[last].from_columns.iter().map(|c| format!("a{last}.{c}")).collect();
+    let named: Vec<Ident> = (1..=keys.len()).map(|i| Ident::new(format!("k{i}"))).collect();
+    let present = all(&keys.iter().map(|k| format!("{k} IS NOT NULL")).collect::<Vec<_>>());
+    let aggregates: Option<Vec<&str>> = way.carries.iter().map(|(_, c)| any(version, c)).collect();
+    let mut columns: Vec<String> = keys.iter().zip(&named).map(|(k, n)| format!("{k} AS {n}")).collect();
+    for (i, (at, c)) in way.carries.iter().enumerate() {
+        let value = match &aggregates {
+            Some(names) => format!("{}(a0.{})::{}", names[i], c.column, c.type_name),
+            None => format!("a0.{}", c.column),
+        };
+        columns.push(format!("{value} AS v{at}"));
+    }
+    let keys = list(&keys);
+    let members = get::members(carry);
+    let (distinct, grouped) = match aggregates {
+        Some(_) => (String::new(), format!("GROUP BY {keys}")),
+        None => (format!("DISTINCT ON ({keys}) "), format!("ORDER BY {keys}")),
+    };
+    let on = equal(&way.alias, &named, "b", carry.target_key());
+    format!(
+        "\n  LEFT JOIN (SELECT {distinct}{} FROM {members} WHERE {present} {grouped}) AS {} ON {on}",
+        list(&columns),
+        way.alias
+    )
+}
+
+/// An aggregate that gives the value of equal values, so that groups can be hashed instead of sorted.
+fn any(version: &Version, carry: &Carry) -> Option<&'static str> {
+    const ORDERED: [&str; 12] = [
+        "smallint",
+        "integer",
+        "bigint",
+        "real",
+        "double precision",
+        "numeric",
+        "text",
+        "character varying",
+        "date",
+        "timestamp without time zone",
+        "timestamp with time zone",
+        "interval",
+    ];
+    if version.schema.server_version >= 160_000 {
+        Some("any_value")
+    } else {
+        ORDERED.contains(&&*without_modifier(&carry.type_name)).then_some("min")
+    }
+}
+
+/// `numeric(10,2)` → `numeric`, `timestamp(3) with time zone` → `timestamp with time zone`.
+#[must_use]
+pub fn without_modifier(type_name: &str) -> String {
+    match (type_name.find('('), type_name.find(')')) {
+        (Some(open), Some(close)) if open < close => format!("{}{}", &type_name[..open], &type_name[close + 1..]),
+        _ => type_name.to_owned(),
+    }
+}
+
+/// Whether the type is one of PostgreSQL's own that have a hash function.
+fn hashes(type_name: &str) -> bool {
+    const TYPES: [&str; 20] = [
+        "smallint",
+        "integer",
+        "bigint",
+        "real",
+        "double precision",
+        "numeric",
+        "text",
+        "character varying",
+        "character",
+        "boolean",
+        "date",
+        "timestamp without time zone",
+        "timestamp with time zone",
+        "time without time zone",
+        "interval",
+        "uuid",
+        "bytea",
+        "inet",
+        "oid",
+        "jsonb",
+    ];
+    TYPES.contains(&&*without_modifier(type_name))
+}
+
 /// Count and checksum of what a relation shows.
 #[must_use]
 pub fn of_view(version: &Version, relation: &Relation) -> String {
-    checksum(&select(version, relation))
+    if is_large(version, relation) {
+        hashed(relation, &rebuild(version, relation))
+    } else {
+        checksum(&select(version, relation))
+    }
 }
 
 /// Count and checksum of a table that has been made real.
 #[must_use]
-pub fn of_table(relation: &Relation) -> String {
+pub fn of_table(version: &Version, relation: &Relation) -> String {
     let fields: Vec<String> = relation.fields.iter().map(|f| format!("b.{}", f.shape.name)).collect();
-    checksum(&format!("SELECT {} FROM {} AS b", list(&fields), relation.name))
+    let query = format!("SELECT {} FROM {} AS b", list(&fields), relation.name);
+    if is_large(version, relation) { hashed(relation, &query) } else { checksum(&query) }
+}
+
+fn is_large(version: &Version, relation: &Relation) -> bool {
+    version.table(relation).bytes >= LARGE
 }
 
 /// Free of order; equal texts of equal types only.
 fn checksum(query: &str) -> String {
     format!("SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text FROM ({query}) AS t")
+}
+
+/// Free of order; equal values by the types' own equality, and equal texts where a type has no hash function.
+fn hashed(relation: &Relation, query: &str) -> String {
+    let values: Vec<String> = relation
+        .fields
+        .iter()
+        .map(|f| {
+            let text = if hashes(&f.shape.type_name) { "" } else { "::text" };
+            format!("t.{}{text}", f.shape.name)
+        })
+        .collect();
+    format!(
+        "SELECT count(*), coalesce(sum(hash_record_extended(ROW({}), 0)), 0)::text FROM ({query}) AS t",
+        list(&values)
+    )
+}
+
+/// Whether an expression is a constant.
+#[must_use]
+pub fn is_constant(expression: Option<&Expression>) -> bool {
+    expression.is_none_or(|e| e.fields().is_empty())
 }

@@ -73,46 +73,46 @@ pub fn materialize(
 ) -> Result<Plan, askama::Error> {
     let mut plan = Plan { title: format!("materialize {}", names.join(", ")), ..Plan::default() };
     remarks(version, &mut plan);
-    plan.steps.push(lock(version));
+    let ways: Vec<(&Relation, Way)> = version.touched().map(|r| (r, way(version, r, options))).collect();
+    let rebuilt: Vec<&Relation> = ways.iter().filter(|(_, way)| *way == Way::Rebuild).map(|(r, _)| *r).collect();
+    for (relation, _) in ways.iter().filter(|(_, way)| *way == Way::InPlace) {
+        let Some(why) = rebuild::obstacle(version, relation) else { continue };
+        let name = relation.name.short();
+        if relation.is_reordered() {
+            plan.notes.push(format!(
+                "new fields of `{name}` will come last, not where its view shows them: the table cannot be rebuilt, since {why}"
+            ));
+        } else if version.table(relation).bytes >= options.rebuild_from {
+            plan.notes.push(format!("`{name}` is rewritten in place, not rebuilt, since {why}"));
+        }
+    }
+    plan.steps.push(lock(version, &rebuilt));
     for (at, _) in version.losses.iter().enumerate() {
         plan.steps.extend(keep_loss(version, at, &mut plan.notes));
     }
-    let (index, drop_index) = fill::lookup_indexes(version);
+    let (index, drop_index) = fill::lookup_indexes(version, |target| rebuilt.iter().all(|r| r.base != *target));
     plan.steps.extend(index);
-    let mut ways = Vec::new();
-    for relation in version.touched() {
-        let way = way(version, relation, options);
-        if way != Way::Rebuild && relation.is_reordered() {
-            plan.notes.push(format!(
-                "new fields of `{}` will come last, not where its view shows them: the table cannot be rebuilt",
-                relation.name.short()
-            ));
-        }
+    for (relation, way) in &ways {
         match way {
             Way::Catalogue => {}
             Way::InPlace => plan.steps.extend(fill::in_place(version, relation)),
             Way::Rebuild => plan.steps.extend(rebuild::build(version, relation)),
         }
-        ways.push((relation, way));
     }
     plan.steps.extend(drop_index);
     let complements = carry::complements(version)?;
     let ours: BTreeSet<&TableName> = complements.iter().map(|(_, name, _)| name).collect();
     let keep: BTreeSet<TableName> = installed.tables.iter().filter(|t| !ours.contains(t)).cloned().collect();
     plan.steps.extend(clear(installed, &keep));
-    for (relation, way) in &ways {
-        if *way == Way::Rebuild {
-            plan.steps.extend(rebuild::swap(version, relation));
-        } else {
-            plan.steps.extend(columns(version, relation));
-        }
-    }
-    plan.steps.extend(rename_tables(&ways));
-    let kept = ways.iter().filter(|(_, w)| *w != Way::Rebuild);
-    plan.steps.extend(kept.flat_map(|(r, _)| trigger_arguments(version, r)));
-    // A rebuilt table has got everything already.
     let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| *way != Way::Rebuild).map(|(r, _)| *r).collect();
+    plan.steps.extend(rebuild::swap(version, &rebuilt, &keep));
+    plan.steps.extend(kept.iter().flat_map(|r| columns(version, r)));
+    plan.steps.extend(rename_tables(&ways));
+    plan.steps.extend(kept.iter().flat_map(|r| trigger_arguments(version, r)));
+    plan.steps.extend(rebuilt.iter().flat_map(|r| rebuild::dress(version, r)));
     plan.steps.extend(kept.iter().flat_map(|r| attach::attach(version, r)));
+    plan.steps.extend(rebuilt.iter().flat_map(|r| rebuild::foreign_keys(version, r)));
+    plan.steps.extend(rebuild::foreign_keys_here(version, &rebuilt, &keep));
     plan.steps.extend(kept.iter().flat_map(|r| attach::foreign_keys(version, r)));
     plan.steps.extend(fill::drop_fillers(version));
     plan.steps.push(PlanStep::new("write the journal", change_state(names, "materialized")));
@@ -131,9 +131,10 @@ fn remarks(version: &Version, plan: &mut Plan) {
 }
 
 /// Every table that the plan reads or changes, in one order: those referred to first, as writers take them.
-fn lock(version: &Version) -> PlanStep {
+fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
     let mut tables: BTreeSet<&TableName> = version.touched().map(|r| &r.base).collect();
     tables.extend(version.carries.iter().flat_map(|c| c.hops.iter().flat_map(|h| [&h.from, &h.to])));
+    tables.extend(rebuild::neighbours(version, rebuilt));
     let mut ordered: Vec<&TableName> = Vec::new();
     let mut open: Vec<&TableName> = tables.into_iter().collect();
     while !open.is_empty() {
@@ -230,18 +231,23 @@ fn rename_columns(table: &TableName, renames: &[(Ident, Ident)]) -> String {
     first.join("\n")
 }
 
+/// A rebuilt table still has the name of its draft.
 fn rename_tables(ways: &[(&Relation, Way)]) -> Vec<PlanStep> {
-    let renames: Vec<(&TableName, &TableName)> =
-        ways.iter().map(|(r, _)| (&r.base, &r.name)).filter(|(from, to)| from != to).collect();
+    let now = |(relation, way): &(&Relation, Way)| match way {
+        Way::Rebuild => rebuild::draft_table(relation),
+        _ => relation.base.clone(),
+    };
+    let renames: Vec<(TableName, &TableName)> =
+        ways.iter().map(|w| (now(w), &w.0.name)).filter(|(from, to)| from != *to).collect();
     let mut first = Vec::new();
     let mut then = Vec::new();
     for (at, (from, to)) in renames.iter().enumerate() {
-        let in_the_way = renames.iter().any(|(_, other)| other == from);
+        let in_the_way = renames.iter().any(|(_, other)| *other == from);
         let aside = Ident::new(format!("refactor_aside_{at}"));
         if in_the_way {
             first.push(format!("ALTER TABLE {from} RENAME TO {aside};"));
         }
-        let from = if in_the_way { from.renamed(aside) } else { (*from).clone() };
+        let from = if in_the_way { from.renamed(aside) } else { from.clone() };
         then.push(format!("ALTER TABLE {from} RENAME TO {};", to.name));
     }
     first.append(&mut then);

@@ -4,6 +4,7 @@
 
 mod constraints;
 mod fields;
+mod hangers;
 mod indexes;
 mod names;
 mod tables;
@@ -97,11 +98,13 @@ fn read_all(client: &mut impl GenericClient, session: &Row) -> Result<Schema, Er
     triggers::read(client, &catalogue, &mut tables)?;
     triggers::read_rules(client, &catalogue, &mut tables)?;
     triggers::read_policies(client, &catalogue, &mut tables)?;
+    hangers::read(client, &catalogue, &mut tables)?;
 
     Ok(Schema {
         server_version: catalogue.version,
         views: views::read(client, &catalogue)?,
         functions: views::read_functions(client, &catalogue)?,
+        sequences: hangers::read_sequences(client, &catalogue)?,
         other_names: names::read_others(client, &catalogue)?,
         schemas,
         search_path: session.idents("search_path")?,

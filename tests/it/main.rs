@@ -9,6 +9,7 @@ mod laws;
 mod page;
 mod pages;
 mod read;
+mod rebuild;
 mod server;
 mod support;
 mod tidy;

@@ -77,11 +77,12 @@ pub fn drop_fillers(version: &Version) -> Vec<PlanStep> {
 }
 
 /// Indexes that lookups need and nobody made, for the time of the filling: without them it would take the square of the
-/// rows.
+/// rows. A table that is built anew is joined instead.
 #[must_use]
-pub fn lookup_indexes(version: &Version) -> (Vec<PlanStep>, Vec<PlanStep>) {
+pub fn lookup_indexes(version: &Version, in_place: impl Fn(&TableName) -> bool) -> (Vec<PlanStep>, Vec<PlanStep>) {
     let mut wanted: Vec<(&TableName, &[Ident])> = Vec::new();
-    for hop in version.carries.iter().flat_map(|c| c.unindexed(&version.schema)) {
+    let looked_up = version.carries.iter().filter(|c| in_place(&c.target));
+    for hop in looked_up.flat_map(|c| c.unindexed(&version.schema)) {
         if !wanted.contains(&(&hop.from, &hop.from_columns)) {
             wanted.push((&hop.from, &hop.from_columns));
         }

@@ -1,24 +1,249 @@
-//! Building a new table from the view and putting it in the old one's place: the fastest way for a large table, where
-//! everything that hangs on it is known and can be carried over.
+//! Building a new table from the view's rows and putting it in the old one's place: the fastest way for a large table,
+//! where everything that hangs on it is known and can be carried over.
+//!
+//! Build while the old tables are whole; swap when the views are gone; dress when every table has its name.
 
+mod dress;
+mod obstacle;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::generate::{list, rows};
+use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
-use crate::relation::Relation;
+use crate::relation::{Home, Relation};
+use crate::schema::{Field, ForeignKey, Identity, Table};
+use crate::sql::{Literal, rename_in_definition};
 use crate::version::Version;
 
-/// Why a table cannot be rebuilt, if it cannot.
+pub use dress::{dress, foreign_keys, foreign_keys_here};
+pub use obstacle::obstacle;
+
+/// The new table until the old one is gone.
 #[must_use]
-pub fn obstacle(_version: &Version, _relation: &Relation) -> Option<String> {
-    Some("not yet".into())
+pub fn draft_table(relation: &Relation) -> TableName {
+    relation.name.renamed(Ident::generated(&["refactor_new", relation.base.name.as_str()]))
 }
 
 /// Builds the new table beside the old one.
 #[must_use]
-pub fn build(_version: &Version, _relation: &Relation) -> Vec<PlanStep> {
-    Vec::new()
+pub fn build(version: &Version, relation: &Relation) -> Vec<PlanStep> {
+    let table = version.table(relation);
+    let draft = draft_table(relation);
+    let rows::Joined { values, from } = rows::joined(version, relation);
+    let typed: Vec<(String, &Field)> =
+        values.iter().zip(&relation.fields).map(|(value, f)| (typed(value, f), &f.shape)).collect();
+    let place = place(table);
+    let unlogged = if table.unlogged { "UNLOGGED " } else { "" };
+    let sql = if as_query(relation) {
+        let selected: Vec<String> = typed.iter().map(|(value, f)| format!("{value} AS {}", f.name)).collect();
+        format!("CREATE {unlogged}TABLE {draft}{place} AS\nSELECT {}\nFROM {from};", selected.join(",\n  "))
+    } else {
+        let names = renames(version, relation);
+        let columns: Vec<String> = relation.fields.iter().map(|f| format!("  {}", column(f, &names))).collect();
+        let given: Vec<&(String, &Field)> = typed.iter().filter(|(_, f)| f.generated.is_none()).collect();
+        let filled = list(&given.iter().map(|(_, f)| f.name.clone()).collect::<Vec<_>>());
+        let selected: Vec<String> = given.iter().map(|(value, _)| value.clone()).collect();
+        let stored: String = relation
+            .fields
+            .iter()
+            .flat_map(|f| storage(&f.shape).into_iter().map(move |s| (&f.shape.name, s)))
+            .map(|(name, change)| format!("ALTER TABLE {draft} ALTER COLUMN {name} {change};\n"))
+            .collect();
+        format!(
+            "CREATE {unlogged}TABLE {draft} (\n{}\n){place};\n{stored}INSERT INTO {draft} ({filled})\nSELECT {}\nFROM {from};",
+            columns.join(",\n"),
+            selected.join(",\n  ")
+        )
+    };
+    let sentence = format!("build `{}` anew, with the rows that its view shows", relation.name.short());
+    vec![
+        PlanStep::new("give the building more memory", MEMORY),
+        PlanStep::new(sentence, sql).writing(table.rows, heap(table)),
+    ]
 }
 
-/// Puts it in the old one's place.
+/// Never less than the server has been given.
+const MEMORY: &str = "SET LOCAL default_tablespace = '';
+SELECT set_config(name, greatest(pg_size_bytes(current_setting(name)), size) / 1024 || 'kB', true)
+FROM (VALUES ('work_mem', 256 * 1024 * 1024), ('maintenance_work_mem', 512 * 1024 * 1024)) AS wanted (name, size);
+SELECT set_config('max_parallel_maintenance_workers', greatest(current_setting('max_parallel_maintenance_workers')::int, 4)::text, true);";
+
+/// Bytes of the table without its indexes, guessed: half of them.
+fn heap(table: &Table) -> i64 {
+    if table.indexes.is_empty() { table.bytes } else { table.bytes / 2 }
+}
+
+/// Whether CREATE TABLE AS, which writes fastest, makes the fields as they must be: not generated ones, none that is
+/// stored otherwise than its type is, none whose collation depends on what is written in an expression.
+fn as_query(relation: &Relation) -> bool {
+    const WITHOUT_COLLATION: [&str; 22] = [
+        "smallint",
+        "integer",
+        "int",
+        "bigint",
+        "numeric",
+        "decimal",
+        "real",
+        "double precision",
+        "boolean",
+        "bool",
+        "date",
+        "timestamp",
+        "timestamptz",
+        "timestamp without time zone",
+        "timestamp with time zone",
+        "time",
+        "interval",
+        "uuid",
+        "bytea",
+        "json",
+        "jsonb",
+        "inet",
+    ];
+    relation.fields.iter().all(|f| {
+        let kind = rows::without_modifier(&f.shape.type_name).to_lowercase();
+        f.shape.generated.is_none()
+            && f.shape.storage.is_none()
+            && (!matches!(f.home, Home::Added(_)) || WITHOUT_COLLATION.contains(&&*kind))
+    })
+}
+
+/// A value with exactly the type and collation of its field.
+fn typed(value: &str, field: &crate::relation::Field) -> String {
+    let shape = &field.shape;
+    if matches!(field.home, Home::Own(_)) {
+        return value.to_owned();
+    }
+    let collation = shape.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
+    format!("({value})::{}{collation}", shape.type_name)
+}
+
+/// A column of CREATE TABLE.
+fn column(field: &crate::relation::Field, names: &BTreeMap<Ident, Ident>) -> String {
+    let shape = &field.shape;
+    let collation = shape.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
+    let generated = shape.generated.as_ref().map(|g| {
+        let kind = if g.stored { "STORED" } else { "VIRTUAL" };
+        format!(" GENERATED ALWAYS AS ({}) {kind}", rename_in_definition(&g.expression, names))
+    });
+    format!("{} {}{collation}{}", shape.name, shape.type_name, generated.unwrap_or_default())
+}
+
+/// How a field's values are stored.
+fn storage(field: &Field) -> Vec<String> {
+    let storage = field.storage.map(|s| format!("SET STORAGE {s}"));
+    let compression = field.compression.map(|c| format!("SET COMPRESSION {c}"));
+    storage.into_iter().chain(compression).collect()
+}
+
+/// ` USING heap WITH (…) TABLESPACE …`
+fn place(table: &Table) -> String {
+    let options: Vec<String> = table
+        .options
+        .iter()
+        .map(|o| {
+            o.split_once('=').map_or_else(|| o.clone(), |(name, value)| format!("{name} = {}", Literal(value.into())))
+        })
+        .collect();
+    let with = if options.is_empty() { String::new() } else { format!(" WITH ({})", list(&options)) };
+    let space = table.tablespace.as_ref().map(|s| format!(" TABLESPACE {s}")).unwrap_or_default();
+    format!(" USING heap{with}{space}")
+}
+
+/// Column of the base → name in the version, where they differ.
+fn renames(version: &Version, relation: &Relation) -> BTreeMap<Ident, Ident> {
+    let own = relation.fields.iter().filter_map(|f| Some((relation.column(&version.schema, f)?, &f.shape.name)));
+    own.filter(|(from, to)| from != to).map(|(from, to)| (from.clone(), to.clone())).collect()
+}
+
+/// Takes the old tables away. `keep` are the complement tables that stay.
 #[must_use]
-pub fn swap(_version: &Version, _relation: &Relation) -> Vec<PlanStep> {
-    Vec::new()
+pub fn swap(version: &Version, rebuilt: &[&Relation], keep: &BTreeSet<TableName>) -> Vec<PlanStep> {
+    if rebuilt.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    for (table, name, _) in foreign_keys_from_others(version, rebuilt) {
+        lines.push(format!("ALTER TABLE {table} DROP CONSTRAINT {name};"));
+    }
+    for relation in rebuilt {
+        for (table, constraint) in version.table(relation).followers.iter().filter(|(t, _)| keep.contains(t)) {
+            lines.push(format!("ALTER TABLE {table} DROP CONSTRAINT {};", constraint.name));
+        }
+        for field in relation.fields.iter().filter(|f| matches!(f.home, Home::Own(_))) {
+            match (&field.shape.sequence, field.shape.identity) {
+                (Some(sequence), Some(_)) => lines.push(remember(sequence)),
+                (Some(sequence), None) => lines.push(format!("ALTER SEQUENCE {sequence} OWNED BY NONE;")),
+                (None, _) => {}
+            }
+        }
+    }
+    let old: Vec<&TableName> = rebuilt.iter().map(|r| &r.base).collect();
+    lines.push(format!("DROP TABLE {};", list(&old)));
+    let short = list(&old.iter().map(|t| t.short()).collect::<Vec<_>>());
+    vec![
+        PlanStep::new(format!("let the new tables take the place of {short}"), lines.join("\n"))
+            .locking(format!("ACCESS EXCLUSIVE on {short}, until the end")),
+    ]
+}
+
+/// The setting that remembers where a sequence stands.
+fn position(sequence: &TableName) -> Literal {
+    let name: String = sequence.to_string().bytes().map(|b| format!("{b:02x}")).collect();
+    Literal(format!("refactor.at_{name}"))
+}
+
+fn remember(sequence: &TableName) -> String {
+    format!("SELECT set_config({}, (SELECT last_value || ' ' || is_called FROM {sequence}), true);", position(sequence))
+}
+
+/// Numbers a field as before.
+fn identity(version: &Version, table: &TableName, field: &Field) -> Option<String> {
+    let sequence = field.sequence.as_ref()?;
+    let how = match field.identity? {
+        Identity::Always => "ALWAYS",
+        Identity::ByDefault => "BY DEFAULT",
+    };
+    let options =
+        version.schema.sequences.get(sequence).map(|s| s.options.trim_start_matches("AS ")).unwrap_or_default();
+    // The type follows the field's.
+    let options = options.find("INCREMENT").map_or("", |at| &options[at..]);
+    let at = position(sequence);
+    Some(format!(
+        "ALTER TABLE {table} ALTER COLUMN {} ADD GENERATED {how} AS IDENTITY (SEQUENCE NAME {sequence} {options});\n\
+         SELECT setval({}, split_part(current_setting({at}), ' ', 1)::bigint, split_part(current_setting({at}), ' ', 2)::boolean);",
+        field.name,
+        Literal(sequence.to_string()),
+    ))
+}
+
+/// Foreign keys to rebuilt tables from tables that keep their identity.
+fn foreign_keys_from_others<'v>(
+    version: &'v Version,
+    rebuilt: &[&Relation],
+) -> Vec<(&'v TableName, &'v Ident, &'v ForeignKey)> {
+    let is_rebuilt = |name: &TableName| rebuilt.iter().any(|r| r.base == *name);
+    let others = version.schema.tables.iter().filter(|(name, _)| !is_rebuilt(name));
+    let keys = others.flat_map(|(name, table)| table.constraints.iter().map(move |c| (name, c)));
+    keys.filter_map(|(name, constraint)| match &constraint.kind {
+        crate::schema::ConstraintKind::Foreign(key) if is_rebuilt(&key.table) => Some((name, &constraint.name, key)),
+        _ => None,
+    })
+    .collect()
+}
+
+/// Tables that a swap touches besides the rebuilt ones: both ends of their foreign keys.
+#[must_use]
+pub fn neighbours<'v>(version: &'v Version, rebuilt: &[&Relation]) -> BTreeSet<&'v TableName> {
+    let mut names: BTreeSet<&TableName> =
+        foreign_keys_from_others(version, rebuilt).into_iter().map(|(table, _, _)| table).collect();
+    for relation in rebuilt {
+        let table = &version.schema.tables[&relation.base];
+        names.extend(table.constraints.iter().filter_map(|c| match &c.kind {
+            crate::schema::ConstraintKind::Foreign(key) => Some(&key.table),
+            _ => None,
+        }));
+    }
+    names
 }

@@ -1,0 +1,327 @@
+//! Gives a rebuilt table everything that the old one had, under the names of the new shape.
+
+use std::collections::BTreeSet;
+
+use super::{foreign_keys_from_others, identity, renames, storage};
+use crate::generate::list;
+use crate::name::{Ident, TableName};
+use crate::plan::PlanStep;
+use crate::plan::materialize::attach::{self, constraint_lines, index_lines, role};
+use crate::plan::materialize::fill::enable;
+use crate::relation::{Attached, Home, Relation};
+use crate::schema::{Constraint, ConstraintKind, Grant, ReplicaIdentity, Table};
+use crate::sql::{Literal, rename_in_definition, rename_in_trigger, retarget};
+use crate::version::Version;
+
+/// Everything but foreign keys. The table has its name already.
+#[must_use]
+pub fn dress(version: &Version, relation: &Relation) -> Vec<PlanStep> {
+    let name = &relation.name;
+    let table = version.table(relation);
+    let step = |what: &str, lines: Vec<String>| {
+        let sentence = format!("{what} of `{}`", name.short());
+        (!lines.is_empty()).then(|| PlanStep::new(sentence, lines.join("\n")))
+    };
+    let mut built = step("build the indexes", indexes(version, relation));
+    if let Some(step) = &mut built {
+        *step = step.clone().writing(table.rows, table.bytes / 2);
+    }
+    [
+        step("set fields, checks and numbering", fields(version, relation)),
+        built,
+        step("set the constraints", constraints(version, relation)),
+        step("set comments, storage and statistics", decorations(version, relation)),
+        step("set triggers, rules and policies", code(version, relation)),
+        step("set the privileges", rights(table, relation)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The owner; then defaults, NOT NULL and checks in one scan; then the sequences.
+fn fields(version: &Version, relation: &Relation) -> Vec<String> {
+    let name = &relation.name;
+    let table = version.table(relation);
+    let mut lines = Vec::new();
+    if let Some(owner) = &table.owner {
+        lines.push(format!("ALTER TABLE {name} OWNER TO {owner};"));
+    }
+    let mut changes = Vec::new();
+    for field in &relation.fields {
+        let shape = &field.shape;
+        let this = format!("ALTER COLUMN {}", shape.name);
+        let own = relation.column(&version.schema, field);
+        if shape.not_null {
+            changes.push(match own.and_then(|column| table.not_null_names.get(column)) {
+                Some(constraint) => format!("ADD CONSTRAINT {constraint} NOT NULL {}", shape.name),
+                None => format!("{this} SET NOT NULL"),
+            });
+        }
+        if let Some(default) = shape.default.as_ref().filter(|_| shape.generated.is_none()) {
+            changes.push(format!("{this} SET DEFAULT {default}"));
+        }
+        changes.extend(shape.statistics.map(|target| format!("{this} SET STATISTICS {target}")));
+        changes.extend(storage(shape).into_iter().map(|change| format!("{this} {change}")));
+        if !shape.options.is_empty() {
+            changes.push(format!("{this} SET ({})", list(&shape.options)));
+        }
+    }
+    for constraint in relation.constraints.iter().filter(|c| c.item.kind == ConstraintKind::Check) {
+        changes.push(format!("ADD CONSTRAINT {} {}", constraint.item.name, attach::definition(constraint)));
+    }
+    if !changes.is_empty() {
+        lines.push(format!("ALTER TABLE {name}\n  {};", changes.join(",\n  ")));
+    }
+    for field in relation.fields.iter().filter(|f| matches!(f.home, Home::Own(_))) {
+        let shape = &field.shape;
+        let Some(sequence) = &shape.sequence else { continue };
+        match identity(version, name, shape) {
+            Some(numbered) => {
+                lines.push(numbered);
+                lines.extend(sequence_lines(version, sequence));
+            }
+            None => lines.push(format!("ALTER SEQUENCE {sequence} OWNED BY {name}.{};", shape.name)),
+        }
+    }
+    lines
+}
+
+fn sequence_lines(version: &Version, name: &TableName) -> Vec<String> {
+    let Some(sequence) = version.schema.sequences.get(name) else { return Vec::new() };
+    let mut lines = Vec::new();
+    if let Some(comment) = &sequence.comment {
+        lines.push(format!("COMMENT ON SEQUENCE {name} IS {};", Literal(comment.clone())));
+    }
+    lines.push(without_default_privileges("SEQUENCE", name));
+    if let Some(grants) = &sequence.grants {
+        lines.extend(grants.iter().map(|g| format!("GRANT {} ON SEQUENCE {name} TO {};", g.privilege, role(g))));
+    }
+    lines
+}
+
+fn indexes(version: &Version, relation: &Relation) -> Vec<String> {
+    let excluded = |name: Option<&Ident>| {
+        let of = |c: &&Attached<Constraint>| name == Some(&c.item.name);
+        relation.constraints.iter().find(of).is_some_and(|c| c.item.kind == ConstraintKind::Exclude)
+    };
+    let plain = relation.indexes.iter().filter(|i| !excluded(i.item.constraint.as_ref()));
+    plain.flat_map(|index| index_lines(version, &relation.name, index)).collect()
+}
+
+/// Keys take over their indexes; exclusions make their own.
+fn constraints(version: &Version, relation: &Relation) -> Vec<String> {
+    let name = &relation.name;
+    let mut lines = Vec::new();
+    for constraint in &relation.constraints {
+        let item = &constraint.item;
+        let index = relation.indexes.iter().find(|i| i.item.constraint.as_ref() == Some(&item.name));
+        let definition = match (&item.kind, index) {
+            (ConstraintKind::Check, _) => {
+                lines.extend(comment(name, item));
+                continue;
+            }
+            (ConstraintKind::Foreign(_), _) => continue,
+            (ConstraintKind::Primary, Some(index)) => format!("PRIMARY KEY USING INDEX {}", index.item.name),
+            (ConstraintKind::Unique, Some(index)) => format!("UNIQUE USING INDEX {}", index.item.name),
+            _ => attach::definition(constraint),
+        };
+        let using = definition.contains(" USING INDEX ");
+        let late = match (using, item.deferrable, item.deferred) {
+            (true, true, true) => " DEFERRABLE INITIALLY DEFERRED",
+            (true, true, false) => " DEFERRABLE",
+            _ => "",
+        };
+        lines.extend(constraint_lines(name, item, &format!("{definition}{late}")));
+        if let Some(index) = index.filter(|_| item.kind == ConstraintKind::Exclude) {
+            lines.extend(index_lines(version, name, index).into_iter().skip(1));
+        }
+    }
+    lines
+}
+
+fn comment(table: &TableName, constraint: &Constraint) -> Option<String> {
+    let comment = constraint.comment.as_ref()?;
+    Some(format!("COMMENT ON CONSTRAINT {} ON {table} IS {};", constraint.name, Literal(comment.clone())))
+}
+
+fn decorations(version: &Version, relation: &Relation) -> Vec<String> {
+    let name = &relation.name;
+    let table = version.table(relation);
+    let names = renames(version, relation);
+    let mut lines = Vec::new();
+    if let Some(comment) = &table.comment {
+        lines.push(format!("COMMENT ON TABLE {name} IS {};", Literal(comment.clone())));
+    }
+    for field in &relation.fields {
+        if let Some(comment) = &field.shape.comment {
+            lines.push(format!("COMMENT ON COLUMN {name}.{} IS {};", field.shape.name, Literal(comment.clone())));
+        }
+    }
+    let has = |index: &Ident| relation.indexes.iter().any(|i| i.item.name == *index && i.origin == relation.base);
+    if let Some(index) = relation.indexes.iter().find(|i| i.item.clustered && i.origin == relation.base) {
+        lines.push(format!("ALTER TABLE {name} CLUSTER ON {};", index.item.name));
+    }
+    match &table.replica_identity {
+        ReplicaIdentity::Default => {}
+        ReplicaIdentity::Nothing => lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY NOTHING;")),
+        ReplicaIdentity::Full => lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY FULL;")),
+        ReplicaIdentity::Index(index) if has(index) => {
+            lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY USING INDEX {index};"));
+        }
+        ReplicaIdentity::Index(_) => lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY NOTHING;")),
+    }
+    // A dropped field takes statistics over it along.
+    let shown = |column: &Ident| relation.showing(&version.schema, column).is_some();
+    for statistics in table.statistics.iter().filter(|s| s.fields.iter().all(shown)) {
+        let own = &statistics.name;
+        let text = rename_in_definition(&statistics.definition, &names);
+        let text = text.strip_suffix(&relation.base.to_string()).unwrap_or(&text);
+        lines.push(format!("{text}{name};"));
+        lines.extend(table.owner.iter().map(|owner| format!("ALTER STATISTICS {own} OWNER TO {owner};")));
+        lines.extend(statistics.target.map(|target| format!("ALTER STATISTICS {own} SET STATISTICS {target};")));
+        if let Some(comment) = &statistics.comment {
+            lines.push(format!("COMMENT ON STATISTICS {own} IS {};", Literal(comment.clone())));
+        }
+    }
+    lines
+}
+
+fn code(version: &Version, relation: &Relation) -> Vec<String> {
+    let (name, base) = (&relation.name, &relation.base);
+    let table = version.table(relation);
+    let names = renames(version, relation);
+    let mut lines = Vec::new();
+    let enabled = |kind: &str, item: &Ident, letter: char| {
+        let how = enable(letter).filter(|_| letter != 'O')?;
+        Some(format!("ALTER TABLE {name} {how} {kind} {item};"))
+    };
+    let told = |kind: &str, item: &Ident, comment: Option<&String>| {
+        comment.map(|c| format!("COMMENT ON {kind} {item} ON {name} IS {};", Literal(c.clone())))
+    };
+    for trigger in &table.triggers {
+        let definition = rename_in_trigger(&trigger.definition, &names);
+        lines.push(format!("{};", retarget(&definition, base, name)));
+        lines.extend(enabled("TRIGGER", &trigger.name, trigger.enabled));
+        lines.extend(told("TRIGGER", &trigger.name, trigger.comment.as_ref()));
+    }
+    for rule in &table.rules {
+        lines.push(format!("{};", rule.definition.trim_end_matches(';')));
+        lines.extend(enabled("RULE", &rule.name, rule.enabled));
+        lines.extend(told("RULE", &rule.name, rule.comment.as_ref()));
+    }
+    for policy in &table.policies {
+        let head = format!("CREATE POLICY {} ON {base}", policy.name);
+        let rest = policy.definition.strip_prefix(&head).unwrap_or_default();
+        let rest = rename_in_definition(rest, &names);
+        lines.push(format!("CREATE POLICY {} ON {name}{rest};", policy.name));
+        lines.extend(told("POLICY", &policy.name, policy.comment.as_ref()));
+    }
+    if table.row_security {
+        lines.push(format!("ALTER TABLE {name} ENABLE ROW LEVEL SECURITY;"));
+    }
+    if table.force_row_security {
+        lines.push(format!("ALTER TABLE {name} FORCE ROW LEVEL SECURITY;"));
+    }
+    for publication in &table.publications {
+        let renamed = |f: &Ident| names.get(f).unwrap_or(f).clone();
+        let fields =
+            publication.fields.as_ref().map(|f| format!(" ({})", list(&f.iter().map(renamed).collect::<Vec<_>>())));
+        let filter = publication.filter.as_ref().map(|f| format!(" WHERE ({})", rename_in_definition(f, &names)));
+        lines.push(format!(
+            "ALTER PUBLICATION {} ADD TABLE ONLY {name}{}{};",
+            publication.name,
+            fields.unwrap_or_default(),
+            filter.unwrap_or_default()
+        ));
+    }
+    lines
+}
+
+/// `ALTER DEFAULT PRIVILEGES` meets new tables, not ones that take another's place.
+fn without_default_privileges(kind: &str, name: &TableName) -> String {
+    let text = Literal(name.to_string());
+    format!(
+        "DO $refactor$
+DECLARE
+  given record;
+BEGIN
+  FOR given IN
+    SELECT DISTINCT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END AS role
+    FROM pg_class AS c CROSS JOIN aclexplode(c.relacl) AS g
+    WHERE c.oid = {text}::regclass AND g.grantee <> c.relowner
+  LOOP
+    EXECUTE 'REVOKE ALL ON {kind} ' || {text} || ' FROM ' || given.role;
+  END LOOP;
+END
+$refactor$;"
+    )
+}
+
+fn rights(table: &Table, relation: &Relation) -> Vec<String> {
+    let name = &relation.name;
+    let mut lines = vec![without_default_privileges("TABLE", name)];
+    if let (Some(grants), Some(owner)) = (&table.grants, &table.owner) {
+        lines.push(format!("REVOKE ALL ON {name} FROM {owner};"));
+        lines.extend(merged(grants).into_iter().map(|(role, what)| format!("GRANT {what} ON {name} TO {role};")));
+    }
+    for field in &relation.fields {
+        for grant in &field.shape.grants {
+            lines.push(format!("GRANT {}({}) ON {name} TO {};", grant.privilege, field.shape.name, role(grant)));
+        }
+    }
+    lines
+}
+
+/// One GRANT a role.
+fn merged(grants: &[Grant]) -> Vec<(String, String)> {
+    let mut roles: Vec<(String, Vec<&str>)> = Vec::new();
+    for grant in grants {
+        let to = role(grant);
+        match roles.iter_mut().find(|(role, _)| *role == to) {
+            Some((_, privileges)) => privileges.push(&grant.privilege),
+            None => roles.push((to, vec![&grant.privilege])),
+        }
+    }
+    roles.into_iter().map(|(role, privileges)| (role, privileges.join(", "))).collect()
+}
+
+/// The rebuilt table's own foreign keys.
+#[must_use]
+pub fn foreign_keys(version: &Version, relation: &Relation) -> Vec<PlanStep> {
+    let mut lines = Vec::new();
+    for (constraint, key) in relation.foreign_keys() {
+        let text = attach::foreign_key(version, &constraint.item, key);
+        lines.extend(constraint_lines(&relation.name, &constraint.item, &text));
+    }
+    if lines.is_empty() {
+        return Vec::new();
+    }
+    vec![PlanStep::new(format!("set the foreign keys of `{}`", relation.name.short()), lines.join("\n"))]
+}
+
+/// Foreign keys that led to the old tables from tables that keep their identity, and from complements that stay.
+#[must_use]
+pub fn foreign_keys_here(version: &Version, rebuilt: &[&Relation], keep: &BTreeSet<TableName>) -> Vec<PlanStep> {
+    let mut lines = Vec::new();
+    for (table, name, key) in foreign_keys_from_others(version, rebuilt) {
+        let Some(relation) = version.over(table) else { continue };
+        let stays = |c: &&Attached<Constraint>| c.item.name == *name && c.origin == *table;
+        // One whose field left is set where the field went.
+        let Some(constraint) = relation.constraints.iter().find(stays) else { continue };
+        let text = attach::foreign_key(version, &constraint.item, key);
+        lines.extend(constraint_lines(&relation.name, &constraint.item, &text));
+    }
+    for relation in rebuilt {
+        for (table, constraint) in version.table(relation).followers.iter().filter(|(t, _)| keep.contains(t)) {
+            if let ConstraintKind::Foreign(key) = &constraint.kind {
+                lines.extend(constraint_lines(table, constraint, &attach::foreign_key(version, constraint, key)));
+            }
+        }
+    }
+    if lines.is_empty() {
+        return Vec::new();
+    }
+    let names = list(&rebuilt.iter().map(|r| r.name.short()).collect::<Vec<_>>());
+    vec![PlanStep::new(format!("point the foreign keys of other tables to {names}"), lines.join("\n"))]
+}
