@@ -80,7 +80,7 @@ pub fn report(ui: &Ui, deferred: &Deferred, names: &[String]) {
     }
     let carried = deferred.version.carries.iter().any(|c| names.contains(&c.step));
     if carried {
-        ui.say("  old writers are watched by triggers on the tables (`refactor plan` lists them), since a view cannot see their writes");
+        ui.say("  old writers are watched by triggers on the tables (`refactor plan apply` lists them), since a view cannot see their writes");
     }
     let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
     ui.say(format!(

@@ -156,12 +156,7 @@ impl Show<'_> {
         let customers = "FROM customer WHERE customer_id IN (2, 4) ORDER BY customer_id";
         let pairs = [
             ("invoice_id, customer_id, billing_country, total", "invoice_id, customer_id, total", "invoice", invoices),
-            (
-                "customer_id, last_name, email",
-                "customer_id, last_name, email, billing_country",
-                "customer",
-                customers,
-            ),
+            ("customer_id, last_name, email", "customer_id, last_name, email, billing_country", "customer", customers),
         ];
         for (before, after, table, rest) in pairs {
             let left = Grid::of(&mut self.old, &format!("SELECT {before} {rest}"))?;

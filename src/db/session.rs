@@ -167,7 +167,8 @@ impl Session {
             judge::seeds(&mut self.client, &version, &entry.step)?;
         }
         let names: Vec<&str> = entries.iter().map(|e| e.step.name.as_str()).collect();
-        let title = format!("show {} in `next`", names.join(", "));
+        let what = if names.is_empty() { "the refactorings".to_owned() } else { names.join(", ") };
+        let title = format!("show {what} in `next`");
         let plan = defer(&version, &place.installed, &title, record(entries, State::Deferred))?;
         let asked = Instant::now();
         let mut facts = Vec::new();

@@ -341,7 +341,9 @@ hint: write `postgresql://user@host:5432/database` or `host=... dbname=...`
 fn the_right_to_change_tables_is_needed() {
     let shop = Database::new(SHOP);
     let guest = format!("guest_of_{}", shop.name);
-    shop.client().batch_execute(&format!("CREATE ROLE {guest}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {guest}")).unwrap();
+    shop.client()
+        .batch_execute(&format!("CREATE ROLE {guest}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {guest}"))
+        .unwrap();
     mistake(
         &shop,
         &format!("PGOPTIONS='-c role={guest}' refactor rename-field orders.city town"),

@@ -1,8 +1,9 @@
-//! The manual pages as programs: how `docs/refactorings/<name>.md` is read, run and written anew.
+//! The manual pages as programs: how `docs/refactorings/<name>.md` (and the README) is read, run and written anew.
 //!
 //! A page is Markdown. Its fenced blocks are run from top to bottom; the first word(s) after the fence say how:
 //!
 //! * `sql before` makes a new database and runs the block in it: an *example* starts.
+//! * `sh sample` makes a new database with the bundled sample in it; the text says how a reader does that.
 //! * `console` has commands, each after `$ `, run by a shell in a directory of their own with `DATABASE_URL` set. Below
 //!   a command stands what a terminal shows, and `[exit code 1]` where it is not 0.
 //! * `toml FILE` is the text of a file that a command wrote.
@@ -51,7 +52,12 @@ pub struct Example {
 impl Page {
     /// Reads the page of a refactoring.
     pub fn read(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/refactorings/{name}.md"));
+        Self::open(&format!("docs/refactorings/{name}.md"))
+    }
+
+    /// Reads any page.
+    pub fn open(file: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let mut parts = vec![Part::Text(String::new())];
         for line in text.lines() {
@@ -120,8 +126,27 @@ impl Page {
         examples
     }
 
+    /// Runs the page and compares, or with `UPDATE` writes it.
+    pub fn check(&self) {
+        let (is, should) = (self.text(), self.run().text());
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&self.path, should).unwrap();
+        } else if let Some(line) = is.lines().zip(should.lines()).position(|(a, b)| a != b) {
+            let around = |text: &str| text.lines().skip(line).take(4).collect::<Vec<_>>().join("\n");
+            panic!(
+                "{}:{}: the page says\n{}\nbut it is\n{}\n(`UPDATE=1 cargo test` rewrites the page)",
+                self.path.display(),
+                line + 1,
+                around(&is),
+                around(&should)
+            );
+        } else {
+            assert_eq!(is, should);
+        }
+    }
+
     /// Runs the page and gives it as it should be.
-    pub fn run(&self) -> Self {
+    fn run(&self) -> Self {
         let mut database = None;
         let parts = self.parts.iter().map(|part| match part {
             Part::Block { info, body } => Part::Block { info: info.clone(), body: run(info, body, &mut database) },
@@ -136,18 +161,25 @@ fn run(info: &str, body: &str, database: &mut Option<Database>) -> String {
         *database = Some(new_database(body));
         return body.to_owned();
     }
+    if info == "sh sample" {
+        *database = Some(new_database(include_str!("../../samples/chinook.sql")));
+        return body.to_owned();
+    }
     let database = database.get_or_insert_with(|| new_database(""));
     let lines = |lines: Vec<String>| lines.into_iter().map(|l| l + "\n").collect::<String>();
     match info.split_once(' ') {
         None if info == "console" => {
-            commands(body).into_iter().map(|(c, _)| format!("$ {c}\n{}", shell(database, &c))).collect()
+            let run = |(c, _): (String, String)| format!("$ {c}\n{}", shell(database, &c));
+            commands(body).into_iter().map(run).collect::<Vec<_>>().concat()
         }
-        Some(("toml", file)) => std::fs::read_to_string(database.directory.path().join(file))
-            .unwrap_or_else(|e| format!("{file}: {e}\n")),
+        Some(("toml", file)) => {
+            std::fs::read_to_string(database.directory.path().join(file)).unwrap_or_else(|e| format!("{file}: {e}\n"))
+        }
         Some(("sql", "views")) => views(&database.ok(&["show", "--sql"])),
         Some(("sql", side @ ("old" | "next"))) => {
             let mut client = if side == "next" { database.next() } else { database.client() };
-            statements(body).into_iter().map(|s| format!("{s}{}", lines(result(&mut client, &s).show()))).collect()
+            let run = |s: String| format!("{s}{}", lines(result(&mut client, &s).show()));
+            statements(body).into_iter().map(run).collect::<Vec<_>>().concat()
         }
         _ => body.to_owned(),
     }
@@ -166,7 +198,7 @@ fn commands(body: &str) -> Vec<(String, String)> {
     for line in body.lines() {
         match (line.strip_prefix("$ "), commands.last_mut()) {
             (Some(command), _) => commands.push((command.to_owned(), String::new())),
-            (None, Some((_, output))) => *output += &format!("{line}\n"),
+            (None, Some((_, output))) => output.extend([line, "\n"]),
             (None, None) => panic!("a console block must start with `$ `: {line}"),
         }
     }
@@ -178,7 +210,7 @@ fn statements(body: &str) -> Vec<String> {
     let mut statements = vec![String::new()];
     for line in body.lines().filter(|l| !l.starts_with("--")) {
         let last = statements.last_mut().unwrap();
-        *last += &format!("{line}\n");
+        last.extend([line, "\n"]);
         if line.ends_with(';') {
             statements.push(String::new());
         }
@@ -259,11 +291,11 @@ pub fn shell(database: &Database, command: &str) -> String {
         .env("NO_COLOR", "1")
         .output()
         .unwrap();
-    let mut text = settle(&String::from_utf8(output.stdout).unwrap()).replace(&database.name, "shop");
-    if !output.status.success() {
-        text += &format!("[exit code {}]\n", output.status.code().unwrap());
+    let text = settle(&String::from_utf8(output.stdout).unwrap()).replace(&database.name, "shop");
+    match output.status.code().unwrap() {
+        0 => text,
+        code => format!("{text}[exit code {code}]\n"),
     }
-    text
 }
 
 /// Replaces what differs from run to run.
@@ -292,14 +324,16 @@ fn settle(text: &str) -> String {
 /// Replaces `2026-01-31 12:00:00.5+00` and the like.
 fn without_dates(line: &str) -> String {
     let is_date = |text: &str| {
-        text.len() >= 11 && text.bytes().zip(*b"0000-00-00").all(|(is, like)| is == like || (like == b'0' && is.is_ascii_digit()))
+        text.len() >= 11
+            && text.bytes().zip(*b"0000-00-00").all(|(is, like)| is == like || (like == b'0' && is.is_ascii_digit()))
     };
     let mut text = String::new();
     let mut rest = line;
     while let Some(first) = rest.chars().next() {
         if is_date(rest) {
             text.push('…');
-            let end = rest[11..].find(|c: char| !(c.is_ascii_digit() || "-:.+Z".contains(c))).unwrap_or(rest.len() - 11);
+            let end =
+                rest[11..].find(|c: char| !(c.is_ascii_digit() || "-:.+Z".contains(c))).unwrap_or(rest.len() - 11);
             rest = &rest[11 + end..];
         } else {
             text.push(first);

@@ -171,6 +171,15 @@ fn every_link_in_the_documents_leads_somewhere() {
 }
 
 #[test]
+fn quotes_from_the_program_are_true() {
+    let quotes = read("CONTRIBUTING.md");
+    let quotes = quotes.split("```rust\n// ").skip(1).map(|rest| rest.split("```").next().unwrap());
+    for (file, text) in quotes.map(|quote| quote.split_once('\n').unwrap()) {
+        assert!(read(file).contains(text), "{file} does not say\n{text}");
+    }
+}
+
+#[test]
 fn the_readme_is_short() {
     assert!(read("README.md").lines().count() < 200);
 }
@@ -181,7 +190,8 @@ fn every_test_file_is_declared() {
     for file in files("tests/it", "rs").iter().filter(|f| *f != "tests/it/main.rs") {
         let path = Path::new(file);
         let (parent, name) = (path.parent().unwrap(), path.file_stem().unwrap().to_str().unwrap());
-        let parent = if parent == Path::new("tests/it") { "tests/it/main.rs".into() } else { parent.with_extension("rs") };
+        let parent =
+            if parent == Path::new("tests/it") { "tests/it/main.rs".into() } else { parent.with_extension("rs") };
         if !read(parent.to_str().unwrap()).lines().any(|l| l == format!("mod {name};")) {
             forgotten.push(file.clone());
         }

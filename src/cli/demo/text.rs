@@ -49,7 +49,10 @@ impl Grid {
             cells.join("  ").trim_end().to_owned()
         };
         let rule: Vec<String> = widths.iter().map(|w| "-".repeat(*w)).collect();
-        [title.to_owned(), line(&self.head), rule.join("  ")].into_iter().chain(self.rows.iter().map(|r| line(r))).collect()
+        [title.to_owned(), line(&self.head), rule.join("  ")]
+            .into_iter()
+            .chain(self.rows.iter().map(|r| line(r)))
+            .collect()
     }
 }
 
@@ -66,14 +69,9 @@ pub fn beside(left: &[String], right: &[String]) -> String {
 
 /// A problem in its three parts, as the verbs show it.
 pub fn told(problem: &Problem) -> String {
-    let mut text = format!("error: {}", problem.what);
-    for why in &problem.why {
-        text += &format!("\n  because {}", why.replace('\n', "\n  "));
-    }
-    if let Some(hint) = &problem.hint {
-        text += &format!("\nhint: {hint}");
-    }
-    text
+    let whys = problem.why.iter().map(|why| format!("  because {}", why.replace('\n', "\n  ")));
+    let hint = problem.hint.iter().map(|hint| format!("hint: {hint}"));
+    [format!("error: {}", problem.what)].into_iter().chain(whys).chain(hint).collect::<Vec<_>>().join("\n")
 }
 
 /// Text moved to the right.
@@ -95,7 +93,10 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let grid = Grid { head: vec!["id".into(), "city".into()], rows: vec![vec!["10".into(), "Ulm".into()], vec!["7".into(), "Köln".into()]] };
+        let grid = Grid {
+            head: vec!["id".into(), "city".into()],
+            rows: vec![vec!["10".into(), "Ulm".into()], vec!["7".into(), "Köln".into()]],
+        };
         let lines = grid.lines("orders");
         assert_eq!(lines, ["orders", "id  city", "--  ----", "10  Ulm", "7   Köln"]);
         assert_eq!(
