@@ -274,6 +274,8 @@ pub struct Recorded {
     pub entry: Entry,
     /// Whether its data have been moved.
     pub state: State,
+    /// The refactoring that takes it back, as its file would say it; known once it is real.
+    pub inverse: Option<String>,
     /// When, as ISO 8601 in UTC.
     pub at: String,
     /// Who.

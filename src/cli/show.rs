@@ -59,7 +59,8 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
                 class.cannot().join("; ")
             ));
         }
-        let inverse = inverse(&place.fold(&before(&place.pending(), name)).ok(), &entry.step);
+        let kept = place.recorded.iter().find(|r| r.entry.step.name == *name).and_then(|r| r.inverse.clone());
+        let inverse = kept.or_else(|| inverse(&place.fold(&before(&place.pending(), name)).ok(), &entry.step));
         if let Some(inverse) = &inverse {
             context.ui.out(format!("inverse:\n{}", inverse.trim_end()));
         }

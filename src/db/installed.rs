@@ -93,7 +93,8 @@ pub fn journal(client: &mut impl GenericClient, installed: &Installed) -> Result
         return Ok(Vec::new());
     }
     let rows = client.query(
-        "SELECT name, text, state, to_char(changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), changed_by
+        "SELECT name, text, state, to_char(changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), changed_by,
+           inverse
          FROM refactor.journal WHERE state <> 'undone' ORDER BY position",
         &[],
     )?;
@@ -105,6 +106,7 @@ pub fn journal(client: &mut impl GenericClient, installed: &Installed) -> Result
             state: if state == "deferred" { State::Deferred } else { State::Materialized },
             at: row.get(3),
             by: row.get(4),
+            inverse: row.get(5),
         });
     }
     Ok(recorded)

@@ -13,9 +13,9 @@ use crate::fact::Loss;
 use crate::generate::rows;
 use crate::journal::{Entry, Recorded, State};
 use crate::name::TableName;
-use crate::plan::defer::{change_state, defer, record};
+use crate::plan::defer::{change_state, defer, record, record_inverse};
 use crate::plan::materialize::{self, Options};
-use crate::plan::{Installed, Plan};
+use crate::plan::{Installed, Plan, PlanStep};
 use crate::problem::{Kind, Problem};
 use crate::schema::{Schema, read};
 use crate::version::{Step, Version};
@@ -274,6 +274,7 @@ impl Session {
             return Err(Problem::facts(&wish, &broken));
         }
         let mut plan = materialize::materialize(&version, &place.installed, &names, &options)?;
+        plan.steps.extend(inverses(place, now)?);
         for (loss, count) in facts::losses(&mut self.client, &version, |_| true)? {
             plan.losses.push(format!(
                 "{}; kept in `refactor` until `refactor finish` ({})",
@@ -360,6 +361,19 @@ impl Session {
             }
         }
     }
+}
+
+/// Writes down how each of these refactorings is taken back once it is real: only now is the shape before it known.
+fn inverses(place: &Place, steps: &[Step]) -> Result<Option<PlanStep>, Problem> {
+    let mut sql = Vec::new();
+    let mut version = Version::base(place.schema.clone());
+    for step in steps {
+        let inverse = step.refactoring.inverse(&step.name, &version).ok().and_then(|i| toml::to_string(&i).ok());
+        sql.extend(inverse.map(|text| record_inverse(&step.name, &text)));
+        version = version.after(step).map_err(|refusal| Problem::refused(step, refusal))?;
+    }
+    let sentence = "write down how to take them back";
+    Ok(if sql.is_empty() { None } else { Some(PlanStep::new(sentence, sql.join("\n"))) })
 }
 
 /// Why a materialization stopped.

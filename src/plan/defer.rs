@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS refactor.journal (
   text text NOT NULL,
   hash text NOT NULL,
   state text NOT NULL CHECK (state IN ('deferred', 'materialized', 'undone')),
+  inverse text,
   changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   changed_by text NOT NULL DEFAULT session_user,
   tool text NOT NULL
@@ -228,5 +229,15 @@ pub fn change_state(names: &[String], state: &str) -> String {
     format!(
         "UPDATE refactor.journal SET state = {}, changed_at = clock_timestamp(), changed_by = session_user\nWHERE name IN ({names}) AND state <> 'undone';",
         Literal(state.into())
+    )
+}
+
+/// SQL that writes down how a refactoring that becomes real is taken back: another refactoring, as its file would say it.
+#[must_use]
+pub fn record_inverse(name: &str, inverse: &str) -> String {
+    format!(
+        "UPDATE refactor.journal SET inverse = {} WHERE name = {} AND state <> 'undone';",
+        Literal(inverse.into()),
+        Literal(name.into())
     )
 }
