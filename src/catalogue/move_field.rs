@@ -34,6 +34,10 @@ pub struct MoveField {
     #[arg(long, value_name = "FIELD=FIELD", value_delimiter = ',', conflicts_with = "via", value_parser = pair)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on: Vec<Pair>,
+    /// Go down the foreign key of a table to itself: from one row to those that refer to it
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub down: bool,
     /// What becomes of a write of old code that gives one row of the target two values
     #[arg(long, value_enum, default_value_t)]
     #[serde(default, skip_serializing_if = "is_default")]
@@ -69,7 +73,7 @@ fn is_default(policy: &OnOldWrite) -> bool {
 impl MoveField {
     fn path(&self, version: &Version, from: &Relation, to: &Relation) -> Result<Path, Refusal> {
         if self.on.is_empty() {
-            path::find(version, from, to, &self.via)
+            path::find(version, from, to, &self.via, self.down)
         } else {
             let pairs: Vec<_> = self.on.iter().map(|p| (p.0.clone(), p.1.clone())).collect();
             path::on(version, from, to, &pairs)
@@ -233,6 +237,7 @@ impl Refactor for MoveField {
             as_name,
             via: path.keys.iter().rev().map(|k| Ident::new(&**k)).collect(),
             on: self.on.iter().map(|p| Pair(p.1.clone(), p.0.clone())).collect(),
+            down: from.base == to.base && path.direction == Direction::Up,
             on_old_write: self.on_old_write,
             fill: None,
             restores: Some(step.to_owned()),

@@ -76,19 +76,20 @@ impl Edge<'_> {
     }
 }
 
-/// Finds the way for a field of `from` to get to `to`. `via` names the foreign keys to take, in order.
+/// Finds the way for a field of `from` to get to `to`. `via` names the foreign keys to take, in order; `down` goes down
+/// the foreign key of a table to itself, which leads both ways.
 ///
 /// # Errors
 /// When there is no way, or several.
-pub fn find(version: &Version, from: &Relation, to: &Relation, via: &[Ident]) -> Result<Path, Refusal> {
+pub fn find(version: &Version, from: &Relation, to: &Relation, via: &[Ident], down: bool) -> Result<Path, Refusal> {
     let edges = edges(version);
-    let mut found = if via.is_empty() { walks(&edges, from, to, 1) } else { named(&edges, from, to, via)? };
+    let mut found = if via.is_empty() { walks(&edges, from, to, 1, down) } else { named(&edges, from, to, via, down)? };
     match (found.len(), found.pop()) {
         (1, Some((direction, walk))) => path(version, direction, &walk),
         (0, _) => {
             let mut longer: Vec<String> = [2, 3]
                 .iter()
-                .flat_map(|n| walks(&edges, from, to, *n))
+                .flat_map(|n| walks(&edges, from, to, *n, down))
                 .map(|(_, walk)| format!("`--via {}`", keys(&walk).join(",")))
                 .collect();
             longer.truncate(4);
@@ -118,16 +119,18 @@ fn keys(walk: &[&Edge<'_>]) -> Vec<String> {
     walk.iter().map(|e| e.constraint.item.name.as_str().to_owned()).collect()
 }
 
-/// All walks of exactly `length` keys, all up or all down. A self reference counts as up only.
+/// All walks of exactly `length` keys, all up or all down. 
 fn walks<'e, 'v>(
     edges: &'e [Edge<'v>],
     from: &Relation,
     to: &Relation,
     length: usize,
+    down: bool,
 ) -> Vec<(Direction, Walk<'e, 'v>)> {
     let mut found = Vec::new();
     for direction in [Direction::Up, Direction::Down] {
-        if direction == Direction::Down && from.base == to.base {
+        // A self reference leads both ways: up unless down is asked for.
+        if from.base == to.base && down != (direction == Direction::Down) {
             continue;
         }
         let mut open: Vec<(&TableName, Walk)> = vec![(&from.base, Vec::new())];
@@ -161,8 +164,9 @@ fn named<'e, 'v>(
     from: &Relation,
     to: &Relation,
     via: &[Ident],
+    down: bool,
 ) -> Result<Vec<(Direction, Walk<'e, 'v>)>, Refusal> {
-    let walks = walks(edges, from, to, via.len());
+    let walks = walks(edges, from, to, via.len(), down);
     let fits = |(_, walk): &(Direction, Walk)| walk.iter().zip(via).all(|(e, name)| e.is_called(name));
     let usable: Vec<String> = walks.iter().map(|(_, w)| keys(w).join(",")).collect();
     let found: Vec<_> = walks.into_iter().filter(fits).collect();
