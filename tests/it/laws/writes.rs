@@ -103,6 +103,10 @@ impl Writer {
 
     /// Mostly a value; NULL where it may be, and now and then where it may not.
     fn written(&self, r: &mut Random, column: &Column) -> String {
+        if column.fixed {
+            // NULL and DEFAULT would be right, but a view's trigger cannot tell them from nothing and from NULL.
+            return self.value(r, column);
+        }
         let null = if column.not_null { 3 } else { 18 };
         if r.percent(null) {
             "NULL".into()
@@ -167,6 +171,9 @@ impl Writer {
     fn insert_select(&self, r: &mut Random, table: &Table) -> String {
         let from = r.pick(&self.tables);
         let columns: Vec<&Column> = table.columns.iter().filter(|c| !c.fixed && (c.key || r.percent(85))).collect();
+        if columns.is_empty() {
+            return self.delete(r, table);
+        }
         let values: Vec<String> = columns
             .iter()
             .map(|c| {
