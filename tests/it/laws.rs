@@ -3,7 +3,7 @@
 //!
 //! The same seed gives the same run. `REFACTOR_LAWS` times as many operations are tried, `REFACTOR_SEED` chooses others.
 
-mod random;
+pub mod random;
 mod twin;
 mod writes;
 
