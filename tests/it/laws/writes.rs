@@ -205,12 +205,15 @@ impl Writer {
 
     fn assignment(&self, r: &mut Random, column: &Column) -> String {
         let name = &column.name;
+        if column.fixed {
+            return format!("{name} = {}", self.value(r, column));
+        }
         let number = column.kind == "integer" || column.kind.starts_with("numeric");
         let to = match r.below(100) {
             0..12 => format!("t.{name}"),
             // Neighbours in a unique key would be swapped in some order; far away nobody stands in the way.
             12..22 if number && column.unique => format!("t.{name} + 20"),
-            12..30 if number => format!("t.{name} + 1"),
+            12..30 if number && !column.unique => format!("t.{name} + 1"),
             12..25 if column.kind == "text" && !column.key && !column.refers => {
                 format!("coalesce(t.{name}, '') || 'z'")
             }
