@@ -107,3 +107,23 @@ $refactor$;
 COMMENT ON FUNCTION {{ target_moved }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_moved }} AFTER UPDATE ON {{ target }}
   FOR EACH ROW WHEN ({{ target_key_changed }}) EXECUTE FUNCTION {{ target_moved }}();
+{% for hop in middle %}
+CREATE FUNCTION {{ hop.function }}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+BEGIN
+  -- A row between the two tables goes or leads elsewhere: the rows below keep what they have.
+  IF TG_OP = 'DELETE' OR NOT ({{ hop.renumbered }}) THEN
+    INSERT INTO {{ complement }} ({% for k in keys %}{{ k.complement }}, {% endfor %}{{ value }})
+    SELECT {{ target_key_list }}, s.{{ column }} FROM {{ target_left_source }} WHERE {{ hop.is_old }}
+    ON CONFLICT ({{ complement_keys }}) DO NOTHING;
+  END IF;
+  IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+  RETURN NEW;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ hop.function }}() IS {{ comment }};
+CREATE TRIGGER {{ hop.trigger_update }} BEFORE UPDATE ON {{ hop.table }}
+  FOR EACH ROW WHEN ({{ hop.key_changed }}) EXECUTE FUNCTION {{ hop.function }}();
+CREATE TRIGGER {{ hop.trigger_delete }} BEFORE DELETE ON {{ hop.table }}
+  FOR EACH ROW EXECUTE FUNCTION {{ hop.function }}();
+{% endfor %}

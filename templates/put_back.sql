@@ -87,7 +87,17 @@ BEGIN
 {%- endfor %}
   IF changed THEN
     -- Matched twice by this statement: a table takes the first match and ignores the rest.
-    IF refactor.written_by_us(now.writer){{ self_same }} THEN RETURN NULL; END IF;
+    IF refactor.written_by_us(now.writer){{ self_same }} THEN
+{%- if !followed.is_empty() %}
+      -- Or a foreign key action came with another row of this statement; a table would look at the row before that.
+      IF {{ followed }} THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+          MESSAGE = 'a row cannot be updated by a statement that also renumbers the row it refers to',
+          HINT = 'Renumber in a statement of its own.';
+      END IF;
+{%- endif %}
+      RETURN NULL;
+    END IF;
     IF NOT refactor.written_by_us(now.writer) THEN
       RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
         HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';

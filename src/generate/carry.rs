@@ -541,7 +541,7 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
 }
 
 /// The foreign key that a hop follows, if there is one.
-fn foreign_key<'v>(version: &'v Version, hop: &Hop) -> Option<(&'v Constraint, &'v ForeignKey)> {
+pub(super) fn foreign_key<'v>(version: &'v Version, hop: &Hop) -> Option<(&'v Constraint, &'v ForeignKey)> {
     version.schema.tables.get(&hop.from)?.constraints.iter().find_map(|c| match &c.kind {
         ConstraintKind::Foreign(key)
             if key.table == hop.to && c.fields == hop.from_columns && key.fields == hop.to_columns =>
@@ -615,6 +615,17 @@ fn middle(carry: &Carry, at: usize, args: &[String], again: &[String]) -> Middle
     }
 }
 
+/// A table between the two of a downward carry.
+struct Between {
+    function: TableName,
+    table: TableName,
+    trigger_update: Ident,
+    trigger_delete: Ident,
+    key_changed: String,
+    renumbered: String,
+    is_old: String,
+}
+
 #[derive(Template)]
 #[template(path = "carry_down.sql", escape = "none")]
 struct Down {
@@ -656,6 +667,8 @@ struct Down {
     nearest_is_old: String,
     next_to_source: String,
     new_key_null: String,
+    target_left_source: String,
+    middle: Vec<Between>,
 }
 
 fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
@@ -667,6 +680,7 @@ fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
     let source_key = &carry.hops[last].to_columns;
     // From the target `b` up to the source `s`, and the same from the table that `b` refers to.
     let mut way = format!("{} AS b", carry.target);
+    let mut left = way.clone();
     let mut rest = String::new();
     for (i, hop) in carry.hops.iter().enumerate() {
         let below = if i == 0 { "b".to_owned() } else { format!("m{i}") };
@@ -674,6 +688,7 @@ fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
         let join =
             format!(" JOIN {} AS {here} ON {}", hop.to, equal(&here, &hop.to_columns, &below, &hop.from_columns));
         way += &join;
+        left += &format!(" LEFT{join}");
         if i == 0 {
             rest = format!("{} AS {here}", hop.to);
         } else {
@@ -711,6 +726,7 @@ fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
             .collect::<Vec<_>>()),
         complement_joined: equal("x", &complement_columns, "b", &carry.row_key),
         complement_is_new: equal("x", &complement_columns, "NEW", &carry.row_key),
+        target_left_source: left,
         target_to_source: way,
         target_row: all(&carry
             .row_key
@@ -731,9 +747,25 @@ fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
         nearest_is_old: equal(nearest, &first.to_columns, "OLD", &first.from_columns),
         next_to_source: rest,
         new_key_null: any_null("NEW", &first.from_columns),
+        middle: (1..=last).map(|at| between(version, carry, at)).collect(),
         keys,
     }
     .render()
+}
+
+fn between(version: &Version, carry: &Carry, at: usize) -> Between {
+    let id = Ident::new(format!("{}_{at}", carry.id.as_str()));
+    let (hop, below) = (&carry.hops[at], &carry.hops[at - 1]);
+    let renumbered = renumbered(version, hop);
+    Between {
+        function: own(&["between", id.as_str()]),
+        table: hop.from.clone(),
+        trigger_update: trigger("update", &id),
+        trigger_delete: trigger("delete", &id),
+        key_changed: changed(&hop.from_columns),
+        renumbered: if renumbered.is_empty() { "false".into() } else { renumbered },
+        is_old: equal(&format!("m{at}"), &below.to_columns, "OLD", &below.to_columns),
+    }
 }
 
 /// Whether a table is partitioned, so that a row's place needs its partition too.

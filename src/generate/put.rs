@@ -4,7 +4,7 @@
 use askama::Template;
 
 use crate::generate::carry::{self, Names, is_partitioned};
-use crate::generate::view::key_aliases;
+use crate::generate::view::{kept_for_others, key_aliases};
 use crate::generate::{all, comment, get, list, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Stores, row_key};
@@ -89,6 +89,7 @@ struct PutBack {
     carried: Vec<Carried>,
     added: Vec<Kept>,
     self_same: String,
+    followed: String,
 }
 
 /// The put-back of a relation.
@@ -176,6 +177,7 @@ pub fn put_back(
         part_now: if partitioned { ", b.tableoid AS part" } else { "" },
         part_changed: if partitioned { " OR now.part <> OLD.refactor_part" } else { "" },
         has_up: carried.iter().any(|c| c.up),
+        followed: followed(version, relation, &key, &old_keys),
         self_same: self_same(version, relation, &own_fields, &key, &old_keys),
         own: own_fields,
         carried,
@@ -204,8 +206,8 @@ fn required(relation: &Relation) -> Vec<Required> {
         .collect()
 }
 
-/// In a self reference another row of the same statement may rightly have rewritten our hidden column: then only what
-/// is visible tells whether this statement has changed the row before.
+/// In a self reference another row of the same statement may rightly have rewritten what this row keeps for others:
+/// the row itself was then not changed by this statement before.
 fn self_same(version: &Version, relation: &Relation, own: &[Own], key: &[Ident], old_keys: &[Ident]) -> String {
     let own_carries = relation.fields.iter().filter_map(|f| match f.home {
         Home::Carried(at) => Some((&version.carries[at], &f.shape.name)),
@@ -218,14 +220,45 @@ fn self_same(version: &Version, relation: &Relation, own: &[Own], key: &[Ident],
     let row = all(&key.iter().zip(old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>());
     let now = list(&own.iter().map(|o| format!("b.{}", o.column)).collect::<Vec<_>>());
     let old = list(&own.iter().map(|o| format!("OLD.{}", o.field)).collect::<Vec<_>>());
-    let mut same =
-        format!("EXISTS (SELECT FROM {} AS b WHERE {row} AND record_image_eq(ROW({now}), ROW({old})))", relation.base);
+    let (kept, seen): (Vec<String>, Vec<String>) = kept_for_others(version, relation)
+        .iter()
+        .map(|(column, alias)| (format!("b.{column}"), format!("OLD.{alias}")))
+        .unzip();
+    let mut same = format!(
+        "EXISTS (SELECT FROM {} AS b WHERE {row} AND record_image_eq(ROW({now}), ROW({old})) AND record_image_ne(ROW({}), ROW({})))",
+        relation.base,
+        list(&kept),
+        list(&seen)
+    );
     for (carry, field) in selves {
         let names = Names::of(carry);
         let keys = keys_of("OLD", version, relation, carry);
         same += &format!(" AND record_image_eq(ROW(({}({keys})).value), ROW(OLD.{field}))", names.get);
     }
     format!(" AND NOT ({same})")
+}
+
+/// In a self reference: whether the row has followed another to a new key since the statement saw it.
+fn followed(version: &Version, relation: &Relation, key: &[Ident], old_keys: &[Ident]) -> String {
+    let mut conditions = Vec::new();
+    for field in &relation.fields {
+        let Home::Carried(at) = field.home else { continue };
+        let hop = &version.carries[at].hops[0];
+        let follows = carry::foreign_key(version, hop).is_some_and(|(_, key)| matches!(key.on_update, 'c' | 'n' | 'd'));
+        if version.carries[at].source != version.carries[at].target || !follows {
+            continue;
+        }
+        for column in &hop.from_columns {
+            if let Some(shown) = relation.showing(&version.schema, column) {
+                conditions.push(format!("b.{column} IS DISTINCT FROM OLD.{}", shown.shape.name));
+            }
+        }
+    }
+    if conditions.is_empty() {
+        return String::new();
+    }
+    let row = all(&key.iter().zip(old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>());
+    format!("EXISTS (SELECT FROM {} AS b WHERE {row} AND ({}))", relation.base, conditions.join(" OR "))
 }
 
 /// The complement's key of a row, from the view's `OLD` (or `NEW`) or the base row `r`.

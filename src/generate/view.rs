@@ -54,6 +54,13 @@ pub fn key_aliases(count: usize) -> Vec<Ident> {
     get::complement_keys(count)
 }
 
+/// In a self reference: the columns whose values the relation's rows keep for others, and their names in the inner view.
+#[must_use]
+pub fn kept_for_others(version: &Version, relation: &Relation) -> Vec<(Ident, Ident)> {
+    let carries = version.carries.iter().filter(|c| c.source == c.target && c.source == relation.base);
+    carries.enumerate().map(|(i, c)| (c.column.clone(), Ident::new(format!("refactor_for_others_{}", i + 1)))).collect()
+}
+
 /// The views of a relation and, where they need it, their put-back.
 ///
 /// # Errors
@@ -70,11 +77,8 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
         comment: field.shape.comment.as_ref().map(|c| Literal(c.clone()).to_string()).unwrap_or_default(),
     });
     let key = row_key(version.table(relation)).unwrap_or_default();
-    let keys = key.iter().zip(key_aliases(key.len())).map(|(column, alias)| Alias {
-        column: column.clone(),
-        alias,
-        default: String::new(),
-    });
+    let keys = key.iter().cloned().zip(key_aliases(key.len())).chain(kept_for_others(version, relation));
+    let keys = keys.map(|(column, alias)| Alias { column, alias, default: String::new() });
     let by = relation.touched_by.join(", ");
     let sql = View {
         fields: fields.collect(),
@@ -162,6 +166,7 @@ fn rights(version: &Version, relation: &Relation, inner: &TableName, outer: &Tab
         let mut tokens = vec![Ident::new("refactor_token")];
         if Class::of(relation) == Class::H {
             tokens.extend(key_aliases(row_key(table).unwrap_or_default().len()));
+            tokens.extend(kept_for_others(version, relation).into_iter().map(|(_, alias)| alias));
         }
         for reader in readers {
             rights.push(format!("GRANT SELECT({}) ON {inner} TO {reader}", list(&tokens)));

@@ -3,7 +3,7 @@
 //!
 //! The same seed gives the same run. `REFACTOR_LAWS` times as many operations are tried, `REFACTOR_SEED` chooses others.
 
-mod random;
+pub mod random;
 mod twin;
 mod writes;
 
@@ -227,6 +227,7 @@ scenarios! {
             CREATE INDEX ON people (boss_id);
             INSERT INTO people VALUES (1, NULL, 'u'), (2, 1, 'v'), (3, 1, 'v'), (4, 2, NULL);",
         commands: &[&["move-field", "people.city", "people", "--as", "team_city"]],
+        row_by_row: true,
         moves: &["city"],
     }
     add_fields {

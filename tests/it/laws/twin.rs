@@ -73,10 +73,14 @@ pub struct Scenario {
     pub moves: &'static [&'static str],
     /// Fields with another name in the new shape. Errors of constraints tell the base's.
     pub renamed: &'static [(&'static str, &'static str)],
+    /// A table that refers to itself is written row by row, and each row's references are checked at once: a statement
+    /// may fail for want of a row that it would have made, and cannot renumber a row with those that follow it.
+    pub row_by_row: bool,
 }
 
 impl Scenario {
-    pub const PLAIN: Self = Self { name: "", sql: "", commands: &[], pools: &[], truth: &[], moves: &[], renamed: &[] };
+    pub const PLAIN: Self =
+        Self { name: "", sql: "", commands: &[], pools: &[], truth: &[], moves: &[], renamed: &[], row_by_row: false };
 }
 
 pub struct Twin<'s> {
@@ -257,10 +261,11 @@ impl<'s> Twin<'s> {
                 .collect();
             (differs || !state.is_empty()).then(|| format!("next: {there:?}\n  table: {here:?}{}", state.concat()))
         };
+        let too_early = matches!(&there, Outcome::Failed(f) if ["23503", "0A000"].contains(&&*f.code));
         if let Some(what) = fault {
             // A row that old code made and that never had a value takes that of the first row moved to it, as old
             // code needs: the one write through `next` that is not as in a table.
-            if unknown == 0 {
+            if unknown == 0 && !(self.scenario.row_by_row && too_early) {
                 self.fault(step, &sql, &what, &before);
             }
             self.both("ROLLBACK TO s");
@@ -352,7 +357,7 @@ impl<'s> Twin<'s> {
                 (None, Some(column), Some(table)) => format!(
                     "DO $$ DECLARE c record; BEGIN FOR c IN SELECT conname FROM pg_constraint WHERE conrelid = 'public.\"{table}\"'::regclass AND contype = 'p'
                      LOOP EXECUTE format('ALTER TABLE public.\"{table}\" DROP CONSTRAINT %I CASCADE', c.conname); END LOOP;
-                     ALTER TABLE public.\"{table}\" ALTER COLUMN \"{column}\" DROP NOT NULL; END $$"
+                     ALTER TABLE public.\"{table}\" ALTER COLUMN \"{column}\" DROP IDENTITY IF EXISTS; ALTER TABLE public.\"{table}\" ALTER COLUMN \"{column}\" DROP NOT NULL; END $$"
                 ),
                 _ => break,
             };

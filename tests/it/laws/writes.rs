@@ -103,6 +103,10 @@ impl Writer {
 
     /// Mostly a value; NULL where it may be, and now and then where it may not.
     fn written(&self, r: &mut Random, column: &Column) -> String {
+        if column.fixed {
+            // NULL and DEFAULT would be right, but a view's trigger cannot tell them from nothing and from NULL.
+            return self.value(r, column);
+        }
         let null = if column.not_null { 3 } else { 18 };
         if r.percent(null) {
             "NULL".into()
@@ -167,6 +171,9 @@ impl Writer {
     fn insert_select(&self, r: &mut Random, table: &Table) -> String {
         let from = r.pick(&self.tables);
         let columns: Vec<&Column> = table.columns.iter().filter(|c| !c.fixed && (c.key || r.percent(85))).collect();
+        if columns.is_empty() {
+            return self.delete(r, table);
+        }
         let values: Vec<String> = columns
             .iter()
             .map(|c| {
@@ -198,12 +205,15 @@ impl Writer {
 
     fn assignment(&self, r: &mut Random, column: &Column) -> String {
         let name = &column.name;
+        if column.fixed {
+            return format!("{name} = {}", self.value(r, column));
+        }
         let number = column.kind == "integer" || column.kind.starts_with("numeric");
         let to = match r.below(100) {
             0..12 => format!("t.{name}"),
             // Neighbours in a unique key would be swapped in some order; far away nobody stands in the way.
             12..22 if number && column.unique => format!("t.{name} + 20"),
-            12..30 if number => format!("t.{name} + 1"),
+            12..30 if number && !column.unique => format!("t.{name} + 1"),
             12..25 if column.kind == "text" && !column.key && !column.refers => {
                 format!("coalesce(t.{name}, '') || 'z'")
             }
