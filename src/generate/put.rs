@@ -233,7 +233,7 @@ fn self_same(version: &Version, relation: &Relation, own: &[Own], key: &[Ident],
     for (carry, field) in selves {
         let names = Names::of(carry);
         let keys = keys_of("OLD", version, relation, carry);
-        same += &format!(" AND record_image_eq(ROW(({}({keys})).value), ROW(OLD.{field}))", names.get);
+        same += &format!(" AND record_image_eq(ROW(({}({keys})){}), ROW(OLD.{field}))", names.get, part(carry));
     }
     format!(" AND NOT ({same})")
 }
@@ -277,6 +277,11 @@ fn keys_of(row: &str, version: &Version, relation: &Relation, carry: &Carry) -> 
         }
     });
     list(&shown.collect::<Vec<_>>())
+}
+
+/// The value in what a carry's `get` gives: up, that also tells whether the value is known.
+fn part(carry: &Carry) -> &'static str {
+    if carry.direction == Direction::Up { ".value" } else { "" }
 }
 
 fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Carry) -> Carried {
@@ -336,8 +341,7 @@ fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Ca
         field: field.clone(),
         get: names.get.clone(),
         set: names.set.clone(),
-        // Up, it also tells whether the value is known.
-        part: if carry.direction == Direction::Up { ".value" } else { "" },
+        part: part(carry),
         up: carry.direction == Direction::Up,
         has_key_r: all(&keys_r.split(", ").map(|k| format!("{k} IS NOT NULL")).collect::<Vec<_>>()),
         keys_r,
