@@ -76,7 +76,7 @@ pub fn ask_still(client: &mut impl GenericClient, version: &Version, wanted: &Fa
 fn answer(client: &mut impl GenericClient, wanted: &Fact, query: String) -> Result<Answer, Error> {
     let start = Instant::now();
     let sql = format!(
-        "WITH offenders (key) AS ({query})\nSELECT count(*), coalesce((SELECT array_agg(key) FROM (SELECT key FROM offenders ORDER BY length(key), key LIMIT {SHOWN}) AS f), '{{}}') FROM offenders"
+        "WITH offenders (key) AS ({query})\nSELECT count(*), coalesce((SELECT array_agg(coalesce(key, 'NULL')) FROM (SELECT key FROM offenders ORDER BY length(key), key LIMIT {SHOWN}) AS f), '{{}}') FROM offenders"
     );
     let row = client.query_one(&sql, &[])?;
     Ok(Answer { fact: wanted.clone(), count: row.get(0), first: row.get(1), query, time: start.elapsed() })

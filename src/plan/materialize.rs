@@ -161,16 +161,19 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
     let Some(key) = row_key(table) else {
         notes.push(format!(
             "values of `{}.{}` cannot be kept for later, since the table has no key",
-            loss.table.short(),
-            loss.column
+            loss.words.table.short(),
+            loss.words.field
         ));
         return Vec::new();
     };
     let kept = lost_table(&loss.step);
     let columns = generate::get::complement_keys(key.len());
     let selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("t.{k} AS {c}")).collect();
-    let comment =
-        Literal(format!("{MARK} values of {}.{} that the new shape has no place for", loss.table.short(), loss.column));
+    let comment = Literal(format!(
+        "{MARK} values of {}.{} that the new shape has no place for",
+        loss.words.table.short(),
+        loss.words.field
+    ));
     let sql = format!(
         "CREATE TABLE {kept} AS\nSELECT {}, t.{} AS refactor_value FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};\nDO $refactor$BEGIN IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF; END$refactor$;",
         list(&selected),

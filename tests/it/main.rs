@@ -12,5 +12,6 @@ mod pages;
 mod read;
 mod rebuild;
 mod server;
+mod stacks;
 mod support;
 mod tidy;

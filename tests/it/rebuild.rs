@@ -44,7 +44,7 @@ const KEPT: [&str; 6] = [
 ];
 
 /// Runs the tool, again while the server has not yet noticed that the run before has ended.
-fn ok(database: &Database, arguments: &[&str]) {
+pub fn ok(database: &Database, arguments: &[&str]) {
     while database.rows("SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())").len() > 0 {}
     database.ok(arguments);
 }
@@ -58,7 +58,7 @@ fn declared(stack: &[&[&str]]) -> Database {
 }
 
 /// The structure without what may differ: numbers, sizes, estimates.
-fn structure(database: &Database) -> Schema {
+pub fn structure(database: &Database) -> Schema {
     let mut schema = read::read(&mut database.client()).unwrap();
     for table in schema.tables.values_mut() {
         (table.oid, table.bytes, table.rows) = (0, 0, 0.0);
@@ -87,7 +87,7 @@ fn dump(database: &Database) -> Vec<String> {
     pieces
 }
 
-fn all_rows(database: &Database) -> Vec<(String, Vec<String>)> {
+pub fn all_rows(database: &Database) -> Vec<(String, Vec<String>)> {
     let schema = read::read(&mut database.client()).unwrap();
     let mut tables: Vec<(String, Vec<String>)> =
         schema.tables.keys().map(|t| (t.to_string(), database.rows(&format!("SELECT * FROM {t}")))).collect();
@@ -96,7 +96,7 @@ fn all_rows(database: &Database) -> Vec<(String, Vec<String>)> {
     tables
 }
 
-fn assert_same(rebuilt: &Database, in_place: &Database) {
+pub fn assert_same(rebuilt: &Database, in_place: &Database) {
     let (left, right) = (structure(rebuilt), structure(in_place));
     for (name, table) in &right.tables {
         assert_eq!(left.tables.get(name), Some(table), "{name}");
