@@ -119,7 +119,7 @@ fn keys(walk: &[&Edge<'_>]) -> Vec<String> {
     walk.iter().map(|e| e.constraint.item.name.as_str().to_owned()).collect()
 }
 
-/// All walks of exactly `length` keys, all up or all down. 
+/// All walks of exactly `length` keys, all up or all down.
 fn walks<'e, 'v>(
     edges: &'e [Edge<'v>],
     from: &Relation,
