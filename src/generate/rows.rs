@@ -62,7 +62,7 @@ pub fn joined(version: &Version, relation: &Relation) -> Joined {
                 let complement = format!("x{at}");
                 let keys = Names::of(carry).complement_keys(carry);
                 let on = equal(&complement, &keys, "b", carry.target_key());
-                from += &format!("\n  LEFT JOIN {} AS {complement} ON {on}", Names::of(carry).complement);
+                from.push_str(&format!("\n  LEFT JOIN {} AS {complement} ON {on}", Names::of(carry).complement));
                 let way = ways.iter().find(|w| w.carries.iter().any(|(i, _)| *i == at));
                 let kept = format!("{complement}.{}", Names::of(carry).value);
                 match (way, carry.direction) {
