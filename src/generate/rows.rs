@@ -3,12 +3,11 @@
 use crate::generate::carry::Names;
 use crate::generate::{all, equal, get, list, own};
 use crate::name::Ident;
-use crate::relation::{Home, Relation};
-use crate::sql::Expression;
+use crate::relation::{Field, Home, Relation, row_key};
 use crate::version::{Added, Carry, Direction, Version};
 
-/// From this many bytes on a table is compared by the hashes of its values instead of by their texts, and what its
-/// view shows is joined instead of looked up row by row.
+/// From this many bytes on a table is compared by the hashes of its new values instead of by the texts of its rows, and
+/// what its view shows is joined instead of looked up row by row.
 const LARGE: i64 = 64 << 20;
 
 /// `SELECT …` of what a relation shows, straight from the base.
@@ -63,7 +62,7 @@ pub fn joined(version: &Version, relation: &Relation) -> Joined {
                 let complement = format!("x{at}");
                 let keys = Names::of(carry).complement_keys(carry);
                 let on = equal(&complement, &keys, "b", carry.target_key());
-                from += &format!("\n  LEFT JOIN {} AS {complement} ON {on}", Names::of(carry).complement);
+                from.push_str(&format!("\n  LEFT JOIN {} AS {complement} ON {on}", Names::of(carry).complement));
                 let way = ways.iter().find(|w| w.carries.iter().any(|(i, _)| *i == at));
                 let kept = format!("{complement}.{}", Names::of(carry).value);
                 match (way, carry.direction) {
@@ -138,7 +137,7 @@ fn up(version: &Version, way: &Way) -> String {
     let mut columns: Vec<String> = keys.iter().zip(&named).map(|(k, n)| format!("{k} AS {n}")).collect();
     for (i, (at, c)) in way.carries.iter().enumerate() {
         let value = match &aggregates {
-            Some(names) => format!("{}(a0.{})::{}", names[i], c.column, c.type_name),
+            Some(functions) => format!("{}(a0.{})::{}", functions[i], c.column, c.type_name),
             None => format!("a0.{}", c.column),
         };
         columns.push(format!("{value} AS v{at}"));
@@ -219,23 +218,34 @@ fn hashes(type_name: &str) -> bool {
 /// Count and checksum of what a relation shows.
 #[must_use]
 pub fn of_view(version: &Version, relation: &Relation) -> String {
-    if is_large(version, relation) {
-        hashed(relation, &rebuild(version, relation))
-    } else {
-        checksum(&select(version, relation))
+    if !is_large(version, relation) {
+        return checksum(&select(version, relation));
     }
+    let Joined { values, from } = joined(version, relation);
+    let pairs = relation.fields.iter().zip(values).filter(|(f, _)| is_compared(version, relation, f));
+    hashed(&pairs.map(|(f, value)| (f, format!("({value})"))).collect::<Vec<_>>(), &from)
 }
 
 /// Count and checksum of a table that has been made real.
 #[must_use]
 pub fn of_table(version: &Version, relation: &Relation) -> String {
-    let fields: Vec<String> = relation.fields.iter().map(|f| format!("b.{}", f.shape.name)).collect();
-    let query = format!("SELECT {} FROM {} AS b", list(&fields), relation.name);
-    if is_large(version, relation) { hashed(relation, &query) } else { checksum(&query) }
+    let fields = relation.fields.iter().map(|f| (f, format!("b.{}", f.shape.name)));
+    let from = format!("{} AS b", relation.name);
+    if is_large(version, relation) {
+        return hashed(&fields.filter(|(f, _)| is_compared(version, relation, f)).collect::<Vec<_>>(), &from);
+    }
+    let values: Vec<String> = fields.map(|(_, value)| value).collect();
+    checksum(&format!("SELECT {} FROM {from}", list(&values)))
 }
 
 fn is_large(version: &Version, relation: &Relation) -> bool {
     version.table(relation).bytes >= LARGE
+}
+
+/// Of a large table only what is new is compared, with the key that tells which row has it.
+fn is_compared(version: &Version, relation: &Relation, field: &Field) -> bool {
+    let key = row_key(version.table(relation)).unwrap_or_default();
+    relation.column(&version.schema, field).is_none_or(|column| key.contains(column))
 }
 
 /// Free of order; equal texts of equal types only.
@@ -244,23 +254,10 @@ fn checksum(query: &str) -> String {
 }
 
 /// Free of order; equal values by the types' own equality, and equal texts where a type has no hash function.
-fn hashed(relation: &Relation, query: &str) -> String {
-    let values: Vec<String> = relation
-        .fields
+fn hashed(values: &[(&Field, String)], from: &str) -> String {
+    let values: Vec<String> = values
         .iter()
-        .map(|f| {
-            let text = if hashes(&f.shape.type_name) { "" } else { "::text" };
-            format!("t.{}{text}", f.shape.name)
-        })
+        .map(|(f, value)| format!("{value}{}", if hashes(&f.shape.type_name) { "" } else { "::text" }))
         .collect();
-    format!(
-        "SELECT count(*), coalesce(sum(hash_record_extended(ROW({}), 0)), 0)::text FROM ({query}) AS t",
-        list(&values)
-    )
-}
-
-/// Whether an expression is a constant.
-#[must_use]
-pub fn is_constant(expression: Option<&Expression>) -> bool {
-    expression.is_none_or(|e| e.fields().is_empty())
+    format!("SELECT count(*), coalesce(sum(hash_record_extended(ROW({}), 0)), 0)::text FROM {from}", list(&values))
 }

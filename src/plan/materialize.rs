@@ -148,7 +148,10 @@ fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
         let at = open.iter().position(|t| !refers(t)).unwrap_or(0);
         ordered.push(open.remove(at));
     }
-    let sql = format!("SET CONSTRAINTS ALL IMMEDIATE;\nLOCK TABLE {} IN ACCESS EXCLUSIVE MODE;", list(&ordered));
+    let mut sql = format!("SET CONSTRAINTS ALL IMMEDIATE;\nLOCK TABLE {} IN ACCESS EXCLUSIVE MODE;", list(&ordered));
+    if !rebuilt.is_empty() {
+        sql = format!("{}\n{sql}", rebuild::MEMORY);
+    }
     let names = list(&ordered.iter().map(|t| t.short()).collect::<Vec<_>>());
     PlanStep::new("stop everybody else on these tables", sql)
         .locking(format!("ACCESS EXCLUSIVE on {names}, until the end"))

@@ -97,3 +97,17 @@ INSERT INTO orders (id, customer_id, parent_id, city, tier, kind, total)
 INSERT INTO lines SELECT i, i, (SELECT c.id FROM customers AS c WHERE c.s = i % 37), i FROM generate_series(1, 200) AS i;
 INSERT INTO watchers SELECT i, (SELECT c.id FROM customers AS c WHERE c.s = i) FROM generate_series(1, 9) AS i;
 CREATE PUBLICATION rebuilt FOR TABLE customers, orders;
+SET CONSTRAINTS ALL IMMEDIATE;
+DO $$
+BEGIN
+  IF current_setting('server_version_num')::int >= 150000 THEN
+    EXECUTE $e$CREATE PUBLICATION parts FOR TABLE orders (id, kind, total) WHERE (total > 1 AND kind <> 'total') WITH (publish = 'insert')$e$;
+    EXECUTE $e$CREATE UNIQUE INDEX o_null ON orders (id, kind) NULLS NOT DISTINCT$e$;
+    EXECUTE $e$ALTER TABLE customers ADD CONSTRAINT one_null UNIQUE NULLS NOT DISTINCT (s, id) INCLUDE (region_id)$e$;
+  END IF;
+  IF current_setting('server_version_num')::int >= 180000 THEN
+    EXECUTE $e$ALTER TABLE customers RENAME CONSTRAINT customers_s_not_null TO "must be"$e$;
+    EXECUTE $e$ALTER TABLE orders ADD COLUMN half numeric GENERATED ALWAYS AS (total / 2) VIRTUAL$e$;
+  END IF;
+END
+$$;

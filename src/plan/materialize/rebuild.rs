@@ -57,14 +57,11 @@ pub fn build(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         )
     };
     let sentence = format!("build `{}` anew, with the rows that its view shows", relation.name.short());
-    vec![
-        PlanStep::new("give the building more memory", MEMORY),
-        PlanStep::new(sentence, sql).writing(table.rows, heap(table)),
-    ]
+    vec![PlanStep::new(sentence, sql).writing(table.rows, heap(table))]
 }
 
-/// Never less than the server has been given.
-const MEMORY: &str = "SET LOCAL default_tablespace = '';
+/// For building and comparing; never less than the server has been given.
+pub(super) const MEMORY: &str = "SET LOCAL default_tablespace = '';
 SELECT set_config(name, greatest(pg_size_bytes(current_setting(name)), size) / 1024 || 'kB', true)
 FROM (VALUES ('work_mem', 256 * 1024 * 1024), ('maintenance_work_mem', 512 * 1024 * 1024)) AS wanted (name, size);
 SELECT set_config('max_parallel_maintenance_workers', greatest(current_setting('max_parallel_maintenance_workers')::int, 4)::text, true);";
