@@ -10,6 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// PostgreSQL cuts identifiers at this many bytes (`NAMEDATALEN - 1`).
 pub const MAX_BYTES: usize = 63;
 
+/// Begins and ends the text of each function that is made.
+pub const BODY: &str = "$refactor$";
+
 /// One identifier as the catalogue stores it: unquoted, case as it is.
 ///
 /// `Display` writes it the way SQL reads it, quoted exactly where PostgreSQL's `quote_ident` would quote.
@@ -55,13 +58,15 @@ impl fmt::Display for Ident {
         let plain = self.0.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
             && self.0.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
             && !is_keyword(&self.0);
-        if plain { f.write_str(&self.0) } else { write!(f, "\"{}\"", self.0.replace('"', "\"\"")) }
-    }
-}
-
-impl From<&str> for Ident {
-    fn from(name: &str) -> Self {
-        Self::new(name)
+        let quoted = self.0.replace('"', "\"\"");
+        if plain {
+            f.write_str(&self.0)
+        } else if self.0.contains(BODY) {
+            // Written out, it would end the text of a function.
+            write!(f, "U&\"{}\"", quoted.replace('\\', "\\\\").replace(BODY, &BODY.replace('$', "\\0024")))
+        } else {
+            write!(f, "\"{quoted}\"")
+        }
     }
 }
 

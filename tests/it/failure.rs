@@ -68,11 +68,7 @@ fn print(client: &mut Client) -> Vec<String> {
 
 fn session(database: &Database) -> Session {
     let mut session = Session::new(Target::resolve(Some(&database.url())).unwrap().connect().unwrap());
-    session.set_patience(Patience {
-        tries: 2,
-        lock_timeout: Duration::from_secs(5),
-        pause: Duration::from_millis(1),
-    });
+    session.set_patience(Patience { tries: 2, lock_timeout: Duration::from_secs(5), pause: Duration::from_millis(1) });
     session
 }
 
@@ -211,7 +207,8 @@ fn a_killed_declaration_is_there_or_not() {
         shop.ok(&["status"]);
         shop.ok(&["apply"]);
         let files = std::fs::read_dir(shop.files()).into_iter().flatten().count();
-        let views = shop.rows("SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace::regnamespace::text = 'next'");
+        let views =
+            shop.rows("SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace::regnamespace::text = 'next'");
         assert_eq!(views.len(), files * 2);
         if files == 0 {
             shop.ok(&["move-field", "orders.city", "customers"]);

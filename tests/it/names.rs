@@ -5,12 +5,13 @@ use refactor::sql::Literal;
 
 use crate::support::Database;
 
-const WORDS: &[&str] = &["Order", "select", "a\"b", "x y", "ünï", "50%'s", "a, b", "a.b", "%I %s", "\\n", "table JOIN u"];
+const WORDS: &[&str] =
+    &["Order", "select", "a\"b", "x y", "ünï", "50%'s", "a, b", "a.b", "%I %s", "\\n", "table JOIN u"];
 
 /// Names of variables and aliases in the functions that are made.
 const VARIABLES: &[&str] = &[
-    "value", "known", "v", "s", "b", "x", "k1", "g", "via", "now", "r", "w", "q", "old", "new", "a0", "t", "m", "n", "has",
-    "adopt", "changed", "home", "theirs", "winners", "writer", "token", "strong", "again_k1",
+    "value", "known", "v", "s", "b", "x", "k1", "g", "via", "now", "r", "w", "q", "old", "new", "a0", "t", "m", "n",
+    "has", "adopt", "changed", "home", "theirs", "winners", "writer", "token", "strong", "again_k1",
 ];
 
 const ATTACKS: &[&str] = &[
@@ -26,9 +27,9 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Two names of 63 bytes that differ in the last one.
-fn twins() -> [String; 2] {
-    ["1", "2"].map(|end| format!("{}{end}", "twin_".repeat(13)).chars().skip(3).collect::<String>())
+/// Names of 63 bytes that differ in the last one.
+fn twins<const N: usize>() -> [String; N] {
+    std::array::from_fn(|i| format!("{}{i}", &"twin_".repeat(13)[..62]))
 }
 
 /// A shop whose tables, fields and constraints have these names.
@@ -149,7 +150,15 @@ fn life(schema: &str, source: &str, target: &str, key: &str, reference: &str, fi
 #[test]
 fn tables_and_fields_may_have_any_name() {
     for name in WORDS {
-        life("public", name, &format!("{name}2"), &format!("{name} key"), &format!("{name} reference"), name, "new name");
+        life(
+            "public",
+            name,
+            &format!("{name}2"),
+            &format!("{name} key"),
+            &format!("{name} reference"),
+            name,
+            "new name",
+        );
         life("public", "a", "b", "id", "b_id", "f", name);
     }
 }
@@ -172,10 +181,10 @@ fn an_attack_stays_a_name() {
 
 #[test]
 fn twins_of_63_bytes_stay_apart() {
-    let [one, two] = twins();
-    assert_eq!(one.len(), 63);
-    life("public", &one, &two, &one, &two, &one, &two.replace("twin", "twnn"));
-    life(&one, &two, &one, &two, &one, &two, &one.replace("twin", "twnn"));
+    let [a, b, c, d, e, f] = twins();
+    assert_eq!(a.len(), 63);
+    life("public", &a, &b, &c, &d, &e, &f);
+    life(&f, &e, &d, &c, &b, &a, &f);
 }
 
 #[test]
@@ -187,7 +196,11 @@ fn two_twins_move_to_one_table() {
     ));
     shop.ok(&["move-field", &format!("a.{one}"), "b"]);
     shop.ok(&["move-field", &format!("a.{two}"), "b"]);
-    shop.client().batch_execute(&format!("UPDATE next.b SET {one} = 'x', {two} = 'y' WHERE id = 1; UPDATE next.b SET {two} = 'z' WHERE id = 2")).unwrap();
+    shop.client()
+        .batch_execute(&format!(
+            "UPDATE next.b SET {one} = 'x', {two} = 'y' WHERE id = 1; UPDATE next.b SET {two} = 'z' WHERE id = 2"
+        ))
+        .unwrap();
     assert_eq!(shop.rows("SELECT * FROM next.b"), ["(1,x,y)", "(2,,z)"]);
     assert_eq!(shop.rows("SELECT * FROM a"), ["(1,1,x,y)"]);
     shop.ok(&["materialize", "--yes"]);
