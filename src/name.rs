@@ -58,15 +58,13 @@ impl fmt::Display for Ident {
         let plain = self.0.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
             && self.0.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
             && !is_keyword(&self.0);
-        let quoted = self.0.replace('"', "\"\"");
-        if plain {
-            f.write_str(&self.0)
-        } else if self.0.contains(BODY) {
-            // Written out, it would end the text of a function.
-            write!(f, "U&\"{}\"", quoted.replace('\\', "\\\\").replace(BODY, &BODY.replace('$', "\\0024")))
-        } else {
-            write!(f, "\"{quoted}\"")
-        }
+        if plain { f.write_str(&self.0) } else { write!(f, "\"{}\"", self.0.replace('"', "\"\"")) }
+    }
+}
+
+impl From<&str> for Ident {
+    fn from(name: &str) -> Self {
+        Self::new(name)
     }
 }
 

