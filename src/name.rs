@@ -10,6 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// PostgreSQL cuts identifiers at this many bytes (`NAMEDATALEN - 1`).
 pub const MAX_BYTES: usize = 63;
 
+/// Begins and ends the text of each function that is made.
+pub const BODY: &str = "$refactor$";
+
 /// One identifier as the catalogue stores it: unquoted, case as it is.
 ///
 /// `Display` writes it the way SQL reads it, quoted exactly where PostgreSQL's `quote_ident` would quote.

@@ -11,9 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sqlparser::ast::{self, Expr, visit_expressions, visit_expressions_mut};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::{Token, Tokenizer};
+use sqlparser::tokenizer::{Token, Tokenizer, Word};
 
-use crate::name::{Ident, TableName};
+use crate::name::{BODY, Ident, TableName};
 
 /// A string constant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,12 @@ impl fmt::Display for Literal {
     /// As `quote_literal` does: a backslash makes it an `E''` string, whatever `standard_conforming_strings` says.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quoted = self.0.replace('\'', "''");
-        if quoted.contains('\\') { write!(f, "E'{}'", quoted.replace('\\', "\\\\")) } else { write!(f, "'{quoted}'") }
+        if quoted.contains('\\') || quoted.contains(BODY) {
+            let quoted = quoted.replace('\\', "\\\\").replace(BODY, &BODY.replace('$', "\\x24"));
+            write!(f, "E'{quoted}'")
+        } else {
+            write!(f, "'{quoted}'")
+        }
     }
 }
 
@@ -215,7 +220,7 @@ fn rename(definition: &str, names: &BTreeMap<Ident, Ident>, rows: bool) -> Strin
         };
         let bare = bare && !matches!(after, Some(Token::LParen | Token::Period));
         match token {
-            Token::Word(word) if bare => match names.get(&Ident::new(&*word.value)) {
+            Token::Word(word) if bare => match names.get(&named(word)) {
                 Some(to) => text.push_str(&to.to_string()),
                 None => text.push_str(&token.to_string()),
             },
@@ -223,6 +228,11 @@ fn rename(definition: &str, names: &BTreeMap<Ident, Ident>, rows: bool) -> Strin
         }
     }
     text
+}
+
+/// What a word names: a tokenizer that leaves texts as they are leaves quotes doubled, too.
+fn named(word: &Word) -> Ident {
+    Ident::new(if word.quote_style.is_some() { word.value.replace("\"\"", "\"") } else { word.value.clone() })
 }
 
 /// The string arguments that a trigger's definition gives its function.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Fact, Loss};
-use crate::name::{FieldRef, Ident, TableName, TableRef};
+use crate::name::{BODY, FieldRef, Ident, TableName, TableRef};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Field, Relation, is_indexed};
 use crate::schema::{Schema, Table, TableKind};
@@ -218,8 +218,26 @@ impl Version {
     /// When the refactoring makes no sense in this version.
     pub fn after(&self, step: &Step) -> Result<Self, Refusal> {
         let next = step.refactoring.after(&step.name, self)?;
+        if let Some(name) = next.unspeakable() {
+            return Err(Refusal::Other {
+                why: format!("the name `{name}` contains `{BODY}`, which ends the functions that are made for it"),
+                hint: Some("rename it first".into()),
+            });
+        }
         debug_assert_eq!(check(&next), Ok(()), "{} broke an invariant", step.name);
         Ok(next)
+    }
+
+    /// A name that cannot stand in the text of a function.
+    fn unspeakable(&self) -> Option<Ident> {
+        let hops = self.carries.iter().flat_map(|c| &c.hops).flat_map(|h| [&h.from, &h.to]);
+        let tables = self.touched().map(|r| &r.base).chain(hops);
+        let below = tables.flat_map(|name| {
+            let fields = self.schema.tables.get(name).into_iter().flat_map(|t| t.fields.iter().map(|f| &f.name));
+            fields.chain([&name.schema, &name.name])
+        });
+        let shown = self.touched().flat_map(|r| r.fields.iter().map(|f| &f.shape.name).chain([&r.name.name]));
+        below.chain(shown).find(|name| name.as_str().contains(BODY)).cloned()
     }
 
     /// The version after all of `steps`.

@@ -45,7 +45,7 @@ pub struct AddField {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<String>,
     /// Field that it stands before, instead of last
-    #[arg(long, hide = true, value_name = "FIELD")]
+    #[arg(long, hide = true, value_name = "FIELD", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Ident>,
 }

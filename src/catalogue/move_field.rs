@@ -23,11 +23,11 @@ pub struct MoveField {
     /// Table it goes to
     pub to: TableRef,
     /// Name it gets there
-    #[arg(long = "as", value_name = "NAME")]
+    #[arg(long = "as", value_name = "NAME", value_parser = str::parse::<Ident>)]
     #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
     pub as_name: Option<Ident>,
     /// Foreign keys to follow, in order, where there is more than one way or the way crosses other tables
-    #[arg(long, value_name = "KEY", value_delimiter = ',')]
+    #[arg(long, value_name = "KEY", value_delimiter = ',', value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub via: Vec<Ident>,
     /// Fields that match, where there is no foreign key: `--on customer_id=id`
@@ -51,7 +51,7 @@ pub struct MoveField {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<String>,
     /// Field that it stands before, instead of last
-    #[arg(long, hide = true, value_name = "FIELD")]
+    #[arg(long, hide = true, value_name = "FIELD", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Ident>,
 }

@@ -15,6 +15,7 @@ pub struct RenameField {
     /// Field to rename, as in `orders.city`
     pub field: FieldRef,
     /// New name
+    #[arg(value_parser = str::parse::<Ident>)]
     pub to: Ident,
 }
 

@@ -15,6 +15,7 @@ pub struct RenameTable {
     /// Table to rename
     pub table: TableRef,
     /// New name, in the same schema
+    #[arg(value_parser = str::parse::<Ident>)]
     pub to: Ident,
 }
 

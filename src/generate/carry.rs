@@ -735,8 +735,14 @@ fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
             .map(|(c, k)| format!("b.{c} = {}", k.arg))
             .collect::<Vec<_>>()),
         target_key_list: list(&carry.row_key.iter().map(|c| format!("b.{c}")).collect::<Vec<_>>()),
-        source_key_list: list(&source_key.iter().map(|c| format!("s.{c}")).collect::<Vec<_>>()),
-        source_is_home: source_is("home"),
+        source_key_list: list(
+            &source_key
+                .iter()
+                .zip(get::complement_keys(source_key.len()))
+                .map(|(c, alias)| format!("s.{c} AS {alias}"))
+                .collect::<Vec<_>>(),
+        ),
+        source_is_home: equal("s", source_key, "home", &get::complement_keys(source_key.len())),
         source_is_new: source_is("NEW"),
         source_is_old: source_is("OLD"),
         quiet_setting: quiet_setting(index),

@@ -232,7 +232,7 @@ fn self_same(version: &Version, relation: &Relation, own: &[Own], key: &[Ident],
     );
     for (carry, field) in selves {
         let names = Names::of(carry);
-        let keys = keys_of("OLD", version, relation, carry);
+        let keys = list(&keys_of("OLD", version, relation, carry));
         same += &format!(" AND record_image_eq(ROW(({}({keys})){}), ROW(OLD.{field}))", names.get, part(carry));
     }
     format!(" AND NOT ({same})")
@@ -262,10 +262,10 @@ fn followed(version: &Version, relation: &Relation, key: &[Ident], old_keys: &[I
 }
 
 /// The complement's key of a row, from the view's `OLD` (or `NEW`) or the base row `r`.
-fn keys_of(row: &str, version: &Version, relation: &Relation, carry: &Carry) -> String {
+fn keys_of(row: &str, version: &Version, relation: &Relation, carry: &Carry) -> Vec<String> {
     let columns = carry.target_key();
     if row == "r" {
-        return list(&columns.iter().map(|c| format!("r.{c}")).collect::<Vec<_>>());
+        return columns.iter().map(|c| format!("r.{c}")).collect();
     }
     let shown = columns.iter().map(|c| match relation.showing(&version.schema, c) {
         Some(field) => format!("{row}.{}", field.shape.name),
@@ -276,7 +276,7 @@ fn keys_of(row: &str, version: &Version, relation: &Relation, carry: &Carry) -> 
             format!("OLD.{}", key_aliases(key.len())[at])
         }
     });
-    list(&shown.collect::<Vec<_>>())
+    shown.collect()
 }
 
 /// The value in what a carry's `get` gives: up, that also tells whether the value is known.
@@ -300,7 +300,7 @@ fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Ca
             let group: Vec<String> = carry.hops[last]
                 .from_columns
                 .iter()
-                .zip(keys_old.split(", "))
+                .zip(&keys_old)
                 .map(|(c, k)| format!("a{last}.{c} = {k}"))
                 .collect();
             let order = row_key(&version.schema.tables[&carry.source])
@@ -343,9 +343,9 @@ fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Ca
         set: names.set.clone(),
         part: part(carry),
         up: carry.direction == Direction::Up,
-        has_key_r: all(&keys_r.split(", ").map(|k| format!("{k} IS NOT NULL")).collect::<Vec<_>>()),
-        keys_r,
-        keys_old,
+        has_key_r: all(&keys_r.iter().map(|k| format!("{k} IS NOT NULL")).collect::<Vec<_>>()),
+        keys_r: list(&keys_r),
+        keys_old: list(&keys_old),
         lock_rows,
         or_key_changed,
         may_differ,

@@ -116,7 +116,7 @@ impl Drop for Database {
 
 /// All rows of a query as text, sorted.
 pub fn rows(client: &mut Client, query: &str) -> Vec<String> {
-    let sql = format!("SELECT q::text FROM ({query}) AS q ORDER BY 1");
+    let sql = format!("SELECT refactor_row::text FROM ({query}) AS refactor_row ORDER BY 1");
     client.query(&sql, &[]).unwrap().iter().map(|r| r.get(0)).collect()
 }
 

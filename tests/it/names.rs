@@ -1,0 +1,259 @@
+//! Hostile names: whatever PostgreSQL takes for a name stays a name, in every lens, in both shapes, and for good.
+
+use refactor::name::Ident;
+use refactor::sql::Literal;
+
+use crate::support::Database;
+
+const WORDS: &[&str] =
+    &["Order", "select", "a\"b", "x y", "ünï", "50%'s", "a, b", "a.b", "%I %s", "\\n", "table JOIN u"];
+
+/// Names of variables and aliases in the functions that are made.
+const VARIABLES: &[&str] = &[
+    "value", "known", "v", "s", "b", "x", "k1", "g", "via", "now", "r", "w", "q", "old", "new", "a0", "t", "m", "n",
+    "has", "adopt", "changed", "home", "theirs", "winners", "writer", "token", "strong", "again_k1",
+];
+
+const ATTACKS: &[&str] = &[
+    "x\"; DROP TABLE victims; --",
+    "'); DROP TABLE victims; --",
+    "$$; DROP TABLE victims; --",
+    "\n$refactor; $$ /* ",
+    "{{ get }}",
+    "*/ ; DROP TABLE victims",
+];
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Names of 63 bytes that differ in the last one.
+fn twins<const N: usize>() -> [String; N] {
+    std::array::from_fn(|i| format!("{}{i}", &"twin_".repeat(13)[..62]))
+}
+
+/// A shop whose tables, fields and constraints have these names.
+struct Shop {
+    database: Database,
+    source: String,
+    target: String,
+    key: String,
+    reference: String,
+    field: String,
+}
+
+impl Shop {
+    fn new(schema: &str, source: &str, target: &str, key: &str, reference: &str, field: &str) -> Self {
+        let [schema, source, target] = [schema, source, target].map(quoted);
+        let (source, target) = (format!("{schema}.{source}"), format!("{schema}.{target}"));
+        let [key, reference, field] = [key, reference, field].map(quoted);
+        let database = Database::new(&format!(
+            "CREATE TABLE victims (id int);
+             CREATE SCHEMA IF NOT EXISTS {schema};
+             CREATE TABLE {target} ({key} int PRIMARY KEY, o text DEFAULT 'o');
+             CREATE TABLE {source} (id int PRIMARY KEY, {reference} int CONSTRAINT {field} REFERENCES {target} ON UPDATE CASCADE, {field} text CONSTRAINT {reference} CHECK ({field} <> ''), other int);
+             CREATE INDEX ON {source} ({reference});
+             COMMENT ON COLUMN {source}.{field} IS {};
+             INSERT INTO {target} VALUES (1), (2);
+             INSERT INTO {source} VALUES (1, 1, 'u', 1), (2, 1, 'u', 2), (3, 2, 'v', 3), (4, NULL, 'w', 4);",
+            Literal(field.clone())
+        ));
+        Self { database, source, target, key, reference, field }
+    }
+
+    /// Fields of the first schema are shown in `next`.
+    fn run(&self, arguments: &[&str], sql: &str, check: &[(&str, &[&str])]) {
+        self.database.ok(arguments);
+        self.write(sql);
+        self.check("next", check);
+    }
+
+    fn write(&self, sql: &str) {
+        if let Err(error) = self.database.client().batch_execute(sql) {
+            panic!("{}", refactor::db::message::render(&error, Some(sql)));
+        }
+    }
+
+    fn check(&self, when: &str, check: &[(&str, &[&str])]) {
+        for (query, rows) in check {
+            assert_eq!(self.database.rows(query), *rows, "{when}: {query}");
+        }
+        assert_eq!(self.database.rows("SELECT * FROM victims"), Vec::<String>::new());
+    }
+}
+
+/// The part of a qualified name after the schema, both quoted.
+fn bare(name: &str) -> &str {
+    name.split_once("\".\"").map_or(name, |(schema, _)| &name[schema.len() + 2..])
+}
+
+/// Up and back down, renamed, with a field more and one less, written through and made real.
+fn life(schema: &str, source: &str, target: &str, key: &str, reference: &str, field: &str, new: &str) {
+    let shop = Shop::new(schema, source, target, key, reference, field);
+    let Shop { source, target, key, reference, field, .. } = &shop;
+    let (next_source, next_target) = (format!("next.{}", bare(source)), format!("next.{}", bare(target)));
+    let up = format!("SELECT {key}, {field} FROM {next_target}");
+    shop.run(
+        &["move-field", &format!("{source}.{field}"), target],
+        &format!(
+            "UPDATE {next_target} SET {field} = 'x' WHERE {key} = 1; INSERT INTO {next_target} ({key}, {field}) VALUES (3, 'y');
+             INSERT INTO {next_source} (id, {reference}) VALUES (5, 3); UPDATE {next_source} SET {reference} = 3 WHERE id = 3;
+             UPDATE {source} SET {field} = 'z' WHERE {reference} = 3; UPDATE {next_target} SET {key} = 7 WHERE {key} = 3;
+             DELETE FROM {next_source} WHERE id = 5; DELETE FROM {source} WHERE id = 3"
+        ),
+        &[(&up, &["(1,x)", "(2,v)", "(7,z)"]), (&format!("SELECT id, {field} FROM {source}"), &["(1,x)", "(2,x)", "(4,w)"])],
+    );
+    let empty = format!("UPDATE {next_target} SET {field} = '' WHERE {key} = 7");
+    let error = shop.database.client().batch_execute(&empty).unwrap_err();
+    let constraint = error.as_db_error().and_then(|e| e.constraint().map(quoted));
+    assert_eq!(constraint.as_ref(), Some(reference));
+    shop.database.ok(&["materialize", "--yes"]);
+    shop.check("real", &[(&format!("SELECT {key}, {field} FROM {target}"), &["(1,x)", "(2,v)", "(7,z)"])]);
+
+    shop.run(
+        &["move-field", &format!("{target}.{field}"), source],
+        &format!("UPDATE {next_source} SET {field} = 'p' WHERE id = 1; UPDATE {target} SET {field} = 'q' WHERE {key} = 2; INSERT INTO {next_source} (id, {reference}, {field}) VALUES (8, 2, 'r'); DELETE FROM {next_target} WHERE {key} = 7"),
+        &[(&format!("SELECT id, {field} FROM {next_source}"), &["(1,p)", "(2,x)", "(4,)", "(8,r)"])],
+    );
+    shop.database.ok(&["materialize", "--yes"]);
+    shop.check("real", &[(&format!("SELECT id, {field} FROM {source}"), &["(1,p)", "(2,x)", "(4,)", "(8,r)"])]);
+
+    let new = quoted(new);
+    shop.run(
+        &["rename-field", &format!("{source}.{field}"), &new],
+        &format!("UPDATE {next_source} SET {new} = 'n' WHERE id = 1"),
+        &[(&format!("SELECT id, {new} FROM {next_source} WHERE id = 1"), &["(1,n)"])],
+    );
+    shop.run(
+        &["add-field", &format!("{source}.{field}"), "text", "--as", &format!("{new} || '!'")],
+        &format!("UPDATE {next_source} SET {field} = 'own' WHERE id = 1"),
+        &[(&format!("SELECT id, {field} FROM {next_source} WHERE id < 3"), &["(1,own)", "(2,x!)"])],
+    );
+    let renamed = format!("next.{new}");
+    shop.run(
+        &["rename-table", source, &new],
+        &format!("INSERT INTO {renamed} (id, {new}, {field}) VALUES (9, 'a', 'b')"),
+        &[(&format!("SELECT id, {new}, {field} FROM {renamed} WHERE id > 8"), &["(9,a,b)"])],
+    );
+    let gone = shop.database.client().batch_execute(&format!("SELECT FROM {next_source}")).unwrap_err();
+    assert_eq!(gone.code().unwrap().code(), "42P01");
+    let schema = quoted(schema);
+    shop.run(
+        &["drop-field", &format!("{schema}.{new}.other")],
+        &format!("UPDATE {renamed} SET {field} = {new} WHERE id = 9"),
+        &[(&format!("SELECT * FROM {renamed} WHERE id > 8"), &["(9,,a,a)"])],
+    );
+    shop.database.ok(&["materialize", "--yes"]);
+    shop.check("real", &[(&format!("SELECT * FROM {schema}.{new} WHERE id > 8"), &["(9,,a,a)"])]);
+}
+
+#[test]
+fn tables_and_fields_may_have_any_name() {
+    for name in WORDS {
+        life(
+            "public",
+            name,
+            &format!("{name}2"),
+            &format!("{name} key"),
+            &format!("{name} reference"),
+            name,
+            "new name",
+        );
+        life("public", "a", "b", "id", "b_id", "f", name);
+    }
+}
+
+#[test]
+fn fields_may_be_called_as_our_variables() {
+    // Each is the field, the key or the reference of a move.
+    for (at, name) in VARIABLES.iter().enumerate().step_by(3) {
+        let other = |n: usize| VARIABLES[(at + n) % VARIABLES.len()];
+        life("public", other(3), other(4), other(1), other(2), name, "f");
+    }
+}
+
+#[test]
+fn an_attack_stays_a_name() {
+    for name in ATTACKS {
+        life(name, name, &format!("{name}2"), &format!("{name} key"), &format!("{name} reference"), name, "f");
+    }
+}
+
+/// Only this one cannot be had: it would end the functions that are made.
+#[test]
+fn the_end_of_a_function_is_refused() {
+    let name = "$refactor$; DROP TABLE victims; --";
+    let shop = Shop::new("public", "a", "b", "id", "b_id", name);
+    let said = shop.database.refused(&["move-field", &format!("a.{}", quoted(name)), "b"]);
+    assert!(said.contains("which ends the functions that are made for it"), "{said}");
+    let said = shop.database.refused(&["rename-field", "a.other", &quoted(&format!("{name}2"))]);
+    assert!(said.contains("which ends the functions that are made for it"), "{said}");
+    shop.check("refused", &[]);
+}
+
+#[test]
+fn twins_of_63_bytes_stay_apart() {
+    let [a, b, c, d, e, f] = twins();
+    assert_eq!(a.len(), 63);
+    life("public", &a, &b, &c, &d, &e, &f);
+    life(&f, &e, &d, &c, &b, &a, &f);
+}
+
+#[test]
+fn two_twins_move_to_one_table() {
+    let [one, two] = twins();
+    let shop = Database::new(&format!(
+        "CREATE TABLE b (id int PRIMARY KEY); CREATE TABLE a (id int PRIMARY KEY, b_id int REFERENCES b, {one} text, {two} text);
+         CREATE INDEX ON a (b_id); INSERT INTO b VALUES (1), (2); INSERT INTO a VALUES (1, 1, 'u', 'v');"
+    ));
+    shop.ok(&["move-field", &format!("a.{one}"), "b"]);
+    shop.ok(&["move-field", &format!("a.{two}"), "b"]);
+    shop.client()
+        .batch_execute(&format!(
+            "UPDATE next.b SET {one} = 'x', {two} = 'y' WHERE id = 1; UPDATE next.b SET {two} = 'z' WHERE id = 2"
+        ))
+        .unwrap();
+    assert_eq!(shop.rows("SELECT * FROM next.b"), ["(1,x,y)", "(2,,z)"]);
+    assert_eq!(shop.rows("SELECT * FROM a"), ["(1,1,x,y)"]);
+    shop.ok(&["materialize", "--yes"]);
+    assert_eq!(shop.rows("SELECT * FROM b"), ["(1,x,y)", "(2,,z)"]);
+}
+
+#[test]
+fn schemas_may_have_tables_of_one_name() {
+    let shop = Database::new(
+        "CREATE SCHEMA s; CREATE SCHEMA \"S\"; CREATE SCHEMA next_door;
+         CREATE TABLE public.t (id int PRIMARY KEY, f text); CREATE TABLE s.t (id int PRIMARY KEY, f text);
+         CREATE TABLE \"S\".t (id int PRIMARY KEY, t_id int REFERENCES s.t, f text); CREATE TABLE next_door.t (id int PRIMARY KEY, f text);
+         CREATE INDEX ON \"S\".t (t_id);
+         INSERT INTO public.t VALUES (1, 'p'); INSERT INTO s.t VALUES (1, 's'), (2, 't'); INSERT INTO \"S\".t VALUES (1, 1, 'S'); INSERT INTO next_door.t VALUES (1, 'd');",
+    );
+    shop.ok(&["rename-field", "public.t.f", "g"]);
+    shop.ok(&["move-field", "\"S\".t.f", "s.t", "--as", "g"]);
+    shop.ok(&["rename-field", "next_door.t.f", "g"]);
+    shop.client()
+        .batch_execute(
+            "UPDATE next.t SET g = 'p2'; UPDATE next_s.t SET g = 'S2' WHERE id = 1; UPDATE next_s.t SET g = 'T2' WHERE id = 2;
+             INSERT INTO \"next_S\".t (id, t_id) VALUES (2, 2); UPDATE next_next_door.t SET g = 'd2'",
+        )
+        .unwrap();
+    assert_eq!(shop.rows("SELECT * FROM public.t"), ["(1,p2)"]);
+    assert_eq!(shop.rows("SELECT * FROM \"S\".t"), ["(1,1,S2)", "(2,2,T2)"]);
+    assert_eq!(shop.rows("SELECT * FROM next_door.t"), ["(1,d2)"]);
+    shop.ok(&["materialize", "--yes"]);
+    assert_eq!(shop.rows("SELECT * FROM s.t"), ["(1,s,S2)", "(2,t,T2)"]);
+    assert_eq!(shop.rows("SELECT * FROM \"S\".t"), ["(1,1)", "(2,2)"]);
+    assert_eq!(shop.rows("SELECT g FROM public.t UNION ALL SELECT g FROM next_door.t"), ["(d2)", "(p2)"]);
+}
+
+#[test]
+fn quoting_is_that_of_the_server() {
+    let database = Database::new("");
+    let mut client = database.client();
+    for name in WORDS.iter().chain(VARIABLES).chain(ATTACKS) {
+        let sql = format!("SELECT 1 AS {}", Ident::new(*name));
+        assert_eq!(client.query_one(&sql, &[]).unwrap().columns()[0].name(), *name);
+        let sql = format!("SELECT {}", Literal((*name).into()));
+        assert_eq!(client.query_one(&sql, &[]).unwrap().get::<_, &str>(0), *name);
+    }
+}
