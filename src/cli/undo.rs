@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::Context;
-use crate::journal::State;
+use crate::journal::{State, compare};
 use crate::problem::{Kind, Problem};
 
 /// What to take back.
@@ -73,7 +73,13 @@ pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
     }
     session.run(&plan, &place.schema.search_path, &mut |_, _| {}, &mut |_| Ok(()))?;
     if !args.keep_files {
-        context.directory().take_out(&names)?;
+        let changed = compare(&context.directory().read()?, &place.recorded).changed;
+        let (edited, same): (Vec<String>, Vec<String>) =
+            names.iter().cloned().partition(|name| changed.iter().any(|(n, ..)| n == name));
+        context.directory().take_out(&same)?;
+        for name in edited {
+            context.ui.note(format!("the file of {name} was edited, so it stays"));
+        }
     }
     context.ui.done(format!("undone: {}", names.join(", ")));
     if names.len() == pending.len() {

@@ -166,6 +166,16 @@ hint: `refactor status` shows both sides
     shop.ok(&["undo", "--keep-files", "0001-rename-city-to-town"]);
     shop.ok(&["apply"]);
     assert_eq!(shop.rows("SELECT place FROM next.orders WHERE id = 10"), ["(Ulm)"]);
+    // And what was edited is never deleted.
+    std::fs::write(&file, text.replace("town", "spot")).unwrap();
+    assert_eq!(
+        shell(&shop, "refactor undo"),
+        "note: the file of 0001-rename-city-to-town was edited, so it stays
+undone: 0001-rename-city-to-town
+nothing is deferred now; the database is as it was before, but for the journal
+"
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text.replace("town", "spot"));
 }
 
 #[test]
