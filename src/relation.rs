@@ -44,6 +44,8 @@ pub enum Home {
     Carried(usize),
     /// In the complement alone, with a seed: the place in [`crate::version::Version::added`].
     Added(usize),
+    /// In other fields of the row: the place in [`crate::version::Version::shaped`], and which of its fields.
+    Shaped(usize, usize),
 }
 
 /// A column of the base that the version does not show.
@@ -219,7 +221,7 @@ impl Relation {
             match field.home {
                 Home::Own(at) if new_seen || last.is_some_and(|l| at < l) => return true,
                 Home::Own(at) => last = Some(at),
-                Home::Carried(_) | Home::Added(_) => new_seen = true,
+                Home::Carried(_) | Home::Added(_) | Home::Shaped(..) => new_seen = true,
             }
         }
         false

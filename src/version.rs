@@ -35,6 +35,8 @@ pub struct Version {
     pub carries: Vec<Carry>,
     /// Fields that live in the complement alone.
     pub added: Vec<Added>,
+    /// Fields that other fields of their row tell.
+    pub shaped: Vec<Shaped>,
     /// What the data must satisfy.
     pub facts: Vec<Fact>,
     /// What materializing makes unrecoverable.
@@ -195,6 +197,35 @@ pub struct Added {
     pub restores: Option<String>,
 }
 
+/// Fields told by others of the same row, with expressions both ways. Where the way back and forth does not give what
+/// was written, the complement remembers it, together with the stored values that it belongs to: a later write of old
+/// code makes it stale by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shaped {
+    /// The refactoring.
+    pub step: String,
+    /// Short unique name for what is generated.
+    pub id: Ident,
+    /// The physical table.
+    pub table: TableName,
+    /// The key of that table that the complement follows.
+    pub key: Vec<Ident>,
+    /// The columns that store it.
+    pub columns: Vec<Ident>,
+    /// Their types.
+    pub column_types: Vec<String>,
+    /// The fields that show it, by the names of the refactoring.
+    pub names: Vec<Ident>,
+    /// Their types.
+    pub types: Vec<String>,
+    /// The value of each field, over the columns.
+    pub get: Vec<Expression>,
+    /// The value of each column, over `names`.
+    pub put: Vec<Expression>,
+    /// The refactoring whose kept originals it starts with.
+    pub restores: Option<String>,
+}
+
 impl Version {
     /// The version before any refactoring.
     #[must_use]
@@ -206,6 +237,7 @@ impl Version {
             gone: BTreeMap::new(),
             carries: Vec::new(),
             added: Vec::new(),
+            shaped: Vec::new(),
             facts: Vec::new(),
             losses: Vec::new(),
             remarks: Vec::new(),

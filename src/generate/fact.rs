@@ -1,8 +1,8 @@
 //! Facts and losses → queries.
 
-use crate::fact::{Claim, Fact, Loss};
+use crate::fact::{Claim, Fact, Loss, LossKind};
 use crate::generate::get::complement_keys;
-use crate::generate::{all, equal, list, own};
+use crate::generate::{all, equal, list, own, shaped};
 use crate::name::Ident;
 use crate::sql::Expression;
 use crate::version::{Direction, Hop, Version};
@@ -106,8 +106,13 @@ fn key_text(keys: &[String]) -> String {
 /// A condition on rows `t` of the loss's table: those whose value would be lost.
 #[must_use]
 pub fn lost_rows(version: &Version, loss: &Loss) -> String {
-    let has_value = format!("t.{} IS NOT NULL", loss.column);
-    let Some(carry) = loss.carry.map(|at| &version.carries[at]) else { return has_value };
+    let has_value = all(&loss.columns.iter().map(|c| format!("t.{c} IS NOT NULL")).collect::<Vec<_>>());
+    let at = match loss.kind {
+        LossKind::All => return has_value,
+        LossKind::Unfaithful(at) => return shaped::unfaithful(&version.shaped[at], "t"),
+        LossKind::Unreached(at) => at,
+    };
+    let carry = &version.carries[at];
     let partner = match carry.direction {
         Direction::Up => reach(&carry.hops, "t"),
         Direction::Down => {

@@ -9,7 +9,8 @@ pub mod rebuild;
 
 use std::collections::BTreeSet;
 
-use crate::generate::{self, MARK, carry, fact, list, own};
+use crate::fact::LossKind;
+use crate::generate::{self, MARK, carry, fact, list, own, shaped};
 use crate::name::{Ident, TableName};
 use crate::plan::defer::{change_state, clear, lost_table};
 use crate::plan::{Installed, Plan, PlanStep};
@@ -168,16 +169,21 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
     };
     let kept = lost_table(&loss.step);
     let columns = generate::get::complement_keys(key.len());
-    let selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("t.{k} AS {c}")).collect();
+    let mut selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("t.{k} AS {c}")).collect();
+    match loss.kind {
+        LossKind::Unfaithful(at) => selected.extend(shaped::originals(&version.shaped[at], "t")),
+        LossKind::All | LossKind::Unreached(_) => {
+            selected.extend(loss.columns.iter().map(|c| format!("t.{c} AS refactor_value")));
+        }
+    }
     let comment = Literal(format!(
         "{MARK} values of {}.{} that the new shape has no place for",
         loss.words.table.short(),
         loss.words.field
     ));
     let sql = format!(
-        "CREATE TABLE {kept} AS\nSELECT {}, t.{} AS refactor_value FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};\nDO $refactor$BEGIN IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF; END$refactor$;",
+        "CREATE TABLE {kept} AS\nSELECT {} FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};\nDO $refactor$BEGIN IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF; END$refactor$;",
         list(&selected),
-        loss.column,
         loss.table,
         fact::lost_rows(version, loss),
         list(&columns),
@@ -189,10 +195,13 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
 fn columns(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     let table = version.table(relation);
     let base = &relation.base;
-    let shown: BTreeSet<usize> =
-        relation.fields.iter().filter_map(|f| if let Home::Own(at) = f.home { Some(at) } else { None }).collect();
-    let gone: Vec<&Ident> =
-        table.fields.iter().enumerate().filter(|(at, _)| !shown.contains(at)).map(|(_, f)| &f.name).collect();
+    let stays = |f: &crate::relation::Field| match f.home {
+        Home::Own(at) => Some(&table.fields[at].name),
+        Home::Shaped(at, _) => shaped::same_column(&version.shaped[at]),
+        Home::Carried(_) | Home::Added(_) => None,
+    };
+    let shown: BTreeSet<&Ident> = relation.fields.iter().filter_map(stays).collect();
+    let gone: Vec<&Ident> = table.fields.iter().map(|f| &f.name).filter(|name| !shown.contains(name)).collect();
     let mut steps = Vec::new();
     if !gone.is_empty() {
         let drops: Vec<String> = gone.iter().map(|c| format!("DROP COLUMN {c}")).collect();
@@ -205,6 +214,9 @@ fn columns(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     for (at, field) in relation.fields.iter().enumerate() {
         let from = match field.home {
             Home::Own(column) => table.fields[column].name.clone(),
+            Home::Shaped(shaped, _) => {
+                shaped::same_column(&version.shaped[shaped]).cloned().unwrap_or_else(|| draft(at))
+            }
             Home::Carried(_) | Home::Added(_) => draft(at),
         };
         if from != field.shape.name {
