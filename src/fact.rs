@@ -144,7 +144,9 @@ impl Loss {
         let table = table.short();
         match self.kind {
             LossKind::All => format!("{count} {values} of `{table}.{field}` will be gone with the field"),
-            LossKind::Unreached(_) => format!("{count} {values} of `{table}.{field}` {have} no `{}` to live in", other.short()),
+            LossKind::Unreached(_) => {
+                format!("{count} {values} of `{table}.{field}` {have} no `{}` to live in", other.short())
+            }
             LossKind::Unfaithful(_) => {
                 format!("{count} {values} of `{table}.{field}` cannot be told from the new fields exactly")
             }

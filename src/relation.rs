@@ -212,21 +212,6 @@ impl Relation {
         self.fields.get(at + 1).map(|f| f.shape.name.clone())
     }
 
-    /// Whether new fields stand among the table's own, where only a new table can have them.
-    #[must_use]
-    pub fn is_reordered(&self) -> bool {
-        let mut last = None;
-        let mut new_seen = false;
-        for field in &self.fields {
-            match field.home {
-                Home::Own(at) if new_seen || last.is_some_and(|l| at < l) => return true,
-                Home::Own(at) => last = Some(at),
-                Home::Carried(_) | Home::Added(_) | Home::Shaped(..) => new_seen = true,
-            }
-        }
-        false
-    }
-
     /// Marks that a refactoring touched it.
     pub fn touch(&mut self, step: &str) {
         if self.touched_by.last().is_none_or(|last| last != step) {

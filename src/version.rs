@@ -9,7 +9,7 @@ use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Fact, Loss};
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::{Refusal, similar};
-use crate::relation::{Field, Relation, is_indexed};
+use crate::relation::{Field, Home, Relation, is_indexed};
 use crate::schema::{Schema, Table, TableKind};
 use crate::sql::Expression;
 
@@ -372,6 +372,36 @@ impl Version {
     /// Relations that differ from their tables.
     pub fn touched(&self) -> impl Iterator<Item = &Relation> {
         self.relations.values().filter(|r| r.is_touched())
+    }
+
+    /// The column of the base that a field will be when it is real: its own, or the one that only changes its type.
+    #[must_use]
+    pub fn stays<'v>(&'v self, relation: &Relation, field: &Field) -> Option<&'v Ident> {
+        match field.home {
+            Home::Own(at) => Some(&self.table(relation).fields[at].name),
+            Home::Shaped(at, _) => match (&self.shaped[at].columns[..], &self.shaped[at].names[..]) {
+                ([column], [_]) => Some(column),
+                _ => None,
+            },
+            Home::Carried(_) | Home::Added(_) => None,
+        }
+    }
+
+    /// Whether new fields stand among the table's own, where only a new table can have them.
+    #[must_use]
+    pub fn is_reordered(&self, relation: &Relation) -> bool {
+        let table = self.table(relation);
+        let mut last = None;
+        let mut new_seen = false;
+        for field in &relation.fields {
+            let column = self.stays(relation, field);
+            match column.and_then(|c| table.fields.iter().position(|f| f.name == *c)) {
+                None => new_seen = true,
+                Some(at) if new_seen || last.is_some_and(|l| at < l) => return true,
+                Some(at) => last = Some(at),
+            }
+        }
+        false
     }
 
     /// Adds a remark.

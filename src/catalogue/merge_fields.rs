@@ -85,8 +85,15 @@ impl Refactor for MergeFields {
         let mut types = Vec::new();
         let mut following = None;
         for name in &from {
-            let (relation, field) = before.find_field(&FieldRef { table: self.field.table.clone(), field: name.clone() })?;
-            types.push(field.shape.type_name.parse().map_err(|e: crate::sql::ExpressionError| Refusal::Expression(e.to_string()))?);
+            let (relation, field) =
+                before.find_field(&FieldRef { table: self.field.table.clone(), field: name.clone() })?;
+            types.push(
+                field
+                    .shape
+                    .type_name
+                    .parse()
+                    .map_err(|e: crate::sql::ExpressionError| Refusal::Expression(e.to_string()))?,
+            );
             following = relation.following(name).filter(|f| !from.contains(f));
         }
         Ok(Refactoring::SplitField(SplitField {

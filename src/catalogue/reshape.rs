@@ -67,7 +67,8 @@ impl Reshape {
         let get = self.to.iter().map(|t| over_base(version, relation, &t.by)).collect::<Result<Vec<_>, _>>()?;
 
         let (name, base) = (relation.name.clone(), relation.base.clone());
-        let types = |c: &Ident| table.fields.iter().find(|f| f.name == *c).map(|f| f.type_name.clone()).unwrap_or_default();
+        let types =
+            |c: &Ident| table.fields.iter().find(|f| f.name == *c).map(|f| f.type_name.clone()).unwrap_or_default();
         let mut after = version.clone();
         let at = after.shaped.len();
         for (told, get) in self.to.iter().zip(&get) {
@@ -108,13 +109,17 @@ impl Reshape {
         });
         let in_place = self.from.len() == 1 && self.to.len() == 1;
         let changed = after.change(&name, step);
-        let place = if in_place && self.before.is_none() { changed.following(&self.from[0]) } else { self.before.clone() };
+        let place =
+            if in_place && self.before.is_none() { changed.following(&self.from[0]) } else { self.before.clone() };
         let gone = |fields: &[Ident]| fields.iter().any(|f| self.from.contains(f));
         changed.fields.retain(|f| !self.from.contains(&f.shape.name));
         if in_place {
             // The column only gets another type: what hangs on it stays.
             changed.rename_field(&self.from[0], &new[0]);
-            changed.constraints.iter_mut().for_each(|c| crate::relation::NamesFields::rename(&mut c.item, &self.from[0], &new[0]));
+            changed
+                .constraints
+                .iter_mut()
+                .for_each(|c| crate::relation::NamesFields::rename(&mut c.item, &self.from[0], &new[0]));
         } else {
             changed.constraints.retain(|c| !gone(&c.item.fields));
             changed.indexes.retain(|i| !gone(&i.item.fields));
@@ -126,7 +131,11 @@ impl Reshape {
     }
 
     /// Each expression may read only these fields.
-    fn reads_only<'e>(&self, fields: &[Ident], expressions: impl Iterator<Item = &'e Expression>) -> Result<(), Refusal> {
+    fn reads_only<'e>(
+        &self,
+        fields: &[Ident],
+        expressions: impl Iterator<Item = &'e Expression>,
+    ) -> Result<(), Refusal> {
         for expression in expressions {
             if let Some(other) = expression.fields().into_iter().find(|f| !fields.contains(f)) {
                 let near = similar(other.as_str(), fields.iter().map(Ident::as_str));

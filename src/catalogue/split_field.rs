@@ -54,7 +54,12 @@ impl Refactor for SplitField {
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         if self.by.len() != self.into.len() || !(self.types.is_empty() || self.types.len() == self.into.len()) {
             return Err(Refusal::NeedsValue(
-                format!("{} fields are wanted, but {} values and {} types are given", self.into.len(), self.by.len(), self.types.len()),
+                format!(
+                    "{} fields are wanted, but {} values and {} types are given",
+                    self.into.len(),
+                    self.by.len(),
+                    self.types.len()
+                ),
                 "give `--by` once for each field, in their order, and `--types` for all or none".into(),
             ));
         }
@@ -76,12 +81,17 @@ impl Refactor for SplitField {
 
     fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
         let (relation, field) = before.find_field(&self.field)?;
-        let (first, rest) = self.into.split_first().ok_or_else(|| Refusal::Nothing("it is split into nothing".into()))?;
+        let (first, rest) =
+            self.into.split_first().ok_or_else(|| Refusal::Nothing("it is split into nothing".into()))?;
         Ok(Refactoring::MergeFields(MergeFields {
             field: FieldRef { table: self.field.table.clone(), field: first.clone() },
             with: rest.to_vec(),
             into: field.shape.name.clone(),
-            type_name: field.shape.type_name.parse().map_err(|e: crate::sql::ExpressionError| Refusal::Expression(e.to_string()))?,
+            type_name: field
+                .shape
+                .type_name
+                .parse()
+                .map_err(|e: crate::sql::ExpressionError| Refusal::Expression(e.to_string()))?,
             by: self.back.clone(),
             back: self.by.clone(),
             restores: Some(step.to_owned()),

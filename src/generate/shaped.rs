@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 
-use crate::generate::{Piece, all, comment, equal, get as getting, list, own};
+use crate::generate::{Piece, comment, equal, get as getting, list, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation};
 use crate::sql::{Expression, Literal};
@@ -18,6 +18,12 @@ pub fn complement(shaped: &Shaped) -> TableName {
 
 fn numbered(prefix: &str, count: usize) -> Vec<Ident> {
     (1..=count).map(|i| Ident::new(format!("{prefix}_{i}"))).collect()
+}
+
+/// The complement's columns besides the key.
+#[must_use]
+pub fn kept(shaped: &Shaped) -> Vec<Ident> {
+    [numbered("refactor_seen", shaped.columns.len()), numbered("refactor_value", shaped.names.len())].concat()
 }
 
 /// `ROW(row.a, row.b)`
@@ -91,10 +97,9 @@ pub fn put(version: &Version, relation: &Relation, at: usize) -> Put {
         .map(|(c, value)| (c.clone(), value.clone(), format!("CASE WHEN {changed} THEN {value} ELSE b.{c} END")))
         .collect();
     let now: Vec<String> = (0..shaped.names.len()).map(|j| get(shaped, j, "r")).collect();
-    let (seen, kept) = (numbered("refactor_seen", shaped.columns.len()), numbered("refactor_value", shown.len()));
     let keys = list(&getting::complement_keys(shaped.key.len()));
     let of = |row: &str, columns: &[Ident]| list(&columns.iter().map(|c| format!("{row}.{c}")).collect::<Vec<_>>());
-    let both: Vec<Ident> = [seen, kept].concat();
+    let both = kept(shaped);
     let sets: Vec<String> = both.iter().map(|c| format!("{c} = excluded.{c}")).collect();
     let keep = format!(
         "IF record_image_ne({}, ROW({})) THEN\n    INSERT INTO {} ({keys}, {}) VALUES ({}, {}, {})\n    ON CONFLICT ({keys}) DO UPDATE SET {};\n  END IF;",
@@ -134,7 +139,8 @@ struct Guard {
 pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
     let shaped = &version.shaped[at];
     let id = shaped.id.as_str();
-    let fields: Vec<String> = (0..shaped.names.len()).map(|j| format!("{} AS v{}", told(shaped, j, "NEW"), j + 1)).collect();
+    let fields: Vec<String> =
+        (0..shaped.names.len()).map(|j| format!("{} AS v{}", told(shaped, j, "NEW"), j + 1)).collect();
     let not_null = |j: &usize| {
         let mut all = version.relations.values().flat_map(|r| &r.fields);
         all.any(|f| f.home == Home::Shaped(at, *j) && f.shape.not_null)
@@ -161,25 +167,10 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
     Ok(Piece { title, sql })
 }
 
-/// Where an in-place change of type can use the column that is there: one column, one field.
-#[must_use]
-pub fn same_column(shaped: &Shaped) -> Option<&Ident> {
-    match (&shaped.columns[..], &shaped.names[..]) {
-        ([column], [_]) => Some(column),
-        _ => None,
-    }
-}
-
 /// The kept originals of rows that the new fields do not tell exactly, in the shape of the inverse's complement.
 #[must_use]
 pub fn originals(shaped: &Shaped, row: &str) -> Vec<String> {
     let seen = (0..shaped.names.len()).map(|j| format!("{} AS refactor_seen_{}", get(shaped, j, row), j + 1));
     let kept = shaped.columns.iter().enumerate().map(|(i, c)| format!("{row}.{c} AS refactor_value_{}", i + 1));
     seen.chain(kept).collect()
-}
-
-/// All conditions that tell a complement row of a base row.
-#[must_use]
-pub fn joined(shaped: &Shaped, complement: &str, row: &str) -> String {
-    all(&[equal(complement, &getting::complement_keys(shaped.key.len()), row, &shaped.key)])
 }

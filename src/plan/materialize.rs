@@ -1,7 +1,7 @@
 //! The plan that makes a version real: every table gets the shape and the rows that its view shows.
 //!
-//! One transaction: lock → freeze the values that have no home → fill new columns while the views' sources are still
-//! there → take the views down → drop, rename → constraints, indexes, rights of what came along.
+//! One transaction: lock → keep the values that have no home → take the views down → fill new columns while their sources
+//! are still there → drop, rename → constraints, indexes, rights of what came along.
 
 pub mod attach;
 pub mod fill;
@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use crate::fact::LossKind;
 use crate::generate::{self, MARK, carry, fact, list, own, shaped};
 use crate::name::{Ident, TableName};
-use crate::plan::defer::{change_state, clear, lost_table};
+use crate::plan::defer::{change_state, clear, drop_tables, lost_table};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::relation::{Home, Relation, row_key};
 use crate::sql::{self, Literal};
@@ -48,7 +48,7 @@ impl Default for Options {
 pub fn way(version: &Version, relation: &Relation, options: &Options) -> Way {
     if relation.fields.iter().all(|f| matches!(f.home, Home::Own(_))) {
         Way::Catalogue
-    } else if (relation.is_reordered() || version.table(relation).bytes >= options.rebuild_from)
+    } else if (version.is_reordered(relation) || version.table(relation).bytes >= options.rebuild_from)
         && rebuild::obstacle(version, relation).is_none()
     {
         Way::Rebuild
@@ -79,7 +79,7 @@ pub fn materialize(
     for (relation, _) in ways.iter().filter(|(_, way)| *way == Way::InPlace) {
         let Some(why) = rebuild::obstacle(version, relation) else { continue };
         let name = relation.name.short();
-        if relation.is_reordered() {
+        if version.is_reordered(relation) {
             plan.notes.push(format!(
                 "new fields of `{name}` will come last, not where its view shows them: the table cannot be rebuilt, since {why}"
             ));
@@ -91,6 +91,8 @@ pub fn materialize(
     for (at, _) in version.losses.iter().enumerate() {
         plan.steps.extend(keep_loss(version, at, &mut plan.notes));
     }
+    // A column that a view shows cannot change its type, and the complements are read until all is filled.
+    plan.steps.extend(clear(installed));
     let (index, drop_index) = fill::lookup_indexes(version, |target| rebuilt.iter().all(|r| r.base != *target));
     plan.steps.extend(index);
     for (relation, way) in &ways {
@@ -104,7 +106,7 @@ pub fn materialize(
     let complements = carry::complements(version)?;
     let ours: BTreeSet<&TableName> = complements.iter().map(|(_, name, _)| name).collect();
     let keep: BTreeSet<TableName> = installed.tables.iter().filter(|t| !ours.contains(t)).cloned().collect();
-    plan.steps.extend(clear(installed, &keep));
+    plan.steps.extend(drop_tables(installed, &keep));
     let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| *way != Way::Rebuild).map(|(r, _)| *r).collect();
     plan.steps.extend(rebuild::swap(version, &rebuilt, &keep));
     plan.steps.extend(kept.iter().flat_map(|r| columns(version, r)));
@@ -195,12 +197,7 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
 fn columns(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     let table = version.table(relation);
     let base = &relation.base;
-    let stays = |f: &crate::relation::Field| match f.home {
-        Home::Own(at) => Some(&table.fields[at].name),
-        Home::Shaped(at, _) => shaped::same_column(&version.shaped[at]),
-        Home::Carried(_) | Home::Added(_) => None,
-    };
-    let shown: BTreeSet<&Ident> = relation.fields.iter().filter_map(stays).collect();
+    let shown: BTreeSet<&Ident> = relation.fields.iter().filter_map(|f| version.stays(relation, f)).collect();
     let gone: Vec<&Ident> = table.fields.iter().map(|f| &f.name).filter(|name| !shown.contains(name)).collect();
     let mut steps = Vec::new();
     if !gone.is_empty() {
@@ -212,13 +209,7 @@ fn columns(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     }
     let mut renames: Vec<(Ident, Ident)> = Vec::new();
     for (at, field) in relation.fields.iter().enumerate() {
-        let from = match field.home {
-            Home::Own(column) => table.fields[column].name.clone(),
-            Home::Shaped(shaped, _) => {
-                shaped::same_column(&version.shaped[shaped]).cloned().unwrap_or_else(|| draft(at))
-            }
-            Home::Carried(_) | Home::Added(_) => draft(at),
-        };
+        let from = version.stays(relation, field).cloned().unwrap_or_else(|| draft(at));
         if from != field.shape.name {
             renames.push((from, field.shape.name.clone()));
         }

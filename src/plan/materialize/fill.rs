@@ -30,7 +30,7 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                 let body = shaped::get(shaped, member, "b");
                 functions.push(function(version, &id, base, &columns, kind, &body));
                 let call = format!("{}({})", filler(&id), list(&columns));
-                if let Some(column) = shaped::same_column(shaped) {
+                if let Some(column) = version.stays(relation, field) {
                     adds.push(format!("ALTER COLUMN {column} DROP DEFAULT"));
                     fills.push(format!("ALTER COLUMN {column} TYPE {kind} USING {call}"));
                 } else {
@@ -88,11 +88,11 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
 #[must_use]
 pub fn drop_fillers(version: &Version) -> Vec<PlanStep> {
     let ids = version.carries.iter().map(|c| c.id.clone()).chain(version.added.iter().map(|a| a.id.clone()));
-    let members = version.shaped.iter().flat_map(|s| {
-        (0..s.names.len()).map(|member| Ident::generated(&[s.id.as_str(), &member.to_string()]))
-    });
-    let drops: Vec<String> =
-        ids.chain(members).map(|id| format!("DROP FUNCTION IF EXISTS {};", filler(&id))).collect();
+    let members = version
+        .shaped
+        .iter()
+        .flat_map(|s| (0..s.names.len()).map(|member| Ident::generated(&[s.id.as_str(), &member.to_string()])));
+    let drops: Vec<String> = ids.chain(members).map(|id| format!("DROP FUNCTION IF EXISTS {};", filler(&id))).collect();
     if drops.is_empty() { Vec::new() } else { vec![PlanStep::new("put the filling functions away", drops.join("\n"))] }
 }
 
