@@ -4,12 +4,16 @@
 //! means. Nothing else in the program switches over the list.
 
 pub mod add_field;
+pub mod change_type;
 pub mod drop_field;
 pub mod entangled;
+pub mod merge_fields;
 pub mod move_field;
 pub mod path;
 pub mod rename_field;
 pub mod rename_table;
+pub mod reshape;
+pub mod split_field;
 
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
@@ -86,4 +90,10 @@ catalogue! {
     AddField(add_field::AddField) = "add-field",
     /// Remove a field
     DropField(drop_field::DropField) = "drop-field",
+    /// Give a field another type, or other codes
+    ChangeType(change_type::ChangeType) = "change-type",
+    /// Make one field of several
+    MergeFields(merge_fields::MergeFields) = "merge-fields",
+    /// Make several fields of one
+    SplitField(split_field::SplitField) = "split-field",
 }

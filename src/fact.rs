@@ -116,12 +116,23 @@ pub struct Loss {
     pub step: String,
     /// The physical table that has the values.
     pub table: TableName,
-    /// The column.
-    pub column: Ident,
-    /// Only rows without a partner on this way (a place in the version's carries) lose their value; `None`: all do.
-    pub carry: Option<usize>,
+    /// The columns.
+    pub columns: Vec<Ident>,
+    /// Which rows lose them.
+    pub kind: LossKind,
     /// As the user knows them.
     pub words: Words,
+}
+
+/// Which rows lose a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LossKind {
+    /// All that have one.
+    All,
+    /// Those without a partner: a place in the version's carries.
+    Unreached(usize),
+    /// Those whose value there and back is another: a place in the version's shaped fields.
+    Unfaithful(usize),
 }
 
 impl Loss {
@@ -130,10 +141,15 @@ impl Loss {
     pub fn sentence(&self, count: i64) -> String {
         let Words { table, field, other } = &self.words;
         let (values, have) = if count == 1 { ("value", "has") } else { ("values", "have") };
-        if self.carry.is_none() {
-            format!("{count} {values} of `{}.{field}` will be gone with the field", table.short())
-        } else {
-            format!("{count} {values} of `{}.{field}` {have} no `{}` to live in", table.short(), other.short())
+        let table = table.short();
+        match self.kind {
+            LossKind::All => format!("{count} {values} of `{table}.{field}` will be gone with the field"),
+            LossKind::Unreached(_) => {
+                format!("{count} {values} of `{table}.{field}` {have} no `{}` to live in", other.short())
+            }
+            LossKind::Unfaithful(_) => {
+                format!("{count} {values} of `{table}.{field}` cannot be told from the new fields exactly")
+            }
         }
     }
 }

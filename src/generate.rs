@@ -6,6 +6,7 @@ pub mod fact;
 pub mod get;
 pub mod put;
 pub mod rows;
+pub mod shaped;
 pub mod view;
 pub mod whiteout;
 
@@ -114,6 +115,9 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
         pieces.push(carry::companions(version, index)?);
     }
     pieces.extend(carry::forgetting(version)?);
+    for index in 0..version.shaped.len() {
+        pieces.push(shaped::guard(version, index)?);
+    }
     let next = shown_in(version);
     for relation in version.touched() {
         pieces.push(view::view(version, relation, &next[&relation.name.schema])?);

@@ -44,6 +44,8 @@ pub enum Home {
     Carried(usize),
     /// In the complement alone, with a seed: the place in [`crate::version::Version::added`].
     Added(usize),
+    /// In other fields of the row: the place in [`crate::version::Version::shaped`], and which of its fields.
+    Shaped(usize, usize),
 }
 
 /// A column of the base that the version does not show.
@@ -208,21 +210,6 @@ impl Relation {
     pub fn following(&self, name: &Ident) -> Option<Ident> {
         let at = self.fields.iter().position(|f| f.shape.name == *name)?;
         self.fields.get(at + 1).map(|f| f.shape.name.clone())
-    }
-
-    /// Whether new fields stand among the table's own, where only a new table can have them.
-    #[must_use]
-    pub fn is_reordered(&self) -> bool {
-        let mut last = None;
-        let mut new_seen = false;
-        for field in &self.fields {
-            match field.home {
-                Home::Own(at) if new_seen || last.is_some_and(|l| at < l) => return true,
-                Home::Own(at) => last = Some(at),
-                Home::Carried(_) | Home::Added(_) => new_seen = true,
-            }
-        }
-        false
     }
 
     /// Marks that a refactoring touched it.

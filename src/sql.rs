@@ -95,6 +95,25 @@ impl Expression {
         fields
     }
 
+    /// The functions it calls, and words such as `current_date` that act as one, in lower case and without schema.
+    #[must_use]
+    pub fn functions(&self) -> BTreeSet<String> {
+        let mut functions = BTreeSet::new();
+        let _ = visit_expressions(&self.0, |e| {
+            match e {
+                Expr::Function(function) => {
+                    functions.extend(function.name.0.last().map(|n| n.to_string().to_lowercase()))
+                }
+                Expr::Identifier(word) if word.quote_style.is_none() => {
+                    functions.insert(word.value.to_lowercase());
+                }
+                _ => {}
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        functions
+    }
+
     /// The same expression with every field that `values` names replaced by that SQL (an expression itself).
     #[must_use]
     pub fn with(&self, values: &BTreeMap<Ident, String>) -> String {

@@ -9,7 +9,7 @@ use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Fact, Loss};
 use crate::name::{BODY, FieldRef, Ident, TableName, TableRef};
 use crate::refusal::{Refusal, similar};
-use crate::relation::{Field, Relation, is_indexed};
+use crate::relation::{Field, Home, Relation, is_indexed};
 use crate::schema::{Schema, Table, TableKind};
 use crate::sql::Expression;
 
@@ -35,6 +35,8 @@ pub struct Version {
     pub carries: Vec<Carry>,
     /// Fields that live in the complement alone.
     pub added: Vec<Added>,
+    /// Fields that other fields of their row tell.
+    pub shaped: Vec<Shaped>,
     /// What the data must satisfy.
     pub facts: Vec<Fact>,
     /// What materializing makes unrecoverable.
@@ -195,6 +197,35 @@ pub struct Added {
     pub restores: Option<String>,
 }
 
+/// Fields told by others of the same row, with expressions both ways. Where the way back and forth does not give what
+/// was written, the complement remembers it, together with the stored values that it belongs to: a later write of old
+/// code makes it stale by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shaped {
+    /// The refactoring.
+    pub step: String,
+    /// Short unique name for what is generated.
+    pub id: Ident,
+    /// The physical table.
+    pub table: TableName,
+    /// The key of that table that the complement follows.
+    pub key: Vec<Ident>,
+    /// The columns that store it.
+    pub columns: Vec<Ident>,
+    /// Their types.
+    pub column_types: Vec<String>,
+    /// The fields that show it, by the names of the refactoring.
+    pub names: Vec<Ident>,
+    /// Their types.
+    pub types: Vec<String>,
+    /// The value of each field, over the columns.
+    pub get: Vec<Expression>,
+    /// The value of each column, over `names`.
+    pub put: Vec<Expression>,
+    /// The refactoring whose kept originals it starts with.
+    pub restores: Option<String>,
+}
+
 impl Version {
     /// The version before any refactoring.
     #[must_use]
@@ -206,6 +237,7 @@ impl Version {
             gone: BTreeMap::new(),
             carries: Vec::new(),
             added: Vec::new(),
+            shaped: Vec::new(),
             facts: Vec::new(),
             losses: Vec::new(),
             remarks: Vec::new(),
@@ -358,6 +390,36 @@ impl Version {
     /// Relations that differ from their tables.
     pub fn touched(&self) -> impl Iterator<Item = &Relation> {
         self.relations.values().filter(|r| r.is_touched())
+    }
+
+    /// The column of the base that a field will be when it is real: its own, or the one that only changes its type.
+    #[must_use]
+    pub fn stays<'v>(&'v self, relation: &Relation, field: &Field) -> Option<&'v Ident> {
+        match field.home {
+            Home::Own(at) => Some(&self.table(relation).fields[at].name),
+            Home::Shaped(at, _) => match (&self.shaped[at].columns[..], &self.shaped[at].names[..]) {
+                ([column], [_]) => Some(column),
+                _ => None,
+            },
+            Home::Carried(_) | Home::Added(_) => None,
+        }
+    }
+
+    /// Whether new fields stand among the table's own, where only a new table can have them.
+    #[must_use]
+    pub fn is_reordered(&self, relation: &Relation) -> bool {
+        let table = self.table(relation);
+        let mut last = None;
+        let mut new_seen = false;
+        for field in &relation.fields {
+            let column = self.stays(relation, field);
+            match column.and_then(|c| table.fields.iter().position(|f| f.name == *c)) {
+                None => new_seen = true,
+                Some(at) if new_seen || last.is_some_and(|l| at < l) => return true,
+                Some(at) => last = Some(at),
+            }
+        }
+        false
     }
 
     /// Adds a remark.

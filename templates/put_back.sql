@@ -33,6 +33,9 @@ BEGIN
 {%- for f in own %}
   NEW.{{ f.field }} := r.{{ f.column }};
 {%- endfor %}
+{%- for keep in keeps %}
+  {{ keep }}
+{%- endfor %}
 {%- for a in added %}
   IF record_image_ne(ROW(NEW.{{ a.field }}), ROW({{ a.seed_r }})) THEN
     INSERT INTO {{ a.complement }} AS x ({{ a.keys }}, {{ a.value }}) VALUES ({{ a.keys_r }}, NEW.{{ a.field }})
@@ -128,6 +131,9 @@ BEGIN
 {%- endfor %}
 {%- for f in own %}
   NEW.{{ f.field }} := r.{{ f.column }};
+{%- endfor %}
+{%- for keep in keeps %}
+  {{ keep }}
 {%- endfor %}
 {%- for a in added %}
   IF record_image_ne(ROW(NEW.{{ a.field }}), ROW({{ a.get_r }})) THEN

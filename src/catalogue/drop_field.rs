@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::add_field::AddField;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::{Refactor, Refactoring};
-use crate::fact::{Loss, Words};
+use crate::fact::{Loss, LossKind, Words};
 use crate::name::FieldRef;
 use crate::refusal::Refusal;
 use crate::relation::{Hidden, Home, NamesFields, Stores};
@@ -36,6 +36,10 @@ impl Refactor for DropField {
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let (relation, field) = before.find_field(&self.field)?;
+        if let Home::Shaped(..) = field.home {
+            let step = relation.touched_by.last().cloned().unwrap_or_default();
+            return Err(Refusal::NotMaterialized { field: self.field.clone(), step });
+        }
         let mut after = before.clone();
         let (name, shape, home) = (relation.name.clone(), field.shape.clone(), field.home);
         let column = relation.column(&before.schema, field).cloned();
@@ -53,8 +57,8 @@ impl Refactor for DropField {
                 after.losses.push(Loss {
                     step: step.to_owned(),
                     table: relation.base.clone(),
-                    column: column.clone(),
-                    carry: None,
+                    columns: vec![column.clone()],
+                    kind: LossKind::All,
                     words: Words { table: name.clone(), field: shape.name.clone(), other: name.clone() },
                 });
             }

@@ -16,6 +16,8 @@ pub enum Purpose {
     Move,
     /// For good.
     Drop,
+    /// To be told by other fields of its row.
+    Change,
 }
 
 /// Refuses a field that cannot leave its table.
@@ -44,12 +46,15 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
             ConstraintKind::Check if !alone && purpose == Purpose::Move => {
                 format!("is part of the check `{name}` over several fields")
             }
+            ConstraintKind::Check if purpose == Purpose::Change => format!("is part of the check `{name}`"),
+            ConstraintKind::Unique if purpose == Purpose::Change => format!("is what `{name}` keeps unique"),
+            ConstraintKind::Foreign(_) if purpose == Purpose::Change => format!("is the foreign key `{name}`"),
             _ => continue,
         };
         return held(role, Some("drop that constraint first if it is no longer wanted"));
     }
     for index in relation.indexes.iter().map(|i| &i.item).filter(|i| i.fields.contains(&field.shape.name)) {
-        if index.unique && index.fields.len() > 1 && index.constraint.is_none() {
+        if index.unique && (index.fields.len() > 1 || purpose == Purpose::Change) && index.constraint.is_none() {
             return held(format!("is part of the unique index `{}`", index.name), Some("drop that index first"));
         }
     }
@@ -79,7 +84,7 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
             Some("materialize that refactoring first"),
         );
     }
-    if purpose == Purpose::Move {
+    if purpose != Purpose::Drop {
         let shape = &field.shape;
         if shape.identity.is_some() || shape.sequence.is_some() {
             return held("is numbered by a sequence of its table".into(), None);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::entangled::{self, Purpose, reference};
 use crate::catalogue::path::{self, Path};
 use crate::catalogue::{Refactor, Refactoring};
-use crate::fact::{Claim, Fact, Loss, Words};
+use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, TableRef};
 use crate::refusal::Refusal;
 use crate::relation::{Field, Hidden, Home, Relation, Stores, row_key};
@@ -133,8 +133,8 @@ impl Refactor for MoveField {
                     after.losses.push(Loss {
                         step: step.to_owned(),
                         table: from.base.clone(),
-                        column: column.clone(),
-                        carry: Some(after.carries.len()),
+                        columns: vec![column.clone()],
+                        kind: LossKind::Unreached(after.carries.len()),
                         words: Words { table: from.name.clone(), field: old.clone(), other: to.name.clone() },
                     });
                 }
@@ -147,8 +147,8 @@ impl Refactor for MoveField {
                 after.losses.push(Loss {
                     step: step.to_owned(),
                     table: from.base.clone(),
-                    column: column.clone(),
-                    carry: Some(after.carries.len()),
+                    columns: vec![column.clone()],
+                    kind: LossKind::Unreached(after.carries.len()),
                     words: Words { table: from.name.clone(), field: old.clone(), other: to.name.clone() },
                 });
             }
@@ -272,6 +272,7 @@ impl MoveField {
                 );
                 (step, hint)
             }
+            Home::Shaped(at, _) => (version.shaped[at].step.clone(), "materialize first".into()),
             Home::Own(_) => (String::new(), String::new()),
         };
         Refusal::Entangled {

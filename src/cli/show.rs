@@ -126,6 +126,10 @@ fn tables(context: &Context, args: &Show, version: &Version) -> Result<(), Probl
                     let carry = &version.carries[at];
                     format!("{}.{}, carried along the foreign key ({})", carry.source.short(), carry.column, carry.step)
                 }
+                Home::Shaped(at, _) => {
+                    let shaped = &version.shaped[at];
+                    format!("{}, told by expressions ({})", generate::list(&shaped.columns), shaped.step)
+                }
                 Home::Added(at) => format!("the complement ({})", version.added[at].step),
             };
             let null = if field.shape.not_null { " not null" } else { "" };

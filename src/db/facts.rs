@@ -75,11 +75,35 @@ pub fn ask_still(client: &mut impl GenericClient, version: &Version, wanted: &Fa
 
 fn answer(client: &mut impl GenericClient, wanted: &Fact, query: String) -> Result<Answer, Error> {
     let start = Instant::now();
+    let mut attempt = client.transaction()?;
+    let found = match offenders(&mut attempt, &query) {
+        Ok(found) => found,
+        // One value that does not fit stops the whole query: look row by row for all of them.
+        Err(error) => match fact::fitting(wanted).filter(|_| is_data_exception(&error)) {
+            None => return Err(error),
+            Some((function, slow)) => {
+                attempt.rollback()?;
+                attempt = client.transaction()?;
+                attempt.batch_execute(&function)?;
+                offenders(&mut attempt, &slow)?
+            }
+        },
+    };
+    attempt.rollback()?;
+    Ok(Answer { fact: wanted.clone(), count: found.0, first: found.1, query, time: start.elapsed() })
+}
+
+fn offenders(client: &mut impl GenericClient, query: &str) -> Result<(i64, Vec<String>), Error> {
     let sql = format!(
         "WITH offenders (key) AS ({query})\nSELECT count(*), coalesce((SELECT array_agg(coalesce(key, 'NULL')) FROM (SELECT key FROM offenders ORDER BY length(key), key LIMIT {SHOWN}) AS f), '{{}}') FROM offenders"
     );
     let row = client.query_one(&sql, &[])?;
-    Ok(Answer { fact: wanted.clone(), count: row.get(0), first: row.get(1), query, time: start.elapsed() })
+    Ok((row.get(0), row.get(1)))
+}
+
+/// Class 22 of SQLSTATE.
+fn is_data_exception(error: &Error) -> bool {
+    error.code().is_some_and(|c| c.code().starts_with("22"))
 }
 
 /// Counts the values of each loss; only those with any are returned.

@@ -1,46 +1,113 @@
 //! Lets PostgreSQL judge what a person wrote: whether a type exists, and whether an expression may stand in a view.
 
-use postgres::Client;
+use postgres::{Client, Error};
 
 use crate::catalogue::Refactor;
+use crate::generate::list;
 use crate::problem::{Kind, Problem};
 use crate::refusal::Refusal;
+use crate::sql::{Expression, Literal};
 use crate::version::{Step, Version};
 
-/// Tries the seed of a field that `step` added, as a generated column of a temporary copy of the table: PostgreSQL takes
-/// exactly the immutable expressions there.
+/// Functions (and words that act as one) that give another value at another time or to another user, though PostgreSQL
+/// calls them stable.
+const CHANGING: [&str; 14] = [
+    "now",
+    "current_timestamp",
+    "current_date",
+    "current_time",
+    "localtime",
+    "localtimestamp",
+    "transaction_timestamp",
+    "statement_timestamp",
+    "current_user",
+    "session_user",
+    "current_role",
+    "user",
+    "current_setting",
+    "current_schema",
+];
+
+/// What PostgreSQL says of an expression.
+enum Verdict {
+    /// The same value whenever and by whomever it is asked.
+    Immutable,
+    /// Another value under other settings, or at another time.
+    Changing,
+}
+
+/// Judges the expressions that `step` brought.
 ///
 /// # Errors
-/// The server's judgement, with what to do.
-pub fn seeds(client: &mut Client, version: &Version, step: &Step) -> Result<(), Problem> {
+/// The server's judgement, with what to do. What is taken with a remark is returned.
+pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Result<Vec<String>, Problem> {
+    let wish = format!("cannot {}", step.refactoring.wish());
+    let refused = |expression: &str, error: &Error| {
+        let mut problem = Problem::server(wish.clone(), error);
+        problem.kind = Kind::Refused(Refusal::Expression(expression.to_owned()));
+        problem
+    };
     for added in version.added.iter().filter(|a| a.step == step.name) {
-        let wish = format!("cannot {}", step.refactoring.wish());
-        let mut transaction = client.transaction()?;
-        let table = format!("CREATE TEMPORARY TABLE refactor_try (LIKE {}) ON COMMIT DROP", added.table);
-        transaction.batch_execute(&table).map_err(|e| Problem::server(wish.clone(), &e))?;
         let seed = added.seed.as_ref().map_or_else(|| "NULL".to_owned(), ToString::to_string);
-        let kind = &added.type_name;
-        let tried = transaction.batch_execute(&format!(
-            "ALTER TABLE refactor_try ADD COLUMN refactor_try {kind} GENERATED ALWAYS AS (({seed})::{kind}) STORED"
-        ));
-        if let Err(error) = tried {
-            let code = error.code().map(|c| c.code().to_owned());
-            if code.as_deref() == Some("42P17") {
-                let why =
-                    format!("`{seed}` gives another value each time it is asked, so two reads of a row would differ");
-                transaction.rollback()?;
-                let now: Option<String> =
-                    client.query_one(&format!("SELECT (({seed})::{kind})::text"), &[]).ok().and_then(|row| row.get(0));
-                let value = now.map_or_else(|| "NULL".to_owned(), |v| crate::sql::Literal(v).to_string());
-                return Err(Problem::new(Kind::Refused(Refusal::Expression(why.clone())), wish, why).hint(format!(
-                    "say what the rows that exist get, as in `--existing \"{value}\"`; new rows get the default"
-                )));
-            }
-            let mut problem = Problem::server(wish, &error);
-            problem.kind = Kind::Refused(Refusal::Expression(seed));
-            return Err(problem);
+        let row = format!("(LIKE {})", added.table);
+        let verdict = judge(client, &row, &seed, &added.type_name).map_err(|e| refused(&seed, &e))?;
+        if matches!(verdict, Verdict::Changing) {
+            let now = client.query_one(&format!("SELECT (({seed})::{})::text", added.type_name), &[]);
+            let value = now.ok().and_then(|row| row.get::<_, Option<String>>(0));
+            let value = value.map_or_else(|| "NULL".to_owned(), |v| Literal(v).to_string());
+            return Err(changing(&wish, &seed).hint(format!(
+                "say what the rows that exist get, as in `--existing \"{value}\"`; new rows get the default"
+            )));
         }
-        transaction.rollback()?;
     }
-    Ok(())
+    let mut remarks = Vec::new();
+    for shaped in version.shaped.iter().filter(|s| s.step == step.name) {
+        let old = format!("(LIKE {})", shaped.table);
+        let new: Vec<String> = shaped.names.iter().zip(&shaped.types).map(|(n, t)| format!("{n} {t}")).collect();
+        let new = format!("({})", list(&new));
+        let there = shaped.get.iter().zip(&shaped.types).map(|(e, t)| (&old, e, t));
+        let back = shaped.put.iter().zip(&shaped.column_types).map(|(e, t)| (&new, e, t));
+        for (row, expression, kind) in there.chain(back) {
+            let text = expression.to_string();
+            match judge(client, row, &text, kind).map_err(|e| refused(&text, &e))? {
+                Verdict::Immutable => {}
+                Verdict::Changing if is_changing(client, expression)? => return Err(changing(&wish, &text)),
+                Verdict::Changing => remarks.push(format!(
+                    "`{text}` as {kind} depends on settings of the session such as DateStyle or TimeZone, which readers and writers must share"
+                )),
+            }
+        }
+    }
+    Ok(remarks)
+}
+
+/// Tries an expression as a generated column of a temporary table: PostgreSQL takes exactly the immutable ones there.
+fn judge(client: &mut Client, row: &str, expression: &str, kind: &str) -> Result<Verdict, Error> {
+    let mut transaction = client.transaction()?;
+    transaction.batch_execute(&format!("CREATE TEMPORARY TABLE refactor_try {row} ON COMMIT DROP"))?;
+    let tried = transaction.batch_execute(&format!(
+        "ALTER TABLE refactor_try ADD COLUMN refactor_try {kind} GENERATED ALWAYS AS (({expression})::{kind}) STORED"
+    ));
+    transaction.rollback()?;
+    match tried {
+        Ok(()) => Ok(Verdict::Immutable),
+        Err(error) if error.code().is_some_and(|c| c.code() == "42P17") => Ok(Verdict::Changing),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an expression that is not immutable changes by itself, not only under other settings.
+fn is_changing(client: &mut Client, expression: &Expression) -> Result<bool, Error> {
+    let names: Vec<String> = expression.functions().into_iter().collect();
+    if names.iter().any(|n| CHANGING.contains(&n.as_str())) {
+        return Ok(true);
+    }
+    let row = client
+        .query_one("SELECT EXISTS (SELECT FROM pg_proc WHERE proname = ANY ($1) AND provolatile = 'v')", &[&names])?;
+    Ok(row.get(0))
+}
+
+fn changing(wish: &str, expression: &str) -> Problem {
+    let why = format!("`{expression}` gives another value each time it is asked, so two reads of a row would differ");
+    Problem::new(Kind::Refused(Refusal::Expression(why.clone())), wish, why)
 }

@@ -18,7 +18,7 @@ use crate::plan::materialize::{self, Options};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::problem::{Kind, Problem};
 use crate::schema::{Schema, read};
-use crate::version::{Step, Version};
+use crate::version::{RemarkKind, Step, Version};
 
 /// A connection and how patient it is.
 pub struct Session {
@@ -164,7 +164,9 @@ impl Session {
         let mut version = place.version()?;
         for entry in entries {
             version = version.after(&entry.step).map_err(|refusal| Problem::refused(&entry.step, refusal))?;
-            judge::seeds(&mut self.client, &version, &entry.step)?;
+            for remark in judge::expressions(&mut self.client, &version, &entry.step)? {
+                version.remark(&entry.step.name, RemarkKind::Note, remark);
+            }
         }
         let names: Vec<&str> = entries.iter().map(|e| e.step.name.as_str()).collect();
         let what = if names.is_empty() { "the refactorings".to_owned() } else { names.join(", ") };

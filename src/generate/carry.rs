@@ -123,6 +123,20 @@ struct Complement {
     grants: Vec<Granted>,
 }
 
+#[derive(Template)]
+#[template(path = "shaped_complement.sql", escape = "none")]
+struct ShapedComplement {
+    table: TableName,
+    keys: Vec<Key>,
+    key_list: String,
+    values: Vec<(Ident, String)>,
+    target: TableName,
+    target_keys: String,
+    comment: Literal,
+    owner: Ident,
+    grants: Vec<Granted>,
+}
+
 /// The complement tables of a version, each with the refactoring it belongs to. They hold data: created when their
 /// refactoring is deferred, dropped when it is undone or materialized.
 ///
@@ -182,6 +196,25 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
         }
         .render()?;
         tables.push((added.step.clone(), own(&["kept", added.id.as_str()]), sql));
+    }
+    for shaped in &version.shaped {
+        let name = own(&["kept", shaped.id.as_str()]);
+        let typed = |prefix: &str, types: &[String]| -> Vec<(Ident, String)> {
+            types.iter().enumerate().map(|(i, t)| (Ident::new(format!("{prefix}_{}", i + 1)), t.clone())).collect()
+        };
+        let sql = ShapedComplement {
+            table: name.clone(),
+            key_list: list(&get::complement_keys(shaped.key.len())),
+            keys: key_columns(version, &shaped.table, &shaped.key),
+            values: [typed("refactor_seen", &shaped.column_types), typed("refactor_value", &shaped.types)].concat(),
+            target: shaped.table.clone(),
+            target_keys: list(&shaped.key),
+            comment: comment(&format!("{}: what the stored fields cannot tell exactly", shaped.step)),
+            owner: owner(version, &shaped.table),
+            grants: grants(version, &[&shaped.table]),
+        }
+        .render()?;
+        tables.push((shaped.step.clone(), name, sql));
     }
     Ok(tables)
 }

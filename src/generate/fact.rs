@@ -1,8 +1,8 @@
 //! Facts and losses → queries.
 
-use crate::fact::{Claim, Fact, Loss};
+use crate::fact::{Claim, Fact, Loss, LossKind};
 use crate::generate::get::complement_keys;
-use crate::generate::{all, equal, list, own};
+use crate::generate::{all, equal, list, own, shaped};
 use crate::name::Ident;
 use crate::sql::Expression;
 use crate::version::{Direction, Hop, Version};
@@ -44,14 +44,9 @@ pub fn offenders(fact: &Fact) -> String {
             format!("SELECT {} FROM {} AS b WHERE NOT EXISTS ({})", key_text(&keys), hops[0].from, reach(hops, "b"))
         }
         Claim::Fits { table, expression, type_name, not_null, .. } => {
-            let value = Expression::parse(expression).map_or_else(
-                |_| expression.clone(),
-                |e| {
-                    let fields = e.fields();
-                    e.with(&fields.into_iter().map(|f| (f.clone(), format!("b.{f}"))).collect())
-                },
-            );
-            let null = if *not_null { " IS NULL" } else { " IS NULL AND false" };
+            let value = over_row(expression);
+            // Never true where NULL is welcome, but asked of every row: a value that does not fit is an error.
+            let null = if *not_null { " IS NULL" } else { " IS NULL IS NULL" };
             format!("SELECT b::text FROM {table} AS b WHERE ({value})::{type_name}{null}")
         }
     }
@@ -73,6 +68,29 @@ pub fn offenders_still(version: &Version, fact: &Fact) -> String {
             equal("x", &complement_keys(key.len()), "b", key)
         ),
     }
+}
+
+/// An expression over columns, for the columns of the row `b`.
+fn over_row(expression: &str) -> String {
+    Expression::parse(expression).map_or_else(
+        |_| expression.to_owned(),
+        |e| {
+            let fields = e.fields();
+            e.with(&fields.into_iter().map(|f| (f.clone(), format!("b.{f}"))).collect())
+        },
+    )
+}
+
+/// For a fact about values that fit a type: a function that tries one row, and the query of those that do not fit.
+#[must_use]
+pub fn fitting(fact: &Fact) -> Option<(String, String)> {
+    let Claim::Fits { table, expression, type_name, not_null, .. } = &fact.claim else { return None };
+    let value = format!("({})::{type_name}", over_row(expression));
+    let fits = if *not_null { format!("{value} IS NOT NULL") } else { format!("{value} IS NULL IS NOT NULL") };
+    let function = format!(
+        "CREATE FUNCTION pg_temp.refactor_fits(b {table}) RETURNS boolean LANGUAGE plpgsql AS $refactor$\nBEGIN\n  RETURN {fits};\nEXCEPTION WHEN data_exception THEN\n  RETURN false;\nEND\n$refactor$;"
+    );
+    Some((function, format!("SELECT b::text FROM {table} AS b WHERE NOT pg_temp.refactor_fits(b)")))
 }
 
 /// The source side of a way, joined: `a AS a0 JOIN c AS a1 …`.
@@ -106,8 +124,13 @@ fn key_text(keys: &[String]) -> String {
 /// A condition on rows `t` of the loss's table: those whose value would be lost.
 #[must_use]
 pub fn lost_rows(version: &Version, loss: &Loss) -> String {
-    let has_value = format!("t.{} IS NOT NULL", loss.column);
-    let Some(carry) = loss.carry.map(|at| &version.carries[at]) else { return has_value };
+    let has_value = all(&loss.columns.iter().map(|c| format!("t.{c} IS NOT NULL")).collect::<Vec<_>>());
+    let at = match loss.kind {
+        LossKind::All => return has_value,
+        LossKind::Unfaithful(at) => return shaped::unfaithful(&version.shaped[at], "t"),
+        LossKind::Unreached(at) => at,
+    };
+    let carry = &version.carries[at];
     let partner = match carry.direction {
         Direction::Up => reach(&carry.hops, "t"),
         Direction::Down => {

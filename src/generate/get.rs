@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::generate::carry::Names;
-use crate::generate::{equal, own};
+use crate::generate::{equal, own, shaped};
 use crate::name::Ident;
 use crate::refusal::Refusal;
 use crate::relation::{Field, Home, Relation};
@@ -17,6 +17,7 @@ pub fn get(version: &Version, relation: &Relation, field: &Field) -> String {
         Home::Own(at) => format!("b.{}", version.table(relation).fields[at].name),
         Home::Carried(at) => carried(&version.carries[at], "b"),
         Home::Added(at) => added(&version.added[at], "b"),
+        Home::Shaped(at, field) => shaped::get(&version.shaped[at], field, "b"),
     }
 }
 

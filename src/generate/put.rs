@@ -5,7 +5,7 @@ use askama::Template;
 
 use crate::generate::carry::{self, Names, is_partitioned};
 use crate::generate::view::{kept_for_others, key_aliases};
-use crate::generate::{all, comment, get, list, own};
+use crate::generate::{all, comment, get, list, own, shaped};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Stores, row_key};
 use crate::schema::Identity;
@@ -90,6 +90,7 @@ struct PutBack {
     added: Vec<Kept>,
     self_same: String,
     followed: String,
+    keeps: Vec<String>,
 }
 
 /// The put-back of a relation.
@@ -127,6 +128,20 @@ pub fn put_back(
         values.push(format!("NEW.{name}"));
         sets.push(format!("{column} = NEW.{name}"));
     }
+    let mut keeps = Vec::new();
+    let mut groups: Vec<usize> =
+        relation.fields.iter().filter_map(|f| if let Home::Shaped(at, _) = f.home { Some(at) } else { None }).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    for group in groups {
+        let put = shaped::put(version, relation, group);
+        for (column, on_insert, on_update) in put.columns {
+            insert.push(column.to_string());
+            values.push(on_insert);
+            sets.push(format!("{column} = {on_update}"));
+        }
+        keeps.push(put.keep);
+    }
     let mut flags = Vec::new();
     for hidden in &relation.hidden {
         let value = match &hidden.stores {
@@ -143,7 +158,7 @@ pub fn put_back(
     let (mut carried, mut added, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
     for field in &relation.fields {
         match field.home {
-            Home::Own(_) => {}
+            Home::Own(_) | Home::Shaped(..) => {}
             Home::Carried(at) => {
                 let one = &version.carries[at];
                 if one.direction == Direction::Down {
@@ -182,6 +197,7 @@ pub fn put_back(
         own: own_fields,
         carried,
         added,
+        keeps,
     }
     .render()
 }

@@ -1,7 +1,7 @@
 //! The rows of a relation, as queries: what its view shows, and what its table must hold afterwards.
 
 use crate::generate::carry::Names;
-use crate::generate::{all, equal, get, list, own};
+use crate::generate::{all, equal, get, list, own, shaped};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation, row_key};
 use crate::version::{Added, Carry, Direction, Version};
@@ -76,6 +76,7 @@ pub fn joined(version: &Version, relation: &Relation) -> Joined {
                     }
                 }
             }
+            Home::Shaped(at, member) => shaped::get(&version.shaped[at], member, "b"),
             Home::Added(at) => {
                 let added = &version.added[at];
                 let (join, value) = of_added(added, at);

@@ -28,9 +28,9 @@ CREATE UNIQUE INDEX IF NOT EXISTS journal_name ON refactor.journal (name) WHERE 
 GRANT SELECT ON refactor.journal TO PUBLIC;
 COMMENT ON TABLE refactor.journal IS 'refactor: what was done to this database';";
 
-/// Drops everything generated. `keep` says which complements and kept tables stay.
+/// Drops everything generated: views, triggers, functions.
 #[must_use]
-pub fn clear(installed: &Installed, keep: &BTreeSet<TableName>) -> Vec<PlanStep> {
+pub fn clear(installed: &Installed) -> Vec<PlanStep> {
     let mut steps = Vec::new();
     if !installed.views.is_empty() {
         steps.push(PlanStep::new(
@@ -52,14 +52,18 @@ pub fn clear(installed: &Installed, keep: &BTreeSet<TableName>) -> Vec<PlanStep>
             format!("DROP FUNCTION {};", installed.functions.join(", ")),
         ));
     }
-    let old: Vec<&TableName> = installed.tables.iter().filter(|t| !keep.contains(*t)).collect();
-    if !old.is_empty() {
-        steps.push(PlanStep::new(
-            "drop complement tables that nothing uses any more",
-            format!("DROP TABLE {};", list(&old)),
-        ));
-    }
     steps
+}
+
+/// Drops the complements and kept tables that nothing uses any more: all but `keep`.
+#[must_use]
+pub fn drop_tables(installed: &Installed, keep: &BTreeSet<TableName>) -> Vec<PlanStep> {
+    let old: Vec<&TableName> = installed.tables.iter().filter(|t| !keep.contains(*t)).collect();
+    if old.is_empty() {
+        return Vec::new();
+    }
+    let sql = format!("DROP TABLE {};", list(&old));
+    vec![PlanStep::new("drop complement tables that nothing uses any more", sql)]
 }
 
 /// The plan that makes the database show `version`, whose new refactorings are `entries`.
@@ -75,7 +79,8 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         .collect();
     let mut plan = Plan { title: title.to_owned(), ..Plan::default() };
     plan.steps.push(PlanStep::new("make sure that the journal is there", JOURNAL));
-    plan.steps.extend(clear(installed, &keep));
+    plan.steps.extend(clear(installed));
+    plan.steps.extend(drop_tables(installed, &keep));
     let next = shown_in(version);
     let wanted: BTreeSet<&Ident> = next.values().collect();
     for schema in installed.next_schemas.iter().filter(|s| !wanted.contains(s)) {
@@ -171,24 +176,25 @@ fn trigger_reasons(carry: &Carry) -> Vec<String> {
 
 /// Values kept when an earlier refactoring was materialized come back into the complement of the one that restores it.
 fn restores(version: &Version, installed: &Installed) -> Vec<PlanStep> {
-    let carries = version.carries.iter().map(|c| (&c.restores, &c.id, c.target_key(), &c.target));
-    let added = version.added.iter().map(|a| (&a.restores, &a.id, &*a.key, &a.table));
+    let one = vec![Ident::new("refactor_value")];
+    let carries = version.carries.iter().map(|c| (&c.restores, &c.id, c.target_key(), &c.target, one.clone()));
+    let added = version.added.iter().map(|a| (&a.restores, &a.id, &*a.key, &a.table, one.clone()));
+    let shaped = version.shaped.iter().map(|s| (&s.restores, &s.id, &*s.key, &s.table, generate::shaped::kept(s)));
     let mut steps = Vec::new();
-    for (restores, id, key, table) in carries.chain(added) {
+    for (restores, id, key, table, values) in carries.chain(added).chain(shaped) {
         let complement = own(&["kept", id.as_str()]);
-        let Some(lost) = restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t)) else {
-            continue;
-        };
-        if installed.tables.contains(&complement) {
-            continue;
-        }
-        let keys = list(&generate::get::complement_keys(key.len()));
-        let joined = generate::equal("b", key, "x", &generate::get::complement_keys(key.len()));
-        let selected =
-            list(&generate::get::complement_keys(key.len()).iter().map(|k| format!("x.{k}")).collect::<Vec<_>>());
+        let lost = restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t));
+        let Some(lost) = lost.filter(|_| !installed.tables.contains(&complement)) else { continue };
+        let keys = generate::get::complement_keys(key.len());
+        let joined = generate::equal("b", key, "x", &keys);
+        let columns = [keys, values].concat();
+        let selected = list(&columns.iter().map(|c| format!("x.{c}")).collect::<Vec<_>>());
         steps.push(PlanStep::new(
             format!("bring back the values kept in `{}`", lost.name),
-            format!("INSERT INTO {complement} ({keys}, refactor_value)\nSELECT {selected}, x.refactor_value FROM {lost} AS x JOIN {table} AS b ON {joined};"),
+            format!(
+                "INSERT INTO {complement} ({})\nSELECT {selected} FROM {lost} AS x JOIN {table} AS b ON {joined};",
+                list(&columns)
+            ),
         ));
     }
     steps

@@ -1,7 +1,7 @@
 //! The plan that makes a version real: every table gets the shape and the rows that its view shows.
 //!
-//! One transaction: lock → freeze the values that have no home → fill new columns while the views' sources are still
-//! there → take the views down → drop, rename → constraints, indexes, rights of what came along.
+//! One transaction: lock → keep the values that have no home → take the views down → fill new columns while their sources
+//! are still there → drop, rename → constraints, indexes, rights of what came along.
 
 pub mod attach;
 pub mod fill;
@@ -9,9 +9,10 @@ pub mod rebuild;
 
 use std::collections::BTreeSet;
 
-use crate::generate::{self, MARK, carry, fact, list, own};
+use crate::fact::LossKind;
+use crate::generate::{self, MARK, carry, fact, list, own, shaped};
 use crate::name::{Ident, TableName};
-use crate::plan::defer::{change_state, clear, lost_table};
+use crate::plan::defer::{change_state, clear, drop_tables, lost_table};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::relation::{Home, Relation, row_key};
 use crate::sql::{self, Literal};
@@ -47,7 +48,7 @@ impl Default for Options {
 pub fn way(version: &Version, relation: &Relation, options: &Options) -> Way {
     if relation.fields.iter().all(|f| matches!(f.home, Home::Own(_))) {
         Way::Catalogue
-    } else if (relation.is_reordered() || version.table(relation).bytes >= options.rebuild_from)
+    } else if (version.is_reordered(relation) || version.table(relation).bytes >= options.rebuild_from)
         && rebuild::obstacle(version, relation).is_none()
     {
         Way::Rebuild
@@ -78,7 +79,7 @@ pub fn materialize(
     for (relation, _) in ways.iter().filter(|(_, way)| *way == Way::InPlace) {
         let Some(why) = rebuild::obstacle(version, relation) else { continue };
         let name = relation.name.short();
-        if relation.is_reordered() {
+        if version.is_reordered(relation) {
             plan.notes.push(format!(
                 "new fields of `{name}` will come last, not where its view shows them: the table cannot be rebuilt, since {why}"
             ));
@@ -90,6 +91,8 @@ pub fn materialize(
     for (at, _) in version.losses.iter().enumerate() {
         plan.steps.extend(keep_loss(version, at, &mut plan.notes));
     }
+    // A column that a view shows cannot change its type, and the complements are read until all is filled.
+    plan.steps.extend(clear(installed));
     let (index, drop_index) = fill::lookup_indexes(version, |target| rebuilt.iter().all(|r| r.base != *target));
     plan.steps.extend(index);
     for (relation, way) in &ways {
@@ -103,7 +106,7 @@ pub fn materialize(
     let complements = carry::complements(version)?;
     let ours: BTreeSet<&TableName> = complements.iter().map(|(_, name, _)| name).collect();
     let keep: BTreeSet<TableName> = installed.tables.iter().filter(|t| !ours.contains(t)).cloned().collect();
-    plan.steps.extend(clear(installed, &keep));
+    plan.steps.extend(drop_tables(installed, &keep));
     let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| *way != Way::Rebuild).map(|(r, _)| *r).collect();
     plan.steps.extend(rebuild::swap(version, &rebuilt, &keep));
     plan.steps.extend(kept.iter().flat_map(|r| columns(version, r)));
@@ -171,16 +174,21 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
     };
     let kept = lost_table(&loss.step);
     let columns = generate::get::complement_keys(key.len());
-    let selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("t.{k} AS {c}")).collect();
+    let mut selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("t.{k} AS {c}")).collect();
+    match loss.kind {
+        LossKind::Unfaithful(at) => selected.extend(shaped::originals(&version.shaped[at], "t")),
+        LossKind::All | LossKind::Unreached(_) => {
+            selected.extend(loss.columns.iter().map(|c| format!("t.{c} AS refactor_value")));
+        }
+    }
     let comment = Literal(format!(
         "{MARK} values of {}.{} that the new shape has no place for",
         loss.words.table.short(),
         loss.words.field
     ));
     let sql = format!(
-        "CREATE TABLE {kept} AS\nSELECT {}, t.{} AS refactor_value FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};\nDO $refactor$BEGIN IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF; END$refactor$;",
+        "CREATE TABLE {kept} AS\nSELECT {} FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};\nDO $refactor$BEGIN IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF; END$refactor$;",
         list(&selected),
-        loss.column,
         loss.table,
         fact::lost_rows(version, loss),
         list(&columns),
@@ -192,10 +200,8 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
 fn columns(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     let table = version.table(relation);
     let base = &relation.base;
-    let shown: BTreeSet<usize> =
-        relation.fields.iter().filter_map(|f| if let Home::Own(at) = f.home { Some(at) } else { None }).collect();
-    let gone: Vec<&Ident> =
-        table.fields.iter().enumerate().filter(|(at, _)| !shown.contains(at)).map(|(_, f)| &f.name).collect();
+    let shown: BTreeSet<&Ident> = relation.fields.iter().filter_map(|f| version.stays(relation, f)).collect();
+    let gone: Vec<&Ident> = table.fields.iter().map(|f| &f.name).filter(|name| !shown.contains(name)).collect();
     let mut steps = Vec::new();
     if !gone.is_empty() {
         let drops: Vec<String> = gone.iter().map(|c| format!("DROP COLUMN {c}")).collect();
@@ -206,10 +212,7 @@ fn columns(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     }
     let mut renames: Vec<(Ident, Ident)> = Vec::new();
     for (at, field) in relation.fields.iter().enumerate() {
-        let from = match field.home {
-            Home::Own(column) => table.fields[column].name.clone(),
-            Home::Carried(_) | Home::Added(_) => draft(at),
-        };
+        let from = version.stays(relation, field).cloned().unwrap_or_else(|| draft(at));
         if from != field.shape.name {
             renames.push((from, field.shape.name.clone()));
         }

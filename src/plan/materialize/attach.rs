@@ -52,7 +52,8 @@ pub fn foreign_keys(version: &Version, relation: &Relation) -> Vec<PlanStep> {
 /// Whether an item came from another table. In a self reference a field leaves its table for the same table, so the
 /// place alone does not tell.
 fn came<T>(version: &Version, relation: &Relation, item: &Attached<T>) -> bool {
-    item.origin != relation.base || item.columns.iter().any(|c| relation.showing(&version.schema, c).is_none())
+    item.origin != relation.base
+        || item.columns.iter().any(|c| !relation.fields.iter().any(|f| version.stays(relation, f) == Some(c)))
 }
 
 /// A constraint's definition with the names of the version.

@@ -1,6 +1,6 @@
 //! Filling new columns of a table that keeps its identity: one `ADD COLUMN`, one rewrite.
 
-use crate::generate::{get, list, own};
+use crate::generate::{get, list, own, shaped};
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::{draft, filler};
@@ -22,6 +22,22 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         let draft = draft(at);
         match field.home {
             Home::Own(_) => {}
+            Home::Shaped(at, member) => {
+                let shaped = &version.shaped[at];
+                let kind = &shaped.types[member];
+                let id = Ident::generated(&[shaped.id.as_str(), &member.to_string()]);
+                let columns = once_each(shaped.key.iter().chain(&shaped.columns));
+                let body = shaped::get(shaped, member, "b");
+                functions.push(function(version, &id, base, &columns, kind, &body));
+                let call = format!("{}({})", filler(&id), list(&columns));
+                if let Some(column) = version.stays(relation, field) {
+                    adds.push(format!("ALTER COLUMN {column} DROP DEFAULT"));
+                    fills.push(format!("ALTER COLUMN {column} TYPE {kind} USING {call}"));
+                } else {
+                    adds.push(format!("ADD COLUMN {draft} {kind}"));
+                    fills.push(format!("ALTER COLUMN {draft} TYPE {kind} USING {call}"));
+                }
+            }
             Home::Carried(carry) => {
                 let carry = &version.carries[carry];
                 let collation = carry.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
@@ -71,8 +87,12 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
 /// The functions were only for the filling.
 #[must_use]
 pub fn drop_fillers(version: &Version) -> Vec<PlanStep> {
-    let ids = version.carries.iter().map(|c| &c.id).chain(version.added.iter().map(|a| &a.id));
-    let drops: Vec<String> = ids.map(|id| format!("DROP FUNCTION IF EXISTS {};", filler(id))).collect();
+    let ids = version.carries.iter().map(|c| c.id.clone()).chain(version.added.iter().map(|a| a.id.clone()));
+    let members = version
+        .shaped
+        .iter()
+        .flat_map(|s| (0..s.names.len()).map(|member| Ident::generated(&[s.id.as_str(), &member.to_string()])));
+    let drops: Vec<String> = ids.chain(members).map(|id| format!("DROP FUNCTION IF EXISTS {};", filler(&id))).collect();
     if drops.is_empty() { Vec::new() } else { vec![PlanStep::new("put the filling functions away", drops.join("\n"))] }
 }
 

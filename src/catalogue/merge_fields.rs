@@ -1,0 +1,109 @@
+//! `merge-fields`: several fields become one.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::reshape::{Reshape, Told};
+use crate::catalogue::split_field::SplitField;
+use crate::catalogue::{Refactor, Refactoring};
+use crate::name::{FieldRef, Ident};
+use crate::refusal::Refusal;
+use crate::schema;
+use crate::sql::{Expression, TypeName};
+use crate::version::Version;
+
+/// Make one field of several.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MergeFields {
+    /// First field, as in `people.first_name`
+    pub field: FieldRef,
+    /// The other fields of the same table
+    #[arg(required = true, value_name = "FIELD")]
+    pub with: Vec<Ident>,
+    /// Name of the one field
+    #[arg(long, value_name = "NAME")]
+    pub into: Ident,
+    /// Its type
+    #[arg(long = "type", value_name = "TYPE", default_value = "text")]
+    #[serde(rename = "type")]
+    pub type_name: TypeName,
+    /// Its value, from the several
+    #[arg(long, value_name = "EXPRESSION")]
+    pub by: Expression,
+    /// The value of each of the several, from the one; once each, in their order
+    #[arg(long, value_name = "EXPRESSION", required = true)]
+    pub back: Vec<Expression>,
+    /// Refactoring whose kept originals come back
+    #[arg(long, hide = true, value_name = "REFACTORING")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<String>,
+    /// Field that it stands before, instead of last
+    #[arg(long, hide = true, value_name = "FIELD")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Ident>,
+}
+
+impl MergeFields {
+    fn from(&self) -> Vec<Ident> {
+        std::iter::once(&self.field.field).chain(&self.with).cloned().collect()
+    }
+}
+
+impl Refactor for MergeFields {
+    fn wish(&self) -> String {
+        let others: Vec<String> = self.with.iter().map(|f| format!("`{f}`")).collect();
+        format!("merge `{}`, {} into `{}`", self.field, others.join(", "), self.into)
+    }
+
+    fn slug(&self) -> String {
+        format!("merge-into-{}", self.into.as_str())
+    }
+
+    fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
+        let from = self.from();
+        if self.back.len() != from.len() {
+            return Err(Refusal::NeedsValue(
+                format!("{} fields are merged, but {} ways back are given", from.len(), self.back.len()),
+                "give `--back` once for each field, in their order".into(),
+            ));
+        }
+        let shape = schema::Field { type_name: self.type_name.to_string(), ..schema::Field::named(self.into.clone()) };
+        let reshape = Reshape {
+            table: self.field.table.clone(),
+            from,
+            to: vec![Told { shape, by: self.by.clone() }],
+            back: self.back.clone(),
+            restores: self.restores.clone(),
+            before: self.before.clone(),
+        };
+        reshape.after(step, before)
+    }
+
+    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
+        let from = self.from();
+        let mut types = Vec::new();
+        let mut following = None;
+        for name in &from {
+            let (relation, field) =
+                before.find_field(&FieldRef { table: self.field.table.clone(), field: name.clone() })?;
+            types.push(
+                field
+                    .shape
+                    .type_name
+                    .parse()
+                    .map_err(|e: crate::sql::ExpressionError| Refusal::Expression(e.to_string()))?,
+            );
+            following = relation.following(name).filter(|f| !from.contains(f));
+        }
+        Ok(Refactoring::SplitField(SplitField {
+            field: FieldRef { table: self.field.table.clone(), field: self.into.clone() },
+            into: from,
+            types,
+            by: self.back.clone(),
+            back: self.by.clone(),
+            restores: Some(step.to_owned()),
+            before: following,
+        }))
+    }
+}

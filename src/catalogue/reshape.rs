@@ -1,0 +1,158 @@
+//! What `change-type`, `merge-fields` and `split-field` share: some fields of a row, told by other fields of the same
+//! row, with one expression each way.
+
+use std::collections::BTreeMap;
+
+use crate::catalogue::entangled::{self, Purpose};
+use crate::fact::{Claim, Fact, Loss, LossKind, Words};
+use crate::generate::get::over_base;
+use crate::name::{FieldRef, Ident, TableRef};
+use crate::refusal::{Refusal, similar};
+use crate::relation::{Field, Home, row_key};
+use crate::sql::Expression;
+use crate::version::{Shaped, Version};
+
+/// One field as it will be.
+pub struct Told {
+    /// Its shape.
+    pub shape: crate::schema::Field,
+    /// Its value, from the fields before.
+    pub by: Expression,
+}
+
+/// A reshaping of one table.
+pub struct Reshape {
+    /// The table.
+    pub table: TableRef,
+    /// The fields that are told anew.
+    pub from: Vec<Ident>,
+    /// The fields that tell them.
+    pub to: Vec<Told>,
+    /// The value of each field before, from the new ones.
+    pub back: Vec<Expression>,
+    /// The refactoring whose kept originals come back.
+    pub restores: Option<String>,
+    /// The field that the first new one stands before, instead of last.
+    pub before: Option<Ident>,
+}
+
+impl Reshape {
+    /// The version after it.
+    ///
+    /// # Errors
+    /// When a field is missing, taken or held, or an expression reads what it may not.
+    pub fn after(&self, step: &str, version: &Version) -> Result<Version, Refusal> {
+        let relation = version.find_plain(&self.table)?;
+        let table = version.table(relation);
+        let key = row_key(table).ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
+        let mut columns = Vec::new();
+        let mut old = Vec::new();
+        for name in &self.from {
+            let wanted = FieldRef { table: self.table.clone(), field: name.clone() };
+            let (_, field) = version.find_field(&wanted)?;
+            let Some(column) = relation.column(&version.schema, field) else {
+                let step = relation.touched_by.last().cloned().unwrap_or_default();
+                return Err(Refusal::NotMaterialized { field: wanted, step });
+            };
+            entangled::check(version, relation, field, Purpose::Change)?;
+            columns.push(column.clone());
+            old.push(field.clone());
+        }
+        let new: Vec<Ident> = self.to.iter().map(|t| t.shape.name.clone()).collect();
+        for name in new.iter().filter(|n| !self.from.contains(n)) {
+            entangled::must_be_free(relation, name, "choose another name")?;
+        }
+        self.reads_only(&self.from, self.to.iter().map(|t| &t.by))?;
+        self.reads_only(&new, self.back.iter())?;
+        let get = self.to.iter().map(|t| over_base(version, relation, &t.by)).collect::<Result<Vec<_>, _>>()?;
+
+        let (name, base) = (relation.name.clone(), relation.base.clone());
+        let types =
+            |c: &Ident| table.fields.iter().find(|f| f.name == *c).map(|f| f.type_name.clone()).unwrap_or_default();
+        let mut after = version.clone();
+        let at = after.shaped.len();
+        for (told, get) in self.to.iter().zip(&get) {
+            after.facts.push(Fact {
+                step: step.to_owned(),
+                claim: Claim::Fits {
+                    table: base.clone(),
+                    expression: get.to_string(),
+                    type_name: told.shape.type_name.clone(),
+                    not_null: told.shape.not_null,
+                    words: Words { table: name.clone(), field: told.shape.name.clone(), other: name.clone() },
+                },
+            });
+        }
+        let first = new.first().cloned().unwrap_or_else(|| Ident::new(""));
+        after.losses.push(Loss {
+            step: step.to_owned(),
+            table: base.clone(),
+            columns: columns.clone(),
+            kind: LossKind::Unfaithful(at),
+            words: Words { table: name.clone(), field: self.from[0].clone(), other: name.clone() },
+        });
+        for field in &old {
+            entangled::note(&mut after, step, relation, field, Purpose::Change);
+        }
+        after.shaped.push(Shaped {
+            step: step.to_owned(),
+            id: entangled::generated_id(step, &first),
+            table: base,
+            key,
+            column_types: columns.iter().map(types).collect(),
+            columns,
+            names: new.clone(),
+            types: self.to.iter().map(|t| t.shape.type_name.clone()).collect(),
+            get,
+            put: self.back.clone(),
+            restores: self.restores.clone(),
+        });
+        let in_place = self.from.len() == 1 && self.to.len() == 1;
+        let changed = after.change(&name, step);
+        let place =
+            if in_place && self.before.is_none() { changed.following(&self.from[0]) } else { self.before.clone() };
+        let gone = |fields: &[Ident]| fields.iter().any(|f| self.from.contains(f));
+        changed.fields.retain(|f| !self.from.contains(&f.shape.name));
+        if in_place {
+            // The column only gets another type: what hangs on it stays.
+            changed.rename_field(&self.from[0], &new[0]);
+            changed
+                .constraints
+                .iter_mut()
+                .for_each(|c| crate::relation::NamesFields::rename(&mut c.item, &self.from[0], &new[0]));
+        } else {
+            changed.constraints.retain(|c| !gone(&c.item.fields));
+            changed.indexes.retain(|i| !gone(&i.item.fields));
+        }
+        for (j, told) in self.to.iter().enumerate() {
+            changed.insert_field(Field { shape: told.shape.clone(), home: Home::Shaped(at, j) }, place.as_ref());
+        }
+        Ok(after)
+    }
+
+    /// Each expression may read only these fields.
+    fn reads_only<'e>(
+        &self,
+        fields: &[Ident],
+        expressions: impl Iterator<Item = &'e Expression>,
+    ) -> Result<(), Refusal> {
+        for expression in expressions {
+            if let Some(other) = expression.fields().into_iter().find(|f| !fields.contains(f)) {
+                let near = similar(other.as_str(), fields.iter().map(Ident::as_str));
+                let allowed: Vec<String> = fields.iter().map(ToString::to_string).collect();
+                let mean = near.first().map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default();
+                return Err(Refusal::Expression(format!(
+                    "`{expression}` reads `{other}`{mean}, but may read only {}",
+                    crate::refusal::list(&allowed)
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An expression with one field replaced by another expression.
+#[must_use]
+pub fn replaced(expression: &Expression, field: &Ident, by: &str) -> String {
+    expression.with(&BTreeMap::from([(field.clone(), format!("({by})"))]))
+}

@@ -1,0 +1,176 @@
+//! Fields told by other fields of their row: how they are read, written, and kept where the way back is not exact.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+
+use crate::generate::{Piece, comment, equal, get as getting, list, own};
+use crate::name::{Ident, TableName};
+use crate::relation::{Home, Relation};
+use crate::sql::{Expression, Literal};
+use crate::version::{Shaped, Version};
+
+/// The complement of a shaped field.
+#[must_use]
+pub fn complement(shaped: &Shaped) -> TableName {
+    own(&["kept", shaped.id.as_str()])
+}
+
+fn numbered(prefix: &str, count: usize) -> Vec<Ident> {
+    (1..=count).map(|i| Ident::new(format!("{prefix}_{i}"))).collect()
+}
+
+/// The complement's columns besides the key.
+#[must_use]
+pub fn kept(shaped: &Shaped) -> Vec<Ident> {
+    [numbered("refactor_seen", shaped.columns.len()), numbered("refactor_value", shaped.names.len())].concat()
+}
+
+/// `ROW(row.a, row.b)`
+fn whole(row: &str, columns: &[Ident]) -> String {
+    format!("ROW({})", list(&columns.iter().map(|c| format!("{row}.{c}")).collect::<Vec<_>>()))
+}
+
+/// An expression over columns, for the columns of `row`.
+fn over(expression: &Expression, row: &str) -> String {
+    let fields = expression.fields();
+    expression.with(&fields.into_iter().map(|f| (f.clone(), format!("{row}.{f}"))).collect())
+}
+
+/// What the columns of `row` tell of one field, without the complement.
+#[must_use]
+pub fn told(shaped: &Shaped, field: usize, row: &str) -> String {
+    format!("({})::{}", over(&shaped.get[field], row), shaped.types[field])
+}
+
+/// The value of one field for the row `row` of the base.
+#[must_use]
+pub fn get(shaped: &Shaped, field: usize, row: &str) -> String {
+    let this = equal("x", &getting::complement_keys(shaped.key.len()), row, &shaped.key);
+    let seen = whole("x", &numbered("refactor_seen", shaped.columns.len()));
+    format!(
+        "(SELECT s.v FROM (SELECT x.refactor_value_{} AS v FROM {} AS x WHERE {this} AND record_image_eq({seen}, {})\n    UNION ALL SELECT {}) AS s LIMIT 1)",
+        field + 1,
+        complement(shaped),
+        whole(row, &shaped.columns),
+        told(shaped, field, row)
+    )
+}
+
+/// Rows `row` whose stored values are not what the new fields tell.
+#[must_use]
+pub fn unfaithful(shaped: &Shaped, row: &str) -> String {
+    let values: BTreeMap<Ident, String> =
+        shaped.names.iter().enumerate().map(|(j, n)| (n.clone(), told(shaped, j, row))).collect();
+    format!("record_image_ne({}, ROW({}))", whole(row, &shaped.columns), list(&stored(shaped, &values)))
+}
+
+/// The columns' values, from the fields' values.
+fn stored(shaped: &Shaped, values: &BTreeMap<Ident, String>) -> Vec<String> {
+    shaped.put.iter().zip(&shaped.column_types).map(|(put, t)| format!("({})::{t}", put.with(values))).collect()
+}
+
+/// The pieces of a put-back for one shaped group of a relation.
+pub struct Put {
+    /// (column, value on insert, value on update)
+    pub columns: Vec<(Ident, String, String)>,
+    /// plpgsql that keeps what the columns cannot tell exactly; `r` is the written row.
+    pub keep: String,
+}
+
+/// The put-back of one group, for a relation that shows all its fields.
+#[must_use]
+pub fn put(version: &Version, relation: &Relation, at: usize) -> Put {
+    let shaped = &version.shaped[at];
+    let shown: Vec<Ident> = (0..shaped.names.len())
+        .map(|j| {
+            let field = relation.fields.iter().find(|f| f.home == Home::Shaped(at, j));
+            field.map_or_else(|| shaped.names[j].clone(), |f| f.shape.name.clone())
+        })
+        .collect();
+    let values = shaped.names.iter().cloned().zip(shown.iter().map(|f| format!("NEW.{f}"))).collect();
+    let changed = format!("record_image_ne({}, {})", whole("NEW", &shown), whole("OLD", &shown));
+    let columns = shaped
+        .columns
+        .iter()
+        .zip(stored(shaped, &values))
+        .map(|(c, value)| (c.clone(), value.clone(), format!("CASE WHEN {changed} THEN {value} ELSE b.{c} END")))
+        .collect();
+    let now: Vec<String> = (0..shaped.names.len()).map(|j| get(shaped, j, "r")).collect();
+    let keys = list(&getting::complement_keys(shaped.key.len()));
+    let of = |row: &str, columns: &[Ident]| list(&columns.iter().map(|c| format!("{row}.{c}")).collect::<Vec<_>>());
+    let both = kept(shaped);
+    let sets: Vec<String> = both.iter().map(|c| format!("{c} = excluded.{c}")).collect();
+    let keep = format!(
+        "IF record_image_ne({}, ROW({})) THEN\n    INSERT INTO {} ({keys}, {}) VALUES ({}, {}, {})\n    ON CONFLICT ({keys}) DO UPDATE SET {};\n  END IF;",
+        whole("NEW", &shown),
+        list(&now),
+        complement(shaped),
+        list(&both),
+        of("r", &shaped.key),
+        of("r", &shaped.columns),
+        of("NEW", &shown),
+        sets.join(", ")
+    );
+    Put { columns, keep }
+}
+
+#[derive(Template)]
+#[template(path = "shaped.sql", escape = "none")]
+struct Guard {
+    guard: TableName,
+    table: TableName,
+    schema_literal: Literal,
+    table_literal: Literal,
+    told: String,
+    required: String,
+    message: Literal,
+    hint: Literal,
+    comment: Literal,
+    trigger_insert: Ident,
+    trigger_update: Ident,
+    changed: String,
+}
+
+/// The trigger that keeps old code from storing what the new fields cannot show.
+///
+/// # Errors
+/// Only if a template cannot be rendered.
+pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
+    let shaped = &version.shaped[at];
+    let id = shaped.id.as_str();
+    let fields: Vec<String> =
+        (0..shaped.names.len()).map(|j| format!("{} AS v{}", told(shaped, j, "NEW"), j + 1)).collect();
+    let not_null = |j: &usize| {
+        let mut all = version.relations.values().flat_map(|r| &r.fields);
+        all.any(|f| f.home == Home::Shaped(at, *j) && f.shape.not_null)
+    };
+    let required: Vec<String> =
+        (0..shaped.names.len()).filter(not_null).map(|j| format!("told.v{} IS NULL", j + 1)).collect();
+    let names: Vec<&str> = shaped.names.iter().map(Ident::as_str).collect();
+    let sql = Guard {
+        guard: own(&["guard", id]),
+        table: shaped.table.clone(),
+        schema_literal: Literal(shaped.table.schema.as_str().into()),
+        table_literal: Literal(shaped.table.name.as_str().into()),
+        told: list(&fields),
+        required: required.join(" OR "),
+        message: Literal(format!("the value cannot be shown as \"{}\"", names.join("\", \""))),
+        hint: Literal(format!("Refactoring {} tells these fields from what is stored.", shaped.step)),
+        comment: comment(&shaped.step),
+        trigger_insert: Ident::generated(&["!refactor", "insert", id]),
+        trigger_update: Ident::generated(&["!refactor", "updated", id]),
+        changed: format!("record_image_ne({}, {})", whole("OLD", &shaped.columns), whole("NEW", &shaped.columns)),
+    }
+    .render()?;
+    let title = format!("guard of what old code stores for {} ({})", names.join(", "), shaped.step);
+    Ok(Piece { title, sql })
+}
+
+/// The kept originals of rows that the new fields do not tell exactly, in the shape of the inverse's complement.
+#[must_use]
+pub fn originals(shaped: &Shaped, row: &str) -> Vec<String> {
+    let seen = (0..shaped.names.len()).map(|j| format!("{} AS refactor_seen_{}", get(shaped, j, row), j + 1));
+    let kept = shaped.columns.iter().enumerate().map(|(i, c)| format!("{row}.{c} AS refactor_value_{}", i + 1));
+    seen.chain(kept).collect()
+}

@@ -1,0 +1,15 @@
+CREATE TABLE {{ table }} (
+{%- for k in keys %}
+  {{ k.complement }} {{ k.type_name }}{% if !k.collation.is_empty() %} COLLATE {{ k.collation }}{% endif %} NOT NULL,
+{%- endfor %}
+{%- for v in values %}
+  {{ v.0 }} {{ v.1 }},
+{%- endfor %}
+  PRIMARY KEY ({{ key_list }}),
+  FOREIGN KEY ({{ key_list }}) REFERENCES {{ target }} ({{ target_keys }}) ON UPDATE CASCADE ON DELETE CASCADE
+);
+COMMENT ON TABLE {{ table }} IS {{ comment }};
+ALTER TABLE {{ table }} OWNER TO {{ owner }};
+{% for g in grants %}
+GRANT {{ g.privileges }} ON {{ table }} TO {{ g.role }};
+{%- endfor %}
