@@ -164,12 +164,13 @@ fn decorations(version: &Version, relation: &Relation) -> Vec<String> {
     }
     match &table.replica_identity {
         ReplicaIdentity::Default => {}
-        ReplicaIdentity::Nothing => lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY NOTHING;")),
         ReplicaIdentity::Full => lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY FULL;")),
         ReplicaIdentity::Index(index) if has(index) => {
             lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY USING INDEX {index};"));
         }
-        ReplicaIdentity::Index(_) => lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY NOTHING;")),
+        ReplicaIdentity::Nothing | ReplicaIdentity::Index(_) => {
+            lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY NOTHING;"))
+        }
     }
     // A dropped field takes statistics over it along.
     let shown = |column: &Ident| relation.showing(&version.schema, column).is_some();
