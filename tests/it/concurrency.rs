@@ -35,7 +35,9 @@ fn race(database: &Database, isolation: &str, operations: usize, writes: &[Write
                 for _ in 0..operations {
                     let (counted, failed) = once(&mut client, &mut random, *write);
                     let mut sums = sums.lock().unwrap();
-                    counted.into_iter().for_each(|key| *sums.0.entry(key).or_default() += 1);
+                    for key in counted {
+                        *sums.0.entry(key).or_default() += 1;
+                    }
                     sums.1 += failed;
                 }
             });

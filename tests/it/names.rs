@@ -193,10 +193,11 @@ fn the_end_of_a_function_is_refused() {
 
 #[test]
 fn twins_of_63_bytes_stay_apart() {
-    let [a, b, c, d, e, f] = twins();
-    assert_eq!(a.len(), 63);
-    life("public", &a, &b, &c, &d, &e, &f);
-    life(&f, &e, &d, &c, &b, &a, &f);
+    let names: [String; 6] = twins();
+    assert_eq!(names[0].len(), 63);
+    let [one, two, three, four, five, six] = names.each_ref().map(String::as_str);
+    life("public", one, two, three, four, five, six);
+    life(six, five, four, three, two, one, six);
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub struct Failed {
     pub constraint: Option<String>,
     pub column: Option<String>,
     pub table: Option<String>,
+    /// For whoever reads of a fault.
+    #[allow(dead_code)]
     pub message: String,
 }
 

@@ -5,6 +5,7 @@ use postgres::Client;
 
 use super::random::Random;
 
+#[allow(clippy::struct_excessive_bools)] // what the catalogue says
 pub struct Column {
     pub name: String,
     kind: String,
@@ -303,9 +304,9 @@ impl Writer {
         let into: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
         let from: Vec<String> = columns
             .iter()
-            .map(|c| match c.refers && c.kind == "integer" && r.percent(40) {
-                true => format!("{} + 1", c.name),
-                false => c.name.clone(),
+            .map(|c| {
+                let next = c.refers && c.kind == "integer" && r.percent(40);
+                if next { format!("{} + 1", c.name) } else { c.name.clone() }
             })
             .collect();
         format!(
@@ -330,10 +331,7 @@ impl Writer {
             let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
             let values: Vec<String> = columns
                 .iter()
-                .map(|c| match c.not_null || r.percent(80) {
-                    true => self.value(r, c),
-                    false => "NULL".into(),
-                })
+                .map(|c| if c.not_null || r.percent(80) { self.value(r, c) } else { "NULL".into() })
                 .collect();
             (names, values)
         };
