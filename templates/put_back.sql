@@ -54,7 +54,6 @@ LANGUAGE plpgsql AS $refactor$
 DECLARE
   r {{ base }};
   now record;
-  changed boolean;
 {%- if has_up %}
   strong boolean := false;
 {%- endif %}
@@ -84,11 +83,7 @@ BEGIN
   SELECT b.ctid AS token, b.xmin AS writer{{ part_now }} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR NO KEY UPDATE;
 {%- endif %}
   IF NOT FOUND THEN RETURN NULL; END IF;
-  changed := now.token <> OLD.refactor_token{{ part_changed }};
-{%- for c in carried %}
-  changed := changed OR record_image_ne(ROW(({{ c.get }}({{ c.keys_old }})){{ c.part }}), ROW(OLD.{{ c.field }}));
-{%- endfor %}
-  IF changed THEN
+  IF now.token <> OLD.refactor_token{{ part_changed }} THEN
     -- Matched twice by this statement: a table takes the first match and ignores the rest.
     IF refactor.written_by_us(now.writer){{ self_same }} THEN
 {%- if !followed.is_empty() %}
@@ -105,6 +100,13 @@ BEGIN
       RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
         HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
     END IF;
+{%- if !carried.is_empty() %}
+  -- The row is as this statement saw it, whoever wrote it, but a value that it gets from elsewhere is not.
+  ELSIF {% for c in carried %}{% if !loop.first %}
+    OR {% endif %}record_image_ne(ROW(({{ c.get }}({{ c.keys_old }})){{ c.part }}), ROW(OLD.{{ c.field }})){% endfor %} THEN
+    RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
+      HINT = 'A value of the row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
+{%- endif %}
   END IF;
 {%- for f in required %}
   IF NEW.{{ f.field }} IS NULL AND OLD.{{ f.field }} IS NOT NULL THEN
