@@ -204,7 +204,7 @@ impl Writer {
         )
     }
 
-    fn assignment(&self, r: &mut Random, column: &Column) -> String {
+    fn assignment(&self, r: &mut Random, table: &Table, column: &Column) -> String {
         let name = &column.name;
         if column.fixed {
             return format!("{name} = {}", self.value(r, column));
@@ -213,7 +213,10 @@ impl Writer {
         let to = match r.below(100) {
             0..12 => format!("t.{name}"),
             // Neighbours in a unique key would be swapped in some order; far away nobody stands in the way.
-            12..22 if number && column.unique => format!("t.{name} + 20"),
+            12..22 if number && column.unique => {
+                let table = &table.name;
+                format!("t.{name} + (SELECT max({name}) - min({name}) + 1 FROM {table})")
+            }
             12..30 if number && !column.unique => format!("t.{name} + 1"),
             12..25 if column.kind == "text" && !column.key && !column.refers => {
                 format!("coalesce(t.{name}, '') || 'z'")
@@ -235,7 +238,7 @@ impl Writer {
         if wanted.is_empty() {
             wanted.push(table.columns.iter().rev().find(|c| !c.fixed).unwrap());
         }
-        wanted.iter().map(|c| self.assignment(r, c)).collect::<Vec<_>>().join(", ")
+        wanted.iter().map(|c| self.assignment(r, table, c)).collect::<Vec<_>>().join(", ")
     }
 
     /// The same for two tables at once: a value from the other.
@@ -336,6 +339,9 @@ impl Writer {
             (names, values)
         };
         let (names, values) = part(r, there, &[]);
+        if names.is_empty() {
+            return self.insert(r, table);
+        }
         let (mut into, mut from) = part(r, table, fields);
         into.extend(fields.iter().cloned());
         from.extend(theirs.iter().map(|t| format!("x.{t}")));
