@@ -167,7 +167,8 @@ fn parts(text: &str) -> Result<Vec<Ident>, NameError> {
             while let Some(c) = chars.next_if(|c| *c != '.') {
                 part.push(c);
             }
-            part = part.trim().to_owned();
+            part.truncate(part.trim_end().len());
+            part.drain(..part.len() - part.trim_start().len());
         }
         if part.is_empty() {
             return Err(NameError::Empty);

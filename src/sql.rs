@@ -102,7 +102,7 @@ impl Expression {
         let _ = visit_expressions(&self.0, |e| {
             match e {
                 Expr::Function(function) => {
-                    functions.extend(function.name.0.last().map(|n| n.to_string().to_lowercase()))
+                    functions.extend(function.name.0.last().map(|n| n.to_string().to_lowercase()));
                 }
                 Expr::Identifier(word) if word.quote_style.is_none() => {
                     functions.insert(word.value.to_lowercase());

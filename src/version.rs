@@ -308,14 +308,14 @@ impl Version {
         if let Some((name, kind)) = self.schema.other_names.iter().find(|(name, _)| named(name)) {
             return Err(Refusal::NotATable { name: name.clone(), kind: (*kind).to_owned() });
         }
-        let folded = TableRef { name: Ident::new(wanted.name.as_str().to_lowercase()), ..wanted.clone() };
-        if folded != *wanted && self.relations.keys().any(|n| n.name == folded.name) {
-            return self.find(&folded);
+        let lower_case = TableRef { name: Ident::new(wanted.name.as_str().to_lowercase()), ..wanted.clone() };
+        if lower_case != *wanted && self.relations.keys().any(|n| n.name == lower_case.name) {
+            return self.find(&lower_case);
         }
-        let names: BTreeSet<String> = self.relations.keys().map(TableName::short).collect();
+        let tables: BTreeSet<String> = self.relations.keys().map(TableName::short).collect();
         Err(Refusal::NoTable {
             table: wanted.clone(),
-            similar: similar(wanted.name.as_str(), names.iter().map(String::as_str)),
+            similar: similar(wanted.name.as_str(), tables.iter().map(String::as_str)),
         })
     }
 
@@ -420,6 +420,24 @@ impl Version {
             }
         }
         false
+    }
+
+    /// An expression over a relation's fields as one over the physical columns of its base.
+    ///
+    /// # Errors
+    /// When it reads a field that does not live in the base itself.
+    pub fn over_base(&self, relation: &Relation, expression: &Expression) -> Result<Expression, Refusal> {
+        let mut values = BTreeMap::new();
+        for name in expression.fields() {
+            let Some(field) = relation.field(&name) else { continue };
+            let Some(column) = relation.column(&self.schema, field) else {
+                let table = TableRef { schema: Some(relation.name.schema.clone()), name: relation.name.name.clone() };
+                let step = relation.touched_by.last().cloned().unwrap_or_default();
+                return Err(Refusal::NotMaterialized { field: FieldRef { table, field: name }, step });
+            };
+            values.insert(name, column.to_string());
+        }
+        Expression::parse(&expression.with(&values)).map_err(|e| Refusal::Expression(e.to_string()))
     }
 
     /// Adds a remark.

@@ -1,5 +1,5 @@
 CREATE FUNCTION {{ insert }}() RETURNS trigger
-LANGUAGE plpgsql AS $refactor$
+LANGUAGE plpgsql{{ rights }} AS $refactor$
 #variable_conflict use_variable
 DECLARE
   r {{ base }};
@@ -49,7 +49,7 @@ COMMENT ON FUNCTION {{ insert }}() IS {{ comment }};
 CREATE TRIGGER "!refactor_insert" INSTEAD OF INSERT ON {{ outer }} FOR EACH ROW EXECUTE FUNCTION {{ insert }}();
 
 CREATE FUNCTION {{ update }}() RETURNS trigger
-LANGUAGE plpgsql AS $refactor$
+LANGUAGE plpgsql{{ rights }} AS $refactor$
 #variable_conflict use_variable
 DECLARE
   r {{ base }};
@@ -148,3 +148,7 @@ END
 $refactor$;
 COMMENT ON FUNCTION {{ update }}() IS {{ comment }};
 CREATE TRIGGER "!refactor_update" INSTEAD OF UPDATE ON {{ inner }} FOR EACH ROW EXECUTE FUNCTION {{ update }}();
+{%- if !owner.is_empty() %}
+ALTER FUNCTION {{ insert }}() OWNER TO {{ owner }};
+ALTER FUNCTION {{ update }}() OWNER TO {{ owner }};
+{%- endif %}

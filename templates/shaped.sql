@@ -1,4 +1,4 @@
-CREATE FUNCTION {{ guard }}() RETURNS trigger
+CREATE FUNCTION {{ function }}() RETURNS trigger
 LANGUAGE plpgsql AS $refactor$
 DECLARE
   told record;
@@ -17,8 +17,8 @@ EXCEPTION WHEN data_exception THEN
     MESSAGE = {{ message }}, DETAIL = SQLERRM, HINT = {{ hint }};
 END
 $refactor$;
-COMMENT ON FUNCTION {{ guard }}() IS {{ comment }};
+COMMENT ON FUNCTION {{ function }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_insert }} AFTER INSERT ON {{ table }}
-  FOR EACH ROW EXECUTE FUNCTION {{ guard }}();
+  FOR EACH ROW EXECUTE FUNCTION {{ function }}();
 CREATE TRIGGER {{ trigger_update }} AFTER UPDATE ON {{ table }}
-  FOR EACH ROW WHEN ({{ changed }}) EXECUTE FUNCTION {{ guard }}();
+  FOR EACH ROW WHEN ({{ changed }}) EXECUTE FUNCTION {{ function }}();

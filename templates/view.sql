@@ -4,10 +4,10 @@ SELECT
   {{ f.get }} AS {{ f.name }},
 {%- endfor %}
 {%- for h in hidden %}
-  b.{{ h.column }} AS {{ h.alias }},
+  b.{{ h.column }} AS {{ h.name }},
 {%- endfor %}
 {%- for k in keys %}
-  b.{{ k.column }} AS {{ k.alias }},
+  b.{{ k.column }} AS {{ k.name }},
 {%- endfor %}
 {%- if partitioned %}
   b.tableoid AS refactor_part,
@@ -16,7 +16,7 @@ SELECT
 FROM {{ base }} AS b;
 COMMENT ON VIEW {{ inner }} IS {{ inner_comment }};
 {%- for h in hidden %}
-ALTER VIEW {{ inner }} ALTER COLUMN {{ h.alias }} SET DEFAULT {{ h.default }};
+ALTER VIEW {{ inner }} ALTER COLUMN {{ h.name }} SET DEFAULT {{ h.default }};
 {%- endfor %}
 CREATE VIEW {{ outer }}{% if invoker %} WITH (security_invoker = true){% endif %} AS
 SELECT

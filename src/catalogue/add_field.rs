@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::drop_field::DropField;
 use crate::catalogue::{Refactor, Refactoring, entangled};
 use crate::fact::{Claim, Fact, Words};
-use crate::generate::get;
 use crate::name::{FieldRef, Ident};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Field, Home, row_key};
@@ -91,7 +90,7 @@ impl Refactor for AddField {
                         field,
                     });
                 }
-                Some(get::over_base(before, relation, expression)?)
+                Some(before.over_base(relation, expression)?)
             }
         };
         let relation_name = relation.name.clone();

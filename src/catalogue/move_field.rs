@@ -7,10 +7,10 @@ use crate::catalogue::entangled::{self, Purpose, reference};
 use crate::catalogue::path::{self, Path};
 use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
-use crate::name::{FieldRef, Ident, TableRef};
+use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
-use crate::relation::{Field, Hidden, Home, Relation, Stores, row_key};
-use crate::schema::ConstraintKind;
+use crate::relation::{Attached, Field, Hidden, Home, Relation, Stores, row_key};
+use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::Expression;
 use crate::version::{Carry, CarryWords, Direction, OnOldWrite, RemarkKind, Version};
 
@@ -104,58 +104,14 @@ impl Refactor for MoveField {
         let path = self.path(before, from, to)?;
         entangled::check(before, from, field, Purpose::Move)?;
         self.check_values(before, from, field, &path)?;
+        let row_key = row_key(before.table(to)).ok_or_else(|| Refusal::NoKey { table: to.name.clone() })?;
+        let stored = before.table(from).fields.iter().find(|f| f.name == column).unwrap_or(&field.shape);
 
         let mut after = before.clone();
-        let words = Words { table: to.name.clone(), field: old.clone(), other: from.name.clone() };
-        let base_column = &before
-            .table(from)
-            .fields
-            .iter()
-            .find(|f| f.name == column)
-            .ok_or_else(|| Refusal::NoField { table: from.name.clone(), field: column.clone(), similar: Vec::new() })?;
-        match path.direction {
-            Direction::Up => {
-                after.facts.push(Fact {
-                    step: step.to_owned(),
-                    claim: Claim::Agree {
-                        source: from.base.clone(),
-                        column: column.clone(),
-                        hops: path.hops.clone(),
-                        comparable: base_column.comparable,
-                        words: words.clone(),
-                    },
-                });
-                if field.shape.not_null {
-                    let claim = Claim::Reached { hops: path.hops.clone(), words: words.clone() };
-                    after.facts.push(Fact { step: step.to_owned(), claim });
-                }
-                if !path.total {
-                    after.losses.push(Loss {
-                        step: step.to_owned(),
-                        table: from.base.clone(),
-                        columns: vec![column.clone()],
-                        kind: LossKind::Unreached(after.carries.len()),
-                        words: Words { table: from.name.clone(), field: old.clone(), other: to.name.clone() },
-                    });
-                }
-            }
-            Direction::Down => {
-                if field.shape.not_null && !path.total {
-                    let claim = Claim::Reaches { hops: path.hops.clone(), words };
-                    after.facts.push(Fact { step: step.to_owned(), claim });
-                }
-                after.losses.push(Loss {
-                    step: step.to_owned(),
-                    table: from.base.clone(),
-                    columns: vec![column.clone()],
-                    kind: LossKind::Unreached(after.carries.len()),
-                    words: Words { table: from.name.clone(), field: old.clone(), other: to.name.clone() },
-                });
-            }
-        }
+        note_facts(&mut after, step, from, to, field, stored, &path);
         entangled::note(&mut after, step, from, field, Purpose::Move);
-        let row_key = row_key(before.table(to)).ok_or_else(|| Refusal::NoKey { table: to.name.clone() })?;
         let carry = after.carries.len();
+        let alone = |c: &&Attached<Constraint>| c.item.fields == [old.clone()] && c.origin == from.base;
         after.carries.push(Carry {
             step: step.to_owned(),
             id: entangled::generated_id(step, &new),
@@ -165,18 +121,13 @@ impl Refactor for MoveField {
             target: to.base.clone(),
             hops: path.hops,
             row_key,
-            type_name: base_column.type_name.clone(),
-            collation: base_column.collation.clone(),
-            not_null: base_column.not_null,
+            type_name: stored.type_name.clone(),
+            collation: stored.collation.clone(),
+            not_null: stored.not_null,
             fill: self.fill.clone(),
             on_old_write: self.on_old_write,
             restores: self.restores.clone(),
-            constraints: from
-                .constraints
-                .iter()
-                .filter(|c| c.item.fields == [old.clone()] && c.origin == from.base)
-                .map(|c| c.original)
-                .collect(),
+            constraints: from.constraints.iter().filter(alone).map(|c| c.original).collect(),
             words: CarryWords {
                 from: from.name.clone(),
                 field: old.clone(),
@@ -184,44 +135,10 @@ impl Refactor for MoveField {
                 as_field: new.clone(),
             },
         });
-        let schema = after.schema.clone();
-        let unindexed: Vec<String> = after.carries[carry]
-            .unindexed(&schema)
-            .map(|hop| {
-                format!(
-                    "{} ({})",
-                    hop.from.short(),
-                    hop.from_columns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-                )
-            })
-            .collect();
-        for on in unindexed {
-            let text = format!(
-                "there is no index on {on}: each row of `{}` searches that whole table; `CREATE INDEX CONCURRENTLY ON {on}` makes it fast",
-                to.name.short()
-            );
-            after.remark(step, RemarkKind::Note, text);
-        }
+        note_missing_indexes(&mut after, step, carry);
         let shape = crate::schema::Field { name: new.clone(), ..field.shape.clone() };
-        let (from_name, to_name) = (from.name.clone(), to.name.clone());
-        let giving = after.change(&from_name, step);
-        giving.fields.retain(|f| f.shape.name != old);
-        giving.hidden.push(Hidden { column, stores: Stores::Adopted(carry) });
-        let mut giving = giving.clone();
-        if from_name == to_name {
-            let mut along = giving.clone();
-            along.constraints.clear();
-            along.indexes.clear();
-            entangled::take_along(&mut giving, &mut along, &old, &new);
-            giving.constraints.append(&mut along.constraints);
-            giving.indexes.append(&mut along.indexes);
-            giving.insert_field(Field { shape, home: Home::Carried(carry) }, self.before.as_ref());
-        } else {
-            let getting = after.change(&to_name, step);
-            entangled::take_along(&mut giving, getting, &old, &new);
-            getting.insert_field(Field { shape, home: Home::Carried(carry) }, self.before.as_ref());
-        }
-        after.relations.insert(from_name, giving);
+        let moved = Field { shape, home: Home::Carried(carry) };
+        hand_over(&mut after, step, (&from.name, &to.name), &old, moved, column, self.before.as_ref());
         Ok(after)
     }
 
@@ -244,6 +161,97 @@ impl Refactor for MoveField {
             before: from.following(&field.shape.name),
         }))
     }
+}
+
+/// What the data must satisfy for the move, and which values it leaves without a home.
+fn note_facts(
+    after: &mut Version,
+    step: &str,
+    from: &Relation,
+    to: &Relation,
+    field: &Field,
+    stored: &crate::schema::Field,
+    path: &Path,
+) {
+    let name = &field.shape.name;
+    let words = Words { table: to.name.clone(), field: name.clone(), other: from.name.clone() };
+    let hops = path.hops.clone();
+    let mut claims = Vec::new();
+    match path.direction {
+        Direction::Up => {
+            claims.push(Claim::Agree {
+                source: from.base.clone(),
+                column: stored.name.clone(),
+                hops: hops.clone(),
+                comparable: stored.comparable,
+                words: words.clone(),
+            });
+            if field.shape.not_null {
+                claims.push(Claim::Reached { hops, words });
+            }
+        }
+        Direction::Down if field.shape.not_null && !path.total => claims.push(Claim::Reaches { hops, words }),
+        Direction::Down => {}
+    }
+    after.facts.extend(claims.into_iter().map(|claim| Fact { step: step.to_owned(), claim }));
+    if path.direction == Direction::Down || !path.total {
+        after.losses.push(Loss {
+            step: step.to_owned(),
+            table: from.base.clone(),
+            columns: vec![stored.name.clone()],
+            kind: LossKind::Unreached(after.carries.len()),
+            words: Words { table: from.name.clone(), field: name.clone(), other: to.name.clone() },
+        });
+    }
+}
+
+/// Tells of the indexes that the lookups would need and nobody made.
+fn note_missing_indexes(after: &mut Version, step: &str, carry: usize) {
+    let schema = after.schema.clone();
+    let carry = &after.carries[carry];
+    let to = carry.words.to.short();
+    let missing: Vec<String> = carry
+        .unindexed(&schema)
+        .map(|hop| {
+            let columns: Vec<String> = hop.from_columns.iter().map(ToString::to_string).collect();
+            format!("{} ({})", hop.from.short(), columns.join(", "))
+        })
+        .collect();
+    for on in missing {
+        let text = format!(
+            "there is no index on {on}: each row of `{to}` searches that whole table; `CREATE INDEX CONCURRENTLY ON {on}` makes it fast"
+        );
+        after.remark(step, RemarkKind::Note, text);
+    }
+}
+
+/// Takes the field from one relation and gives it, with what hangs on it alone, to the other, which may be the same.
+fn hand_over(
+    after: &mut Version,
+    step: &str,
+    (from, to): (&TableName, &TableName),
+    old: &Ident,
+    moved: Field,
+    column: Ident,
+    before: Option<&Ident>,
+) {
+    let Home::Carried(carry) = moved.home else { return };
+    let new = moved.shape.name.clone();
+    let mut giving = after.change(from, step).clone();
+    giving.fields.retain(|f| f.shape.name != *old);
+    giving.hidden.push(Hidden { column, stores: Stores::Adopted(carry) });
+    if from == to {
+        let mut along = Relation { constraints: Vec::new(), indexes: Vec::new(), ..giving.clone() };
+        entangled::take_along(&mut giving, &mut along, old, &new);
+        giving.constraints.append(&mut along.constraints);
+        giving.indexes.append(&mut along.indexes);
+        giving.insert_field(moved, before);
+    } else {
+        let getting = after.change(to, step);
+        entangled::take_along(&mut giving, getting, old, &new);
+        getting.insert_field(moved, before);
+    }
+    after.relations.insert(from.clone(), giving);
 }
 
 impl MoveField {
@@ -299,14 +307,14 @@ impl MoveField {
                 hint: Some("drop the unique constraint first if it is no longer wanted".into()),
             });
         }
-        if let Some(key) = path.hops.iter().find(|h| h.from == from.base) {
-            if from.column(&version.schema, field).is_some_and(|c| key.from_columns.contains(c)) {
-                return Err(Refusal::Entangled {
-                    field: self.field.clone(),
-                    role: format!("is the way to `{}` itself", self.to),
-                    hint: None,
-                });
-            }
+        if let Some(key) = path.hops.iter().find(|h| h.from == from.base)
+            && from.column(&version.schema, field).is_some_and(|c| key.from_columns.contains(c))
+        {
+            return Err(Refusal::Entangled {
+                field: self.field.clone(),
+                role: format!("is the way to `{}` itself", self.to),
+                hint: None,
+            });
         }
         let needs_value = field.shape.not_null && field.shape.default.is_none() && self.fill.is_none();
         if needs_value && (path.direction == Direction::Down || !path.total) {

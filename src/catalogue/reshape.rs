@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use crate::catalogue::entangled::{self, Purpose};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
-use crate::generate::get::over_base;
 use crate::name::{FieldRef, Ident, TableRef};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Field, Home, row_key};
@@ -62,9 +61,9 @@ impl Reshape {
         for name in new.iter().filter(|n| !self.from.contains(n)) {
             entangled::must_be_free(relation, name, "choose another name")?;
         }
-        self.reads_only(&self.from, self.to.iter().map(|t| &t.by))?;
-        self.reads_only(&new, self.back.iter())?;
-        let get = self.to.iter().map(|t| over_base(version, relation, &t.by)).collect::<Result<Vec<_>, _>>()?;
+        reads_only(&self.from, self.to.iter().map(|t| &t.by))?;
+        reads_only(&new, self.back.iter())?;
+        let get = self.to.iter().map(|t| version.over_base(relation, &t.by)).collect::<Result<Vec<_>, _>>()?;
 
         let (name, base) = (relation.name.clone(), relation.base.clone());
         let types =
@@ -129,26 +128,22 @@ impl Reshape {
         }
         Ok(after)
     }
+}
 
-    /// Each expression may read only these fields.
-    fn reads_only<'e>(
-        &self,
-        fields: &[Ident],
-        expressions: impl Iterator<Item = &'e Expression>,
-    ) -> Result<(), Refusal> {
-        for expression in expressions {
-            if let Some(other) = expression.fields().into_iter().find(|f| !fields.contains(f)) {
-                let near = similar(other.as_str(), fields.iter().map(Ident::as_str));
-                let allowed: Vec<String> = fields.iter().map(ToString::to_string).collect();
-                let mean = near.first().map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default();
-                return Err(Refusal::Expression(format!(
-                    "`{expression}` reads `{other}`{mean}, but may read only {}",
-                    crate::refusal::list(&allowed)
-                )));
-            }
+/// Each expression may read only these fields.
+fn reads_only<'e>(fields: &[Ident], expressions: impl Iterator<Item = &'e Expression>) -> Result<(), Refusal> {
+    for expression in expressions {
+        if let Some(other) = expression.fields().into_iter().find(|f| !fields.contains(f)) {
+            let near = similar(other.as_str(), fields.iter().map(Ident::as_str));
+            let allowed: Vec<String> = fields.iter().map(ToString::to_string).collect();
+            let mean = near.first().map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default();
+            return Err(Refusal::Expression(format!(
+                "`{expression}` reads `{other}`{mean}, but may read only {}",
+                crate::refusal::list(&allowed)
+            )));
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// An expression with one field replaced by another expression.

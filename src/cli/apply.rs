@@ -19,6 +19,6 @@ pub fn run(context: &Context) -> Result<(), Problem> {
     } else {
         context.ui.done(format!("shown in `next`: {}", names.join(", ")));
     }
-    declare::report(&context.ui, &deferred, &names);
+    declare::report(context.ui, &deferred, &names);
     Ok(())
 }

@@ -46,7 +46,7 @@ pub fn run(context: &Context, refactoring: Refactoring) -> Result<(), Problem> {
     }
     context.ui.done(format!("{} is declared and shown in `next`", entry.step.name));
     context.ui.say(format!("  recorded in {}", file.display()));
-    report(&context.ui, &deferred, &[entry.step.name.clone()]);
+    report(context.ui, &deferred, std::slice::from_ref(&entry.step.name));
     context.ui.say(
         "  try it: `refactor exec -- psql`   make it real: `refactor materialize`   take it back: `refactor undo`",
     );
@@ -54,7 +54,7 @@ pub fn run(context: &Context, refactoring: Refactoring) -> Result<(), Problem> {
 }
 
 /// Tells what was asked, what was shown and what cannot be done with it.
-pub fn report(ui: &Ui, deferred: &Deferred, names: &[String]) {
+pub fn report(ui: Ui, deferred: &Deferred, names: &[String]) {
     let mut asked = Vec::new();
     for answer in &deferred.facts {
         ui.say(format!("  fact: {} ({:.0} ms)", answer.sentence(), answer.time.as_secs_f64() * 1000.0));

@@ -72,7 +72,7 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
     let chunk = if args.step_by_step { 1 } else { count };
     while count > 0 {
         let work = session.prepare_materialize(&place, chunk, options)?;
-        plan::print(&context.ui, &work.plan, args.dry_run);
+        plan::print(context.ui, &work.plan, args.dry_run);
         if args.dry_run {
             context.ui.json(&work.plan);
             context.ui.say("nothing was done (--dry-run)");

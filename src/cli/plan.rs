@@ -50,13 +50,13 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<(), Problem> {
     if context.ui.json {
         context.ui.json(&plan);
     } else {
-        print(&context.ui, &plan, args.sql);
+        print(context.ui, &plan, args.sql);
     }
     Ok(())
 }
 
 /// Prints a plan for people: losses first.
-pub fn print(ui: &Ui, plan: &Plan, sql: bool) {
+pub fn print(ui: Ui, plan: &Plan, sql: bool) {
     ui.heading(format!("Plan: {}", plan.title));
     for loss in &plan.losses {
         ui.warn(format!("lost: {loss}"));

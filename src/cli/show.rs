@@ -60,7 +60,7 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
             ));
         }
         let kept = place.recorded.iter().find(|r| r.entry.step.name == *name).and_then(|r| r.inverse.clone());
-        let inverse = kept.or_else(|| inverse(&place.fold(&before(&place.pending(), name)).ok(), &entry.step));
+        let inverse = kept.or_else(|| inverse(place.fold(&before(&place.pending(), name)).ok().as_ref(), &entry.step));
         if let Some(inverse) = &inverse {
             context.ui.out(format!("inverse:\n{}", inverse.trim_end()));
         }
@@ -93,8 +93,8 @@ fn before(pending: &[Step], name: &str) -> Vec<Step> {
     pending.iter().take_while(|s| s.name != name).cloned().collect()
 }
 
-fn inverse(version: &Option<Version>, step: &Step) -> Option<String> {
-    let inverse = step.refactoring.inverse(&step.name, version.as_ref()?).ok()?;
+fn inverse(version: Option<&Version>, step: &Step) -> Option<String> {
+    let inverse = step.refactoring.inverse(&step.name, version?).ok()?;
     toml::to_string(&inverse).ok()
 }
 

@@ -119,7 +119,7 @@ fn writable(relation: &Relation) -> Vec<Ident> {
     relation.fields.iter().filter(open).map(|f| f.shape.name.clone()).collect()
 }
 
-/// GetPut: writing back what was read changes nothing, in no table that takes part.
+/// `GetPut`: writing back what was read changes nothing, in no table that takes part.
 fn get_put(
     transaction: &mut Transaction,
     version: &Version,
@@ -163,7 +163,7 @@ fn get_put(
     Ok(())
 }
 
-/// PutGet: what is written through a view is what it shows afterwards. Each looked-up field of some rows gets the value
+/// `PutGet`: what is written through a view is what it shows afterwards. Each looked-up field of some rows gets the value
 /// of another row.
 fn put_get(
     transaction: &mut Transaction,

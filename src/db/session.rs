@@ -419,16 +419,16 @@ fn materialize_in(
             return Err(different(&name, &before, &after).into());
         }
     }
-    if !work.rest.is_empty() {
-        let place = place_in(transaction)?;
-        let version = place.fold(&work.rest)?;
-        let plan = defer(&version, &place.installed, "show the rest", String::new())?;
-        run::steps(transaction, &plan, seen).map_err(Stop::Failed)?;
-    } else {
+    if work.rest.is_empty() {
         let place_installed = installed::read(transaction)?;
         for schema in place_installed.next_schemas {
             transaction.batch_execute(&format!("DROP SCHEMA {schema}"))?;
         }
+    } else {
+        let place = place_in(transaction)?;
+        let version = place.fold(&work.rest)?;
+        let plan = defer(&version, &place.installed, "show the rest", String::new())?;
+        run::steps(transaction, &plan, seen).map_err(Stop::Failed)?;
     }
     Ok(())
 }

@@ -257,6 +257,7 @@ pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
                 complement,
             }
             .render()?;
+            let sql = guarded(version, &sql, &[target], &[], target);
             let title = format!("what is deleted from `{}` is deleted from the complement ({step})", target.short());
             Ok(Piece { title, sql })
         })
@@ -277,12 +278,9 @@ fn grants(version: &Version, tables: &[&TableName]) -> Vec<Granted> {
         t.grants.iter().flatten().chain(fields).filter(move |g| g.role != owner)
     });
     let (mut readers, mut writers) = (BTreeSet::new(), BTreeSet::new());
-    for Grant { role, privilege, .. } in granted {
-        let role = role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string);
-        if matches!(privilege.as_str(), "INSERT" | "UPDATE" | "DELETE") {
-            writers.insert(role.clone());
-        }
-        readers.insert(role);
+    for grant in granted {
+        let list = if is_write(grant) { &mut writers } else { &mut readers };
+        list.insert(grantee(grant));
     }
     readers.retain(|r| !writers.contains(r));
     let grant = |privileges: &str, roles: BTreeSet<String>| {
@@ -292,6 +290,47 @@ fn grants(version: &Version, tables: &[&TableName]) -> Vec<Granted> {
     let mut all = grant("SELECT", readers);
     all.extend(grant("SELECT, INSERT, UPDATE, DELETE", writers));
     all
+}
+
+fn is_write(grant: &Grant) -> bool {
+    matches!(grant.privilege.as_str(), "INSERT" | "UPDATE" | "DELETE")
+}
+
+fn grantee(grant: &Grant) -> String {
+    grant.role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string)
+}
+
+/// The owner of all these tables, if it is one.
+#[must_use]
+pub fn one_owner(version: &Version, tables: &[&TableName]) -> Option<Ident> {
+    let owners: BTreeSet<Ident> = tables.iter().map(|t| owner(version, t)).collect();
+    owners.into_iter().next().filter(|first| tables.iter().all(|t| owner(version, t) == *first))
+}
+
+/// Who works with more rights than the caller's must be nobody's tool: such a function belongs to the tables' owner, and
+/// only a put-back may call it, on behalf of those who may write.
+fn guarded(version: &Version, sql: &str, tables: &[&TableName], called: &[&TableName], target: &TableName) -> String {
+    let mut sql = sql.to_owned();
+    let names = |text: &str| -> Vec<String> {
+        let heads = text.lines().filter_map(|l| l.strip_prefix("CREATE FUNCTION "));
+        heads.filter_map(|l| l.split_once('(').map(|(name, _)| name.to_owned())).collect()
+    };
+    let owner = one_owner(version, tables);
+    for name in names(&sql) {
+        if let Some(owner) = &owner {
+            sql += &format!("ALTER FUNCTION {name} OWNER TO {owner};\n");
+        }
+        sql += &format!("REVOKE EXECUTE ON FUNCTION {name} FROM PUBLIC;\n");
+    }
+    let table = version.schema.tables.get(target);
+    let granted =
+        table.into_iter().flat_map(|t| t.grants.iter().flatten().chain(t.fields.iter().flat_map(|f| &f.grants)));
+    let writers: BTreeSet<String> = granted.filter(|g| is_write(g)).map(grantee).collect();
+    if !called.is_empty() && !writers.is_empty() {
+        let writers: Vec<String> = writers.into_iter().collect();
+        sql += &format!("GRANT EXECUTE ON FUNCTION {} TO {};\n", list(called), writers.join(", "));
+    }
+    sql
 }
 
 /// Companions of one carry.
@@ -304,6 +343,11 @@ pub fn companions(version: &Version, index: usize) -> Result<Piece, askama::Erro
         Direction::Up => up(version, index)?,
         Direction::Down => down(version, index)?,
     };
+    let names = Names::of(carry);
+    let tables: Vec<&TableName> = carry.hops.iter().flat_map(|h| [&h.from, &h.to]).collect();
+    let mut sql = guarded(version, &sql, &tables, &[&names.get, &names.set], &carry.target);
+    // The default of a hidden field is asked for by whoever inserts, and only speaks of the row.
+    sql += &format!("GRANT EXECUTE ON FUNCTION {} TO PUBLIC;\n", names.via);
     let title = format!(
         "helpers and table triggers for `{}.{}` ({})",
         carry.words.to.short(),
@@ -443,6 +487,7 @@ struct Up {
     middle: Vec<Middle>,
 }
 
+#[allow(clippy::too_many_lines)] // one template, one literal
 fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
     let carry = &version.carries[index];
     let names = Names::of(carry);

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use crate::generate::carry::Names;
 use crate::generate::{equal, own, shaped};
 use crate::name::Ident;
-use crate::refusal::Refusal;
 use crate::relation::{Field, Home, Relation};
-use crate::sql::Expression;
 use crate::version::{Added, Carry, Direction, Version};
 
 /// The expression that reads a field, for a row of the base called `b`.
@@ -118,24 +116,4 @@ pub fn seed(added: &Added, row: &str) -> String {
 #[must_use]
 pub fn complement_keys(count: usize) -> Vec<Ident> {
     (1..=count).map(|i| Ident::new(format!("refactor_key_{i}"))).collect()
-}
-
-/// An expression over a relation's fields as one over the physical columns of its base.
-///
-/// # Errors
-/// When it reads a field that does not live in the base itself.
-pub fn over_base(version: &Version, relation: &Relation, expression: &Expression) -> Result<Expression, Refusal> {
-    let mut values = BTreeMap::new();
-    for name in expression.fields() {
-        let Some(field) = relation.field(&name) else { continue };
-        match relation.column(&version.schema, field) {
-            Some(column) => values.insert(name, column.to_string()),
-            None => {
-                let table = crate::catalogue::entangled::reference(&relation.name);
-                let step = relation.touched_by.last().cloned().unwrap_or_default();
-                return Err(Refusal::NotMaterialized { field: crate::name::FieldRef { table, field: name }, step });
-            }
-        };
-    }
-    Expression::parse(&expression.with(&values)).map_err(|e| Refusal::Expression(e.to_string()))
 }

@@ -66,6 +66,8 @@ struct Kept {
 #[derive(Template)]
 #[template(path = "put_back.sql", escape = "none")]
 struct PutBack {
+    rights: String,
+    owner: String,
     inner: TableName,
     outer: TableName,
     base: TableName,
@@ -102,6 +104,7 @@ pub fn put_back(
     relation: &Relation,
     inner: &TableName,
     outer: &TableName,
+    owned: bool,
 ) -> Result<String, askama::Error> {
     let table = version.table(relation);
     let key = row_key(table).unwrap_or_default();
@@ -173,6 +176,8 @@ pub fn put_back(
     let id = [relation.base.schema.as_str(), relation.base.name.as_str()];
     let touch = key.first().map(|c| format!("{c} = b.{c}")).unwrap_or_default();
     PutBack {
+        rights: if owned { owners_rights(version, relation) } else { String::new() },
+        owner: if owned { carry::owner(version, &relation.base).to_string() } else { String::new() },
         inner: inner.clone(),
         outer: outer.clone(),
         base: relation.base.clone(),
@@ -220,6 +225,12 @@ fn required(relation: &Relation) -> Vec<Required> {
             }
         })
         .collect()
+}
+
+/// A put-back of a view that acts with its owner's rights does so too.
+fn owners_rights(version: &Version, relation: &Relation) -> String {
+    let path: Vec<String> = version.schema.search_path.iter().map(|s| format!("{s}, ")).collect();
+    format!(" SECURITY DEFINER SET search_path = pg_catalog, {}, {}pg_temp", relation.base.schema, path.concat())
 }
 
 /// In a self reference another row of the same statement may rightly have rewritten what this row keeps for others:
@@ -283,9 +294,10 @@ fn keys_of(row: &str, version: &Version, relation: &Relation, carry: &Carry) -> 
     if row == "r" {
         return columns.iter().map(|c| format!("r.{c}")).collect();
     }
-    let shown = columns.iter().map(|c| match relation.showing(&version.schema, c) {
-        Some(field) => format!("{row}.{}", field.shape.name),
-        None => {
+    let shown = columns.iter().map(|c| {
+        if let Some(field) = relation.showing(&version.schema, c) {
+            format!("{row}.{}", field.shape.name)
+        } else {
             // Not shown any more: the inner view keeps the row's key under its own name.
             let key = row_key(version.table(relation)).unwrap_or_default();
             let at = key.iter().position(|k| k == c).unwrap_or_default();

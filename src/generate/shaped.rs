@@ -118,7 +118,7 @@ pub fn put(version: &Version, relation: &Relation, at: usize) -> Put {
 #[derive(Template)]
 #[template(path = "shaped.sql", escape = "none")]
 struct Guard {
-    guard: TableName,
+    function: TableName,
     table: TableName,
     schema_literal: Literal,
     table_literal: Literal,
@@ -149,7 +149,7 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
         (0..shaped.names.len()).filter(not_null).map(|j| format!("told.v{} IS NULL", j + 1)).collect();
     let names: Vec<&str> = shaped.names.iter().map(Ident::as_str).collect();
     let sql = Guard {
-        guard: own(&["guard", id]),
+        function: own(&["guard", id]),
         table: shaped.table.clone(),
         schema_literal: Literal(shaped.table.schema.as_str().into()),
         table_literal: Literal(shaped.table.name.as_str().into()),

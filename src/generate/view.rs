@@ -2,10 +2,10 @@
 
 use askama::Template;
 
-use crate::generate::carry::{Names, is_partitioned, owner};
-use crate::generate::{Class, Piece, comment, get, list, own, put};
+use crate::generate::carry::{Names, is_partitioned, one_owner, owner};
+use crate::generate::{Class, Piece, comment, get, own, put};
 use crate::name::{Ident, TableName};
-use crate::relation::{Home, Relation, Stores, row_key};
+use crate::relation::{Relation, Stores, row_key};
 use crate::schema::{Field as Shape, Grant, Identity};
 use crate::sql::Literal;
 use crate::version::Version;
@@ -21,7 +21,7 @@ struct Shown {
 /// A column of the base under a name that no field can have.
 struct Alias {
     column: Ident,
-    alias: Ident,
+    name: Ident,
     default: String,
 }
 
@@ -69,7 +69,8 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
     let class = Class::of(relation);
     let outer = TableName { schema: next.clone(), name: relation.name.name.clone() };
     let inner = inner(relation);
-    let invoker = version.schema.server_version >= 150_000;
+    let owned = is_owned(version, relation);
+    let invoker = version.schema.server_version >= 150_000 && !owned;
     let fields = relation.fields.iter().map(|field| Shown {
         name: field.shape.name.clone(),
         get: get::get(version, relation, field),
@@ -78,7 +79,7 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
     });
     let key = row_key(version.table(relation)).unwrap_or_default();
     let keys = key.iter().cloned().zip(key_aliases(key.len())).chain(kept_for_others(version, relation));
-    let keys = keys.map(|(column, alias)| Alias { column, alias, default: String::new() });
+    let keys = keys.map(|(column, name)| Alias { column, name, default: String::new() });
     let by = relation.touched_by.join(", ");
     let sql = View {
         fields: fields.collect(),
@@ -91,7 +92,7 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
         outer_comment: comment(&format!("{} after {by}", relation.name.short())),
         put: match class {
             Class::U => None,
-            Class::H => Some(put::put_back(version, relation, &inner, &outer)?),
+            Class::H => Some(put::put_back(version, relation, &inner, &outer, owned)?),
         },
         rights: rights(version, relation, &inner, &outer),
         inner,
@@ -127,12 +128,22 @@ fn hidden(version: &Version, relation: &Relation) -> Vec<Alias> {
     });
     defaults
         .enumerate()
-        .map(|(i, (column, default))| Alias {
-            column,
-            alias: Ident::new(format!("refactor_hidden_{}", i + 1)),
-            default,
-        })
+        .map(|(i, (column, default))| Alias { column, name: Ident::new(format!("refactor_hidden_{}", i + 1)), default })
         .collect()
+}
+
+/// Whether the views act with their owner's rights rather than the caller's. Privileges on single fields need it: a view
+/// reads all of its fields, whichever a statement names. With row policies the caller's rights must decide, and with
+/// tables of several owners nobody else's could.
+fn is_owned(version: &Version, relation: &Relation) -> bool {
+    let carries = version.carries.iter().filter(|c| c.target == relation.base || c.source == relation.base);
+    let mut tables: Vec<&TableName> = carries.flat_map(|c| c.hops.iter().flat_map(|h| [&h.from, &h.to])).collect();
+    tables.push(&relation.base);
+    let owner = owner(version, &relation.base);
+    let by_field = |g: &Grant| g.role.as_ref() != Some(&owner);
+    relation.fields.iter().flat_map(|f| &f.shape.grants).any(by_field)
+        && one_owner(version, &tables).is_some()
+        && tables.iter().all(|t| version.schema.tables.get(*t).is_some_and(|t| !t.row_security))
 }
 
 /// Ownership and privileges as the table has them.
@@ -144,39 +155,17 @@ fn rights(version: &Version, relation: &Relation, inner: &TableName, outer: &Tab
     let role = |g: &Grant| g.role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string);
     let option = |g: &Grant| if g.grantable { " WITH GRANT OPTION" } else { "" };
     let usable = |g: &&Grant| g.role.as_ref() != Some(&owner) && g.privilege != "MAINTAIN";
+    let views = if is_owned(version, relation) { &[outer][..] } else { &[inner, outer] };
     for grant in table.grants.iter().flatten().filter(usable) {
-        for view in [inner, outer] {
+        for view in views {
             rights.push(format!("GRANT {} ON {view} TO {}{}", grant.privilege, role(grant), option(grant)));
         }
     }
-    let mut partly = false;
     for field in &relation.fields {
         for grant in field.shape.grants.iter().filter(usable) {
-            partly = true;
-            for view in [inner, outer] {
-                let name = &field.shape.name;
-                rights.push(format!("GRANT {}({name}) ON {view} TO {}{}", grant.privilege, role(grant), option(grant)));
-            }
-        }
-    }
-    if partly {
-        // A put-back reads the row's token whatever the statement names.
-        let readers: std::collections::BTreeSet<String> =
-            relation.fields.iter().flat_map(|f| &f.shape.grants).filter(usable).map(role).collect();
-        let mut tokens = vec![Ident::new("refactor_token")];
-        if Class::of(relation) == Class::H {
-            tokens.extend(key_aliases(row_key(table).unwrap_or_default().len()));
-            tokens.extend(kept_for_others(version, relation).into_iter().map(|(_, alias)| alias));
-        }
-        for reader in readers {
-            rights.push(format!("GRANT SELECT({}) ON {inner} TO {reader}", list(&tokens)));
+            let name = &field.shape.name;
+            rights.push(format!("GRANT {}({name}) ON {outer} TO {}{}", grant.privilege, role(grant), option(grant)));
         }
     }
     rights
-}
-
-/// Whether a field is the base's own.
-#[must_use]
-pub fn is_own(home: Home) -> bool {
-    matches!(home, Home::Own(_))
 }

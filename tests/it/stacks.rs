@@ -103,7 +103,7 @@ fn try_stack(seed: u64) {
         match output.status.code() {
             Some(0) => taken.push(words.join(" ")),
             Some(1) => {
-                assert!(talk.contains("\n  because ") && !talk.contains("SQLSTATE"), "{seed}: {words:?}\n{talk}")
+                assert!(talk.contains("\n  because ") && !talk.contains("SQLSTATE"), "{seed}: {words:?}\n{talk}");
             }
             _ => panic!("{seed}: {words:?}\n{talk}"),
         }

@@ -169,7 +169,7 @@ fn decorations(version: &Version, relation: &Relation) -> Vec<String> {
             lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY USING INDEX {index};"));
         }
         ReplicaIdentity::Nothing | ReplicaIdentity::Index(_) => {
-            lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY NOTHING;"))
+            lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY NOTHING;"));
         }
     }
     // A dropped field takes statistics over it along.

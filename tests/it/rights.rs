@@ -1,0 +1,132 @@
+//! Privileges: a role may do through the new shape what it may do with the tables, and no more; old code that may only
+//! touch one table goes on working.
+
+use postgres::Client;
+use postgres::error::SqlState;
+
+use crate::support::Database;
+
+/// A shop whose tables belong to one role, with privileges for others. Roles are the whole server's, so they are named
+/// after the database.
+fn shop(grants: &str) -> (Database, [String; 2]) {
+    let shop = Database::new("");
+    let (owner, app) = (format!("{}_owner", shop.name), format!("{}_app", shop.name));
+    shop.client()
+        .batch_execute(&format!(
+            "CREATE ROLE {owner}; CREATE ROLE {app}; GRANT ALL ON SCHEMA public TO {owner}; SET ROLE {owner};
+             CREATE TABLE customers (id int PRIMARY KEY, name text, secret text);
+             CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers, city text);
+             CREATE INDEX ON orders (customer_id);
+             INSERT INTO customers VALUES (1, 'Ann', 's'), (2, 'Ben', 's');
+             INSERT INTO orders VALUES (10, 1, 'Ulm'), (11, 1, 'Ulm'), (12, 2, 'Bonn');
+             {}",
+            grants.replace("app", &app)
+        ))
+        .unwrap();
+    (shop, [owner, app])
+}
+
+/// A session of the application's role.
+fn session(shop: &Database, role: &str) -> Client {
+    let mut client = shop.next();
+    client.batch_execute(&format!("SET ROLE {role}")).unwrap();
+    client
+}
+
+fn forget(shop: &Database, roles: &[String]) {
+    let mut client = shop.client();
+    for role in roles {
+        client.batch_execute(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}")).unwrap();
+    }
+}
+
+fn denied(client: &mut Client, sql: &str) {
+    let error = client.batch_execute(sql).expect_err(sql);
+    assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{sql}: {error:?}");
+}
+
+#[test]
+fn privileges_on_tables_hold_for_their_views() {
+    let (shop, roles) = shop("GRANT SELECT, INSERT, UPDATE ON orders, customers TO app;");
+    shop.ok(&["move-field", "orders.city", "customers"]);
+    let mut app = session(&shop, &roles[1]);
+    app.batch_execute(
+        "UPDATE customers SET city = 'Jena' WHERE id = 1; INSERT INTO customers (id, city) VALUES (3, 'Kiel')",
+    )
+    .unwrap();
+    app.batch_execute(
+        "INSERT INTO orders VALUES (13, 3); UPDATE public.orders SET city = 'Köln' WHERE customer_id = 2",
+    )
+    .unwrap();
+    denied(&mut app, "DELETE FROM customers WHERE id = 3");
+    denied(&mut app, "TRUNCATE refactor.journal");
+    assert_eq!(shop.rows("SELECT id, city FROM next.customers"), ["(1,Jena)", "(2,Köln)", "(3,Kiel)"]);
+    drop(app);
+    forget(&shop, &roles);
+}
+
+#[test]
+fn old_code_needs_no_new_rights() {
+    let (shop, roles) = shop("GRANT SELECT, INSERT, UPDATE, DELETE ON orders TO app;");
+    shop.ok(&["move-field", "orders.city", "customers"]);
+    let mut app = session(&shop, &roles[1]);
+    app.batch_execute(
+        "INSERT INTO public.orders VALUES (13, 2, 'Bonn'); UPDATE public.orders SET city = 'Jena' WHERE customer_id = 1;
+         UPDATE public.orders SET customer_id = 1 WHERE id = 12; DELETE FROM public.orders WHERE customer_id = 2",
+    )
+    .unwrap();
+    assert_eq!(shop.rows("SELECT id, city FROM next.customers"), ["(1,Jena)", "(2,Bonn)"]);
+    denied(&mut app, "SELECT * FROM customers");
+    drop(app);
+    forget(&shop, &roles);
+}
+
+#[test]
+fn privileges_on_fields_hold_for_their_views() {
+    let (shop, roles) = shop(
+        "GRANT SELECT (id, name), UPDATE (name) ON customers TO app; GRANT SELECT, UPDATE (city) ON orders TO app;",
+    );
+    shop.ok(&["move-field", "orders.city", "customers"]);
+    let mut app = session(&shop, &roles[1]);
+    app.batch_execute("SELECT id, name FROM customers; UPDATE customers SET name = 'Anna' WHERE id = 1").unwrap();
+    app.batch_execute("UPDATE customers SET city = 'Jena' WHERE id = 1; SELECT id FROM orders").unwrap();
+    denied(&mut app, "SELECT secret FROM customers");
+    denied(&mut app, "SELECT * FROM customers");
+    denied(&mut app, "UPDATE customers SET secret = 'x'");
+    denied(&mut app, "INSERT INTO customers (id) VALUES (3)");
+    assert_eq!(shop.rows("SELECT id, name, city FROM next.customers"), ["(1,Anna,Jena)", "(2,Ben,Bonn)"]);
+    drop(app);
+    forget(&shop, &roles);
+}
+
+#[test]
+fn nobody_gets_at_values_through_our_functions() {
+    let (shop, roles) = shop("");
+    shop.ok(&["move-field", "orders.city", "customers"]);
+    let mut app = session(&shop, &roles[1]);
+    denied(&mut app, "SELECT * FROM refactor.get_0001_city(1)");
+    denied(&mut app, "SELECT refactor.set_0001_city(1, 'x')");
+    denied(&mut app, "SELECT refactor.save_0001_city(1, 'x')");
+    denied(&mut app, "SELECT * FROM refactor.kept_0001_city");
+    drop(app);
+    forget(&shop, &roles);
+}
+
+#[test]
+fn row_policies_hold_for_the_new_shape() {
+    let (shop, roles) = shop(
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON customers, orders TO app;
+         ALTER TABLE customers ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON customers USING (id <> 2);",
+    );
+    shop.ok(&["rename-field", "customers.secret", "hint"]);
+    shop.ok(&["move-field", "orders.city", "customers"]);
+    let mut app = session(&shop, &roles[1]);
+    if app.query_one("SELECT current_setting('server_version_num')::int >= 150000", &[]).unwrap().get(0) {
+        let seen: Vec<i32> = app.query("SELECT id FROM customers", &[]).unwrap().iter().map(|r| r.get(0)).collect();
+        assert_eq!(seen, [1]);
+        assert_eq!(app.execute("UPDATE customers SET city = 'x', hint = 'y'", &[]).unwrap(), 1);
+        assert_eq!(app.execute("DELETE FROM customers WHERE id = 2", &[]).unwrap(), 0);
+    }
+    drop(app);
+    forget(&shop, &roles);
+}
