@@ -72,6 +72,7 @@ BEGIN
   -- The rows below outlive it (ON DELETE SET NULL): they keep the value.
   INSERT INTO {{ complement }} ({% for k in keys %}{{ k.complement }}, {% endfor %}{{ value }})
   SELECT {{ target_key_list }}, OLD.{{ column }} FROM {{ target_to_source }} WHERE {{ source_is_old }}
+  FOR KEY SHARE OF b
   ON CONFLICT ({{ complement_keys }}) DO NOTHING;
   RETURN OLD;
 END
@@ -115,6 +116,7 @@ BEGIN
   IF TG_OP = 'DELETE' OR NOT ({{ hop.renumbered }}) THEN
     INSERT INTO {{ complement }} ({% for k in keys %}{{ k.complement }}, {% endfor %}{{ value }})
     SELECT {{ target_key_list }}, s.{{ column }} FROM {{ target_left_source }} WHERE {{ hop.is_old }}
+    FOR KEY SHARE OF b
     ON CONFLICT ({{ complement_keys }}) DO NOTHING;
   END IF;
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;

@@ -47,6 +47,7 @@ BEGIN
   WHERE {{ target_row }}
     AND NOT EXISTS (SELECT FROM {{ complement }} AS x
       WHERE {{ complement_row }} AND NOT x.refactor_unknown AND record_image_eq(ROW(x.{{ value }}), ROW(value)))
+  FOR KEY SHARE OF b
   ON CONFLICT ({{ complement_keys }}) DO UPDATE SET {{ value }} = excluded.{{ value }}, refactor_unknown = false;
 END
 $refactor$;
@@ -239,7 +240,7 @@ BEGIN
   -- A row made by old code: its value is unknown until the first row that has one, as old code expects.
   INSERT INTO {{ complement }} ({% for k in keys %}{{ k.complement }}, {% endfor %}refactor_unknown)
   VALUES ({% for k in keys %}NEW.{{ k.target }}, {% endfor %}true)
-  ON CONFLICT ({{ complement_keys }}) DO NOTHING;
+  ON CONFLICT ({{ complement_keys }}) DO UPDATE SET {{ value }} = NULL, refactor_unknown = true;
   RETURN NULL;
 END
 $refactor$;

@@ -9,8 +9,7 @@ CREATE TABLE {{ table }} (
 {%- for c in constraints %}
   CONSTRAINT {{ c.name }} {{ c.definition }},
 {%- endfor %}
-  PRIMARY KEY ({{ key_list }}),
-  FOREIGN KEY ({{ key_list }}) REFERENCES {{ target }} ({{ target_keys }}) ON UPDATE CASCADE
+  PRIMARY KEY ({{ key_list }})
 );
 COMMENT ON TABLE {{ table }} IS {{ comment }};
 ALTER TABLE {{ table }} OWNER TO {{ owner }};

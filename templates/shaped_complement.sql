@@ -5,8 +5,7 @@ CREATE TABLE {{ table }} (
 {%- for v in values %}
   {{ v.0 }} {{ v.1 }},
 {%- endfor %}
-  PRIMARY KEY ({{ key_list }}),
-  FOREIGN KEY ({{ key_list }}) REFERENCES {{ target }} ({{ target_keys }}) ON UPDATE CASCADE ON DELETE CASCADE
+  PRIMARY KEY ({{ key_list }})
 );
 COMMENT ON TABLE {{ table }} IS {{ comment }};
 ALTER TABLE {{ table }} OWNER TO {{ owner }};

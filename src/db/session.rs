@@ -168,6 +168,9 @@ impl Session {
                 version.remark(&entry.step.name, RemarkKind::Note, remark);
             }
         }
+        if place.schema.server_version < 150_000 {
+            note_row_policies(&mut version, entries);
+        }
         let names: Vec<&str> = entries.iter().map(|e| e.step.name.as_str()).collect();
         let what = if names.is_empty() { "the refactorings".to_owned() } else { names.join(", ") };
         let title = format!("show {what} in `next`");
@@ -362,6 +365,20 @@ impl Session {
                 Err(failure) => return Err(Problem::failure(&plan.title, &failure)),
             }
         }
+    }
+}
+
+/// Before 15 a view always acts with its owner's rights.
+fn note_row_policies(version: &mut Version, entries: &[Entry]) {
+    let secured: Vec<(String, String)> = version
+        .touched()
+        .filter(|r| version.table(r).row_security)
+        .filter_map(|r| Some((r.touched_by.last()?.clone(), r.name.short())))
+        .filter(|(step, _)| entries.iter().any(|e| e.step.name == *step))
+        .collect();
+    for (step, table) in secured {
+        let text = format!("row policies of `{table}` do not hold for its view: that needs PostgreSQL 15");
+        version.remark(&step, RemarkKind::Note, text);
     }
 }
 

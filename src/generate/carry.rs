@@ -116,8 +116,6 @@ struct Complement {
     collation: String,
     unknown: bool,
     constraints: Vec<Copied>,
-    target: TableName,
-    target_keys: String,
     comment: Literal,
     owner: Ident,
     grants: Vec<Granted>,
@@ -130,8 +128,6 @@ struct ShapedComplement {
     keys: Vec<Key>,
     key_list: String,
     values: Vec<(Ident, String)>,
-    target: TableName,
-    target_keys: String,
     comment: Literal,
     owner: Ident,
     grants: Vec<Granted>,
@@ -166,8 +162,6 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
             collation: carry.collation.clone().unwrap_or_default(),
             unknown: carry.direction == Direction::Up,
             constraints,
-            target: carry.target.clone(),
-            target_keys: list(carry.target_key()),
             comment: comment(&format!(
                 "{}: values of {} that {} cannot hold",
                 carry.step, carry.words.as_field, carry.source
@@ -188,8 +182,6 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
             collation: String::new(),
             unknown: false,
             constraints: Vec::new(),
-            target: added.table.clone(),
-            target_keys: list(&added.key),
             comment: comment(&format!("{}: values of an added field", added.step)),
             owner: owner(version, &added.table),
             grants: grants(version, &[&added.table]),
@@ -207,8 +199,6 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
             key_list: list(&get::complement_keys(shaped.key.len())),
             keys: key_columns(version, &shaped.table, &shaped.key),
             values: [typed("refactor_seen", &shaped.column_types), typed("refactor_value", &shaped.types)].concat(),
-            target: shaped.table.clone(),
-            target_keys: list(&shaped.key),
             comment: comment(&format!("{}: what the stored fields cannot tell exactly", shaped.step)),
             owner: owner(version, &shaped.table),
             grants: grants(version, &[&shaped.table]),
@@ -229,6 +219,10 @@ struct Forget {
     complement_is_old: String,
     target: TableName,
     target_is_old: String,
+    trigger_update: Ident,
+    trigger_truncate: Ident,
+    key_changed: String,
+    follow: String,
     comment: Literal,
 }
 
@@ -242,13 +236,24 @@ pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
         let path = format!("pg_catalog, {}, pg_temp", a.table.schema);
         (&a.step, &a.id, &a.table, &*a.key, path)
     });
+    let shaped = version.shaped.iter().map(|s| {
+        let path = format!("pg_catalog, {}, pg_temp", s.table.schema);
+        (&s.step, &s.id, &s.table, &*s.key, path)
+    });
     carried
         .chain(added)
+        .chain(shaped)
         .map(|(step, id, target, key, path)| {
             let complement = own(&["kept", id.as_str()]);
+            let follow = get::complement_keys(key.len());
+            let follow: Vec<String> = follow.iter().zip(key).map(|(c, k)| format!("{c} = NEW.{k}")).collect();
             let sql = Forget {
                 function: own(&["forget", id.as_str()]),
                 trigger: trigger("forget", id),
+                trigger_update: trigger("follow", id),
+                trigger_truncate: trigger("forget_all", id),
+                key_changed: changed(key),
+                follow: list(&follow),
                 path,
                 complement_is_old: equal("x", &get::complement_keys(key.len()), "OLD", key),
                 target_is_old: equal("b", key, "OLD", key),
@@ -258,7 +263,7 @@ pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
             }
             .render()?;
             let sql = guarded(version, &sql, &[target], &[], target);
-            let title = format!("what is deleted from `{}` is deleted from the complement ({step})", target.short());
+            let title = format!("the complement follows the rows of `{}` ({step})", target.short());
             Ok(Piece { title, sql })
         })
         .collect()

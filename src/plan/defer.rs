@@ -107,10 +107,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         ));
     }
     for (step, name, sql) in complements.iter().filter(|(_, name, _)| !installed.tables.contains(name)) {
-        plan.steps.push(
-            PlanStep::new(format!("create complement `{}` for {step}", name.name), sql.clone())
-                .locking("SHARE ROW EXCLUSIVE on the table it follows, for a catalogue update"),
-        );
+        plan.steps.push(PlanStep::new(format!("create complement `{}` for {step}", name.name), sql.clone()));
     }
     plan.steps.extend(restores(version, installed));
     for piece in generate::everything(version)? {

@@ -39,3 +39,23 @@ fn undo_leaves_only_the_journal() {
     assert_eq!(shop.rows("SELECT tgname FROM pg_trigger WHERE tgname LIKE '!refactor%'"), Vec::<String>::new());
     assert_eq!(std::fs::read_dir(shop.files()).unwrap().count(), 0);
 }
+
+#[test]
+fn old_code_may_empty_its_tables() {
+    let shop = Database::new(SHOP);
+    shop.ok(&["move-field", "orders.city", "customers"]);
+    shop.ok(&["add-field", "customers.grade", "int", "--default", "1"]);
+    shop.client()
+        .batch_execute("UPDATE next.customers SET city = 'Jena', grade = 2 WHERE id = 3; TRUNCATE orders, customers")
+        .unwrap();
+    shop.client().batch_execute("INSERT INTO customers VALUES (3, 'Cal')").unwrap();
+    assert_eq!(shop.rows("SELECT * FROM next.customers"), ["(3,Cal,,1)"]);
+}
+
+#[test]
+fn emptying_the_source_keeps_the_values() {
+    let shop = Database::new(SHOP);
+    shop.ok(&["move-field", "orders.city", "customers"]);
+    shop.client().batch_execute("TRUNCATE orders").unwrap();
+    assert_eq!(shop.rows("SELECT id, city FROM next.customers"), ["(1,Ulm)", "(2,Bonn)", "(3,)"]);
+}
