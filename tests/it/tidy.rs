@@ -24,10 +24,9 @@ const STAGES: [&[&str]; 12] = [
 ];
 
 /// What looks ahead all the same: the file, and the stage that it needs.
-const EXCEPTIONS: [(&str, &str); 2] = [
+const EXCEPTIONS: [(&str, &str); 1] = [
     // A fact names the way that its rows go.
     ("src/fact.rs", "version"),
-    // An expression of the user is over shown fields; where those live is known to the generator.
 ];
 
 /// Words that the stages up to the plan must not know: they are pure.
