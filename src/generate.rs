@@ -2,6 +2,7 @@
 //! them; everything is a pure function of a [`Version`].
 
 pub mod carry;
+pub mod drawn;
 pub mod fact;
 pub mod get;
 pub mod put;

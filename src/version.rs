@@ -33,6 +33,8 @@ pub struct Version {
     pub gone: BTreeMap<TableName, Gone>,
     /// Fields that live in another table.
     pub carries: Vec<Carry>,
+    /// Earlier stages of fields that were moved on: their complements keep what they have.
+    pub dormant: Vec<Dormant>,
     /// Fields that live in the complement alone.
     pub added: Vec<Added>,
     /// Fields that other fields of their row tell.
@@ -136,6 +138,15 @@ pub struct Carry {
     pub words: CarryWords,
 }
 
+/// A carry that a later refactoring has drawn out along more foreign keys.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dormant {
+    /// As it was.
+    pub carry: Carry,
+    /// What became of it: a place in [`Version::carries`].
+    pub now: usize,
+}
+
 impl Carry {
     /// Hops whose referring side has no index to be found by.
     pub fn unindexed<'c>(&'c self, schema: &'c Schema) -> impl Iterator<Item = &'c Hop> {
@@ -236,6 +247,7 @@ impl Version {
             relations,
             gone: BTreeMap::new(),
             carries: Vec::new(),
+            dormant: Vec::new(),
             added: Vec::new(),
             shaped: Vec::new(),
             facts: Vec::new(),

@@ -12,7 +12,7 @@ use crate::refusal::Refusal;
 use crate::relation::{Attached, Field, Hidden, Home, Relation, Stores, row_key};
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::Expression;
-use crate::version::{Carry, CarryWords, Direction, OnOldWrite, RemarkKind, Version};
+use crate::version::{Carry, CarryWords, Direction, Dormant, OnOldWrite, RemarkKind, Version};
 
 /// Move a field to another table.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -96,7 +96,7 @@ impl Refactor for MoveField {
         let old = field.shape.name.clone();
         let new = self.as_name.clone().unwrap_or_else(|| old.clone());
         let Some(column) = from.column(&before.schema, field).cloned() else {
-            return Err(self.homeless(before, to, field));
+            return self.move_on(step, before, from, to, field);
         };
         if from.base != to.base || new != old {
             entangled::must_be_free(to, &new, "choose another name with `--as`")?;
@@ -108,9 +108,9 @@ impl Refactor for MoveField {
         let stored = before.table(from).fields.iter().find(|f| f.name == column).unwrap_or(&field.shape);
 
         let mut after = before.clone();
-        note_facts(&mut after, step, from, to, field, stored, &path);
-        entangled::note(&mut after, step, from, field, Purpose::Move);
         let carry = after.carries.len();
+        note_facts(&mut after, step, from, to, field, stored, &path, carry);
+        entangled::note(&mut after, step, from, field, Purpose::Move);
         let alone = |c: &&Attached<Constraint>| c.item.fields == [old.clone()] && c.origin == from.base;
         after.carries.push(Carry {
             step: step.to_owned(),
@@ -138,7 +138,7 @@ impl Refactor for MoveField {
         note_missing_indexes(&mut after, step, carry);
         let shape = crate::schema::Field { name: new.clone(), ..field.shape.clone() };
         let moved = Field { shape, home: Home::Carried(carry) };
-        hand_over(&mut after, step, (&from.name, &to.name), &old, moved, column, self.before.as_ref());
+        hand_over(&mut after, step, (&from.name, &to.name), &old, moved, Some(column), self.before.as_ref());
         Ok(after)
     }
 
@@ -163,6 +163,7 @@ impl Refactor for MoveField {
     }
 }
 
+#[allow(clippy::too_many_arguments)] // all of one move
 /// What the data must satisfy for the move, and which values it leaves without a home.
 fn note_facts(
     after: &mut Version,
@@ -172,6 +173,7 @@ fn note_facts(
     field: &Field,
     stored: &crate::schema::Field,
     path: &Path,
+    carry: usize,
 ) {
     let name = &field.shape.name;
     let words = Words { table: to.name.clone(), field: name.clone(), other: from.name.clone() };
@@ -199,7 +201,7 @@ fn note_facts(
             step: step.to_owned(),
             table: from.base.clone(),
             columns: vec![stored.name.clone()],
-            kind: LossKind::Unreached(after.carries.len()),
+            kind: LossKind::Unreached(carry),
             words: Words { table: from.name.clone(), field: name.clone(), other: to.name.clone() },
         });
     }
@@ -232,14 +234,14 @@ fn hand_over(
     (from, to): (&TableName, &TableName),
     old: &Ident,
     moved: Field,
-    column: Ident,
+    column: Option<Ident>,
     before: Option<&Ident>,
 ) {
     let Home::Carried(carry) = moved.home else { return };
     let new = moved.shape.name.clone();
     let mut giving = after.change(from, step).clone();
     giving.fields.retain(|f| f.shape.name != *old);
-    giving.hidden.push(Hidden { column, stores: Stores::Adopted(carry) });
+    giving.hidden.extend(column.map(|column| Hidden { column, stores: Stores::Adopted(carry) }));
     if from == to {
         let mut along = Relation { constraints: Vec::new(), indexes: Vec::new(), ..giving.clone() };
         entangled::take_along(&mut giving, &mut along, old, &new);
@@ -255,6 +257,50 @@ fn hand_over(
 }
 
 impl MoveField {
+    /// A field that an earlier refactoring moved goes on in the same direction: one carry along both ways.
+    fn move_on(&self, step: &str, before: &Version, from: &Relation, to: &Relation, field: &Field) -> Result<Version, Refusal> {
+        let Home::Carried(at) = field.home else { return Err(self.homeless(before, to, field)) };
+        let earlier = &before.carries[at];
+        let new = self.as_name.clone().unwrap_or_else(|| field.shape.name.clone());
+        let path = self.path(before, from, to)?;
+        if path.direction != earlier.direction || to.base == earlier.source || from.base == to.base || earlier.source == earlier.target {
+            return Err(self.homeless(before, to, field));
+        }
+        entangled::must_be_free(to, &new, "choose another name with `--as`")?;
+        self.check_values(before, from, field, &path)?;
+        let row_key = row_key(before.table(to)).ok_or_else(|| Refusal::NoKey { table: to.name.clone() })?;
+        let hops = match path.direction {
+            Direction::Up => [&earlier.hops[..], &path.hops].concat(),
+            Direction::Down => [&path.hops[..], &earlier.hops].concat(),
+        };
+        let mut after = before.clone();
+        // What the earlier refactoring needed of the data is now needed of the longer way.
+        after.facts.retain(|f| f.step != earlier.step);
+        after.losses.retain(|l| l.kind != LossKind::Unreached(at));
+        let source = before.over(&earlier.source).unwrap_or(from);
+        let stored = before.schema.tables[&earlier.source].fields.iter().find(|f| f.name == earlier.column);
+        let way = Path { hops: hops.clone(), total: false, ..path };
+        note_facts(&mut after, step, source, to, field, stored.unwrap_or(&field.shape), &way, at);
+        after.dormant.push(Dormant { carry: earlier.clone(), now: at });
+        after.carries[at] = Carry {
+            step: step.to_owned(),
+            id: entangled::generated_id(step, &new),
+            target: to.base.clone(),
+            hops,
+            row_key,
+            fill: self.fill.clone().or_else(|| earlier.fill.clone()),
+            on_old_write: self.on_old_write,
+            restores: self.restores.clone(),
+            words: CarryWords { to: to.name.clone(), as_field: new.clone(), ..earlier.words.clone() },
+            ..earlier.clone()
+        };
+        note_missing_indexes(&mut after, step, at);
+        let shape = crate::schema::Field { name: new, ..field.shape.clone() };
+        let moved = Field { shape, home: Home::Carried(at) };
+        hand_over(&mut after, step, (&from.name, &to.name), &field.shape.name, moved, None, self.before.as_ref());
+        Ok(after)
+    }
+
     /// Why a field that lives elsewhere, by an earlier refactoring that is still deferred, is not moved on. Nothing is
     /// real yet, so the earlier one can be said anew.
     fn homeless(&self, version: &Version, to: &Relation, field: &Field) -> Refusal {

@@ -13,7 +13,7 @@ use crate::fact::Loss;
 use crate::generate::rows;
 use crate::journal::{Entry, Recorded, State};
 use crate::name::TableName;
-use crate::plan::defer::{change_state, defer, record, record_inverse};
+use crate::plan::defer::{change_state, defer, record, record_inverse, told_back};
 use crate::plan::materialize::{self, Options};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::problem::{Kind, Problem};
@@ -101,6 +101,8 @@ pub struct Materialization {
     pub rest: Vec<Step>,
     /// How the plan was chosen.
     pub options: Options,
+    /// How many of its steps come before the views can be compared with anything: locks, and complements told anew.
+    first: usize,
 }
 
 /// Hears of every step before it runs.
@@ -231,6 +233,7 @@ impl Session {
         })?;
         let title = format!("undo {}", names.join(", "));
         let mut plan = defer(&version, &place.installed, &title, change_state(names, "undone"))?;
+        plan.steps.splice(0..0, told_back(&place.version()?, &version, &place.installed));
         plan.notes.clear();
         plan.losses = self.complement_values(place, names)?;
         Ok(plan)
@@ -279,6 +282,10 @@ impl Session {
             return Err(Problem::facts(&wish, &broken));
         }
         let mut plan = materialize::materialize(&version, &place.installed, &names, &options)?;
+        // After the lock, before anything else.
+        let told = told_back(&place.version()?, &version, &place.installed);
+        let first = 1 + told.len();
+        plan.steps.splice(1..1, told);
         plan.steps.extend(inverses(place, now)?);
         for (loss, count) in facts::losses(&mut self.client, &version, |_| true)? {
             plan.losses.push(format!(
@@ -295,7 +302,7 @@ impl Session {
                 kind: Kind::Obstacle,
             });
         }
-        Ok(Materialization { plan, version, names, rest: rest.to_vec(), options })
+        Ok(Materialization { plan, version, names, rest: rest.to_vec(), options, first })
     }
 
     /// Makes refactorings real, compares every table with what its view showed, and shows the rest anew.
@@ -415,7 +422,7 @@ fn materialize_in(
     seen: Seen,
 ) -> Result<(), Stop> {
     run::prepare(transaction, patience, path)?;
-    let (locking, rest) = work.plan.steps.split_at(1);
+    let (locking, rest) = work.plan.steps.split_at(work.first);
     let part = |steps: &[crate::plan::PlanStep]| Plan { steps: steps.to_vec(), ..work.plan.clone() };
     run::steps(transaction, &part(locking), seen).map_err(Stop::Failed)?;
     for wanted in &work.version.facts {

@@ -140,7 +140,7 @@ struct ShapedComplement {
 /// Only if a template cannot be rendered.
 pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>, askama::Error> {
     let mut tables = Vec::new();
-    for carry in &version.carries {
+    for carry in version.carries.iter().chain(version.dormant.iter().map(|d| &d.carry)) {
         let names = Names::of(carry);
         let mut constraints = Vec::new();
         let source = &version.schema.tables[&carry.source];
@@ -231,7 +231,8 @@ struct Forget {
 /// # Errors
 /// Only if a template cannot be rendered.
 pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
-    let carried = version.carries.iter().map(|c| (&c.step, &c.id, &c.target, c.target_key(), search_path(c)));
+    let carries = version.carries.iter().chain(version.dormant.iter().map(|d| &d.carry));
+    let carried = carries.map(|c| (&c.step, &c.id, &c.target, c.target_key(), search_path(c)));
     let added = version.added.iter().map(|a| {
         let path = format!("pg_catalog, {}, pg_temp", a.table.schema);
         (&a.step, &a.id, &a.table, &*a.key, path)

@@ -110,6 +110,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         plan.steps.push(PlanStep::new(format!("create complement `{}` for {step}", name.name), sql.clone()));
     }
     plan.steps.extend(restores(version, installed));
+    plan.steps.extend(told_onward(version, installed));
     for piece in generate::everything(version)? {
         let mut step = PlanStep::new(piece.title, piece.sql);
         if step.sql.contains("CREATE TRIGGER \"!refactor_insert_")
@@ -131,6 +132,38 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         }
     }
     Ok(plan)
+}
+
+/// A field that was moved on: its new complement starts with what the earlier one remembers.
+fn told_onward(version: &Version, installed: &Installed) -> Vec<PlanStep> {
+    let has = |carry: &Carry| installed.tables.contains(&carry::Names::of(carry).complement);
+    let mut steps = Vec::new();
+    for (at, later) in version.carries.iter().enumerate() {
+        if let Some(earlier) = version.dormant.iter().rev().find(|d| d.now == at).map(|d| &d.carry)
+            && has(earlier)
+            && !has(later)
+        {
+            let sentence = format!("tell the complement of {} what that of {} remembers", later.step, earlier.step);
+            steps.push(PlanStep::new(sentence, generate::drawn::onward(earlier, later)));
+        }
+    }
+    steps
+}
+
+/// Fields that were moved on by what is taken back (or stays deferred, while their earlier move becomes real): the
+/// earlier complements learn what the later shape shows. To be run before anything is taken down.
+#[must_use]
+pub fn told_back(before: &Version, after: &Version, installed: &Installed) -> Vec<PlanStep> {
+    let has = |carry: &Carry| installed.tables.contains(&carry::Names::of(carry).complement);
+    let mut steps = Vec::new();
+    for dormant in before.dormant.iter().rev() {
+        let (earlier, later) = (&dormant.carry, &before.carries[dormant.now]);
+        if after.carries.iter().any(|c| c.id == earlier.id) && has(earlier) && has(later) {
+            let sentence = format!("tell the complement of {} what {} shows", earlier.step, later.step);
+            steps.push(PlanStep::new(sentence, generate::drawn::back(earlier, later)));
+        }
+    }
+    steps
 }
 
 /// Which triggers a carry needs on base tables, and why: its fact spans tables, and no view sees a write of old code or

@@ -222,6 +222,40 @@ scenarios! {
         )],
         moves: &["city", "customer_id", "order_id"],
     }
+    up_twice {
+        sql: "CREATE TABLE customers (id int PRIMARY KEY, name text);
+            CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers ON UPDATE CASCADE ON DELETE SET NULL, n int);
+            CREATE TABLE items (id int PRIMARY KEY, order_id int REFERENCES orders ON UPDATE CASCADE ON DELETE CASCADE, city text, m int);
+            CREATE INDEX ON orders (customer_id); CREATE INDEX ON items (order_id);
+            INSERT INTO customers VALUES (1, 'a'), (2, 'b'), (3, 'c');
+            INSERT INTO orders VALUES (1, 1), (2, 1), (3, 2), (4, NULL);
+            INSERT INTO items VALUES (1, 1, 'u'), (2, 1, 'u'), (3, 2, 'u'), (4, 3, 'v'), (5, 4, 'w'), (6, NULL, 'x');",
+        commands: &[&["move-field", "items.city", "orders"], &["move-field", "orders.city", "customers"]],
+        truth: &[(
+            "SELECT b.id, CASE WHEN EXISTS (SELECT FROM public.orders o JOIN public.items i ON i.order_id = o.id WHERE o.customer_id = b.id)
+               THEN (SELECT min(i.city) FROM public.orders o JOIN public.items i ON i.order_id = o.id WHERE o.customer_id = b.id)
+               ELSE (SELECT x.refactor_value FROM refactor.kept_0002_city x WHERE x.refactor_key_1 = b.id) END FROM public.customers b",
+            "SELECT id, city FROM next.customers",
+        )],
+        moves: &["city"],
+    }
+    down_twice {
+        sql: "CREATE TABLE customers (id int PRIMARY KEY, name text, city text);
+            CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers ON UPDATE CASCADE ON DELETE SET NULL, n int);
+            CREATE TABLE items (id int PRIMARY KEY, order_id int REFERENCES orders ON UPDATE CASCADE ON DELETE SET NULL, m int);
+            CREATE INDEX ON orders (customer_id); CREATE INDEX ON items (order_id);
+            INSERT INTO customers VALUES (1, 'a', 'u'), (2, 'b', NULL), (3, 'c', 'w');
+            INSERT INTO orders VALUES (1, 1), (2, 1), (3, 2), (4, NULL);
+            INSERT INTO items VALUES (1, 1), (2, 1), (3, 2), (4, 3), (5, 4), (6, NULL);",
+        commands: &[&["move-field", "customers.city", "orders"], &["move-field", "orders.city", "items"]],
+        truth: &[(
+            "SELECT i.id, CASE WHEN x.refactor_key_1 IS NOT NULL THEN x.refactor_value ELSE c.city END
+             FROM public.items i LEFT JOIN refactor.kept_0002_city x ON x.refactor_key_1 = i.id
+             LEFT JOIN public.orders o ON o.id = i.order_id LEFT JOIN public.customers c ON c.id = o.customer_id",
+            "SELECT id, city FROM next.items",
+        )],
+        moves: &["city", "customer_id", "order_id"],
+    }
     self_reference {
         sql: "CREATE TABLE people (id int PRIMARY KEY, boss_id int REFERENCES people ON UPDATE CASCADE ON DELETE SET NULL, city text, n int);
             CREATE INDEX ON people (boss_id);

@@ -9,6 +9,7 @@ mod deferring;
 mod failure;
 mod laws;
 mod names;
+mod onward;
 mod page;
 mod pages;
 mod read;
