@@ -158,6 +158,9 @@ impl Refusal {
             Self::NoPath { longer, .. } if !longer.is_empty() => {
                 Some(format!("a path over other tables must be named: {}", longer.join(", or ")))
             }
+            Self::NoPath { matching, .. } if !matching.is_empty() => {
+                Some(format!("add the foreign key first, or name the matching fields: {}", list_or(matching)))
+            }
             Self::NoPath { .. } => {
                 Some("add the foreign key first, or name the matching fields, as in `--on customer_id=id`".into())
             }

@@ -63,6 +63,8 @@ pub struct Table {
     pub owner: Option<Ident>,
     /// `UNLOGGED` (never temporary tables: they are not read).
     pub unlogged: bool,
+    /// The type that a typed table (`CREATE TABLE … OF`) has its fields from.
+    pub of_type: Option<String>,
     /// The access method when it is not `heap`.
     pub access_method: Option<Ident>,
     /// The tablespace when it is not the database's.

@@ -81,7 +81,7 @@ impl Ui {
         }
         let mut text = format!("{RED}error:{PLAIN} {BOLD}{}{PLAIN}", problem.what);
         for why in &problem.why {
-            text += &format!("\n  because {}", why.replace('\n', "\n  "));
+            text += &format!("\n  because {}", why.trim_end().replace('\n', "\n  "));
         }
         if let Some(hint) = &problem.hint {
             text += &format!("\n{CYAN}hint:{PLAIN} {hint}");

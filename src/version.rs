@@ -347,13 +347,41 @@ impl Version {
             );
         }
         if !table.inherits.is_empty() || (table.kind == TableKind::Plain && !table.children.is_empty()) {
-            return refuse("takes part in table inheritance".into(), None);
+            return refuse(
+                "takes part in table inheritance".into(),
+                Some("`ALTER TABLE … NO INHERIT …` makes it a table that stands alone".into()),
+            );
         }
         if table.kind == TableKind::Foreign {
-            return refuse("is a foreign table: its rows live elsewhere".into(), None);
+            return refuse(
+                "is a foreign table: its rows live elsewhere".into(),
+                Some("refactor it where its rows live".into()),
+            );
         }
         if let Some(extension) = &table.extension {
-            return refuse(format!("belongs to the extension `{extension}`"), None);
+            return refuse(
+                format!("belongs to the extension `{extension}`"),
+                Some("refactor your own tables; the extension's change with its versions".into()),
+            );
+        }
+        Ok(relation)
+    }
+
+    /// Finds a table whose fields may be refactored.
+    ///
+    /// # Errors
+    /// As [`Version::find_plain`], or when it has its fields from a type.
+    pub fn find_own(&self, wanted: &TableRef) -> Result<&Relation, Refusal> {
+        let relation = self.find_plain(wanted)?;
+        if let Some(of) = &self.table(relation).of_type {
+            return Err(Refusal::TableKind {
+                table: relation.name.clone(),
+                why: format!("has its fields from the type `{of}`"),
+                hint: Some(format!(
+                    "change the type, or make it a table of its own: `ALTER TABLE {} NOT OF`",
+                    relation.base
+                )),
+            });
         }
         Ok(relation)
     }
@@ -363,7 +391,7 @@ impl Version {
     /// # Errors
     /// When there is no such table or field.
     pub fn find_field(&self, wanted: &FieldRef) -> Result<(&Relation, &Field), Refusal> {
-        let relation = self.find_plain(&wanted.table)?;
+        let relation = self.find_own(&wanted.table)?;
         let folded = Ident::new(wanted.field.as_str().to_lowercase());
         let field =
             relation.field(&wanted.field).or_else(|| relation.field(&folded)).ok_or_else(|| Refusal::NoField {

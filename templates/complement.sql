@@ -1,4 +1,4 @@
-CREATE TABLE {{ table }} (
+CREATE {% if unlogged %}UNLOGGED {% endif %}TABLE {{ table }} (
 {%- for k in keys %}
   {{ k.complement }} {{ k.type_name }}{% if !k.collation.is_empty() %} COLLATE {{ k.collation }}{% endif %} NOT NULL,
 {%- endfor %}

@@ -59,7 +59,7 @@ impl Refactor for AddField {
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
-        let relation = before.find_plain(&self.field.table)?;
+        let relation = before.find_own(&self.field.table)?;
         let name = self.field.field.clone();
         entangled::must_be_free(relation, &name, "choose another name")?;
         let table = before.table(relation);

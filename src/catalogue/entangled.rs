@@ -64,13 +64,16 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
         {
             return held(
                 format!("is what the foreign key `{}` of `{}` refers to", key.item.name, other.name.short()),
-                None,
+                Some("drop that foreign key first if it is no longer wanted"),
             );
         }
     }
     for other in &table.fields {
         if other.generated.as_ref().is_some_and(|g| g.fields.contains(column)) {
-            return held(format!("is what the generated field `{}` is computed from", other.name), None);
+            return held(
+                format!("is what the generated field `{}` is computed from", other.name),
+                Some("drop or change the generated field first"),
+            );
         }
     }
     held_by_code(table, column).map_or(Ok(()), |role| held(role, Some("drop or change that first")))?;

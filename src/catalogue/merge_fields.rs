@@ -18,7 +18,7 @@ use crate::version::Version;
 pub struct MergeFields {
     /// First field, as in `people.first_name`
     pub field: FieldRef,
-    /// The other fields of the same table
+    /// The other fields of the same table, with it or without
     #[arg(required = true, value_name = "FIELD")]
     pub with: Vec<Ident>,
     /// Name of the one field
@@ -46,13 +46,19 @@ pub struct MergeFields {
 
 impl MergeFields {
     fn from(&self) -> Vec<Ident> {
-        std::iter::once(&self.field.field).chain(&self.with).cloned().collect()
+        std::iter::once(self.field.field.clone()).chain(self.others()).collect()
+    }
+
+    /// The fields after the first, whether their table was said again or not.
+    fn others(&self) -> impl Iterator<Item = Ident> {
+        let table = format!("{}.", self.field.table);
+        self.with.iter().map(move |f| f.as_str().strip_prefix(&table).map_or_else(|| f.clone(), Ident::new))
     }
 }
 
 impl Refactor for MergeFields {
     fn wish(&self) -> String {
-        let others: Vec<String> = self.with.iter().map(|f| format!("`{f}`")).collect();
+        let others: Vec<String> = self.others().map(|f| format!("`{f}`")).collect();
         format!("merge `{}`, {} into `{}`", self.field, others.join(", "), self.into)
     }
 
@@ -64,7 +70,14 @@ impl Refactor for MergeFields {
         let from = self.from();
         if self.back.len() != from.len() {
             return Err(Refusal::NeedsValue(
-                format!("{} fields are merged, but {} ways back are given", from.len(), self.back.len()),
+                format!(
+                    "{} fields are merged, but {} given",
+                    from.len(),
+                    match self.back.len() {
+                        1 => "one way back is".to_owned(),
+                        n => format!("{n} ways back are"),
+                    }
+                ),
                 "give `--back` once for each field, in their order".into(),
             ));
         }

@@ -92,7 +92,7 @@ impl Refactor for MoveField {
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let (from, field) = before.find_field(&self.field)?;
-        let to = before.find_plain(&self.to)?;
+        let to = before.find_own(&self.to)?;
         let old = field.shape.name.clone();
         let new = self.as_name.clone().unwrap_or_else(|| old.clone());
         let Some(column) = from.column(&before.schema, field).cloned() else {
@@ -144,7 +144,7 @@ impl Refactor for MoveField {
 
     fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
         let (from, field) = before.find_field(&self.field)?;
-        let to = before.find_plain(&self.to)?;
+        let to = before.find_own(&self.to)?;
         let path = self.path(before, from, to)?;
         let moved = self.as_name.clone().unwrap_or_else(|| field.shape.name.clone());
         let as_name = (moved != field.shape.name).then(|| field.shape.name.clone());

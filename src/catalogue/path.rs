@@ -103,12 +103,12 @@ pub fn find(version: &Version, from: &Relation, to: &Relation, via: &[Ident], do
     }
 }
 
-/// Fields of the same name and type that are a key of one of the tables.
+/// Fields of the same name and type that are a key of one of the two tables (of both: `id` is just the usual name).
 fn matching(from: &Relation, to: &Relation) -> Vec<String> {
     let shared = from.fields.iter().filter(|f| {
         let name = std::slice::from_ref(&f.shape.name);
         let same = to.field(&f.shape.name).is_some_and(|t| t.shape.type_name == f.shape.type_name);
-        same && (from.is_unique(name) || to.is_unique(name))
+        same && from.is_unique(name) != to.is_unique(name)
     });
     shared.map(|f| format!("--on {0}={0}", f.shape.name)).collect()
 }

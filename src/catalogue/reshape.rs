@@ -41,7 +41,7 @@ impl Reshape {
     /// # Errors
     /// When a field is missing, taken or held, or an expression reads what it may not.
     pub fn after(&self, step: &str, version: &Version) -> Result<Version, Refusal> {
-        let relation = version.find_plain(&self.table)?;
+        let relation = version.find_own(&self.table)?;
         let table = version.table(relation);
         let key = row_key(table).ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
         let mut columns = Vec::new();

@@ -40,13 +40,18 @@ pub fn run(context: &Context, args: &Check) -> Result<(), Problem> {
                 context.ui.say(format!("  fact: {}", answer.sentence()));
             }
         }
+        // As data it is one of the reasons below: there is one object only.
+        Err(problem) if context.ui.json => {
+            troubles.push(problem.what);
+            troubles.extend(problem.why);
+        }
         Err(problem) => {
             context.ui.problem(&problem);
             troubles.push(problem.what);
         }
     }
-    context.ui.json(&json!({ "troubles": troubles, "to_apply": comparison.to_apply.iter().map(|e| &e.step.name).collect::<Vec<_>>() }));
     if troubles.is_empty() {
+        context.ui.json(&json!({ "troubles": troubles, "to_apply": comparison.to_apply.iter().map(|e| &e.step.name).collect::<Vec<_>>() }));
         context.ui.done(format!(
             "{} files agree with the database; {} to apply",
             files.len(),

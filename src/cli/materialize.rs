@@ -67,9 +67,12 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
     let (mut count, options) = args.how.choose(&place)?;
     if count == 0 {
         context.ui.say("nothing is deferred: the tables are the newest shape");
+        context.ui.json(&serde_json::json!({ "materialized": [], "deferred": [] }));
         return Ok(());
     }
     let chunk = if args.step_by_step { 1 } else { count };
+    let mut done = Vec::new();
+    let mut rest: Vec<String> = Vec::new();
     while count > 0 {
         let work = session.prepare_materialize(&place, chunk, options)?;
         plan::print(context.ui, &work.plan, args.dry_run);
@@ -83,9 +86,12 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
                 .hint("answer `y`, or pass `--yes` in scripts"));
         }
         one(context, &mut session, &place, &work)?;
+        done.extend(work.names);
+        rest = work.rest.into_iter().map(|step| step.name).collect();
         count -= chunk;
         place = session.place()?;
     }
+    context.ui.json(&serde_json::json!({ "materialized": done, "deferred": rest }));
     Ok(())
 }
 
@@ -100,6 +106,5 @@ fn one(context: &Context, session: &mut Session, place: &Place, work: &Materiali
     for step in &work.rest {
         context.ui.say(format!("  still deferred: {}", step.name));
     }
-    context.ui.json(&serde_json::json!({ "materialized": work.names, "deferred": work.rest.iter().map(|s| &s.name).collect::<Vec<_>>() }));
     Ok(())
 }

@@ -42,6 +42,7 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<(), Problem> {
             let (count, options) = args.how.choose(&place)?;
             if count == 0 {
                 context.ui.say("nothing is deferred: there is nothing to make real");
+                context.ui.json(&Plan::default());
                 return Ok(());
             }
             session.prepare_materialize(&place, count, options)?.plan

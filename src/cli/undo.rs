@@ -82,6 +82,7 @@ pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
         }
     }
     context.ui.done(format!("undone: {}", names.join(", ")));
+    context.ui.json(&serde_json::json!({ "undone": names }));
     if names.len() == pending.len() {
         context.ui.say("nothing is deferred now; the database is as it was before, but for the journal");
     }

@@ -60,8 +60,8 @@ pub fn run(context: &Context, args: &Verify) -> Result<(), Problem> {
     for law in &findings.tried {
         context.ui.out(format!("holds   {law}"));
     }
-    context.ui.json(&json!({ "holds": findings.tried, "broken": findings.broken }));
     if findings.broken.is_empty() {
+        context.ui.json(&json!({ "holds": findings.tried, "broken": findings.broken }));
         context.ui.done(format!("{} laws and facts hold; everything was rolled back", findings.tried.len()));
         return Ok(());
     }
@@ -88,7 +88,7 @@ fn same_rows(
     let different: i64 = transaction
         .query_one(
             &format!(
-                "SELECT count(*) FROM (SELECT t::text FROM (SELECT {fields} FROM {view}) AS t EXCEPT ALL SELECT d::text FROM ({}) AS d) AS q",
+                "SELECT count(*) FROM (SELECT (t.*)::text FROM (SELECT {fields} FROM {view}) AS t EXCEPT ALL SELECT (d.*)::text FROM ({}) AS d) AS q",
                 rows::select(version, relation)
             ),
             &[],
@@ -177,8 +177,8 @@ fn put_get(
         let mut point = transaction.savepoint("put_get")?;
         let sql = format!(
             "WITH other AS (SELECT {name} AS v FROM {view} WHERE {name} IS NOT NULL ORDER BY {name}::text DESC LIMIT 1),
-             rows AS (SELECT t::text AS whole FROM {view} AS t LIMIT {limit}),
-             written AS (UPDATE {view} AS t SET {name} = other.v FROM other, rows WHERE t::text = rows.whole RETURNING t.{name} IS NOT DISTINCT FROM other.v AS same)
+             rows AS (SELECT (t.*)::text AS whole FROM {view} AS t LIMIT {limit}),
+             written AS (UPDATE {view} AS t SET {name} = other.v FROM other, rows WHERE (t.*)::text = rows.whole RETURNING t.{name} IS NOT DISTINCT FROM other.v AS same)
              SELECT count(*) FILTER (WHERE NOT same), count(*) FROM written"
         );
         let law = format!("PutGet: what is written to `{view}.{name}` is read back");
@@ -217,7 +217,7 @@ fn checksums(transaction: &mut Transaction, tables: &[TableName]) -> Result<Vec<
     let mut sums = Vec::new();
     for table in tables {
         let sql = format!(
-            "SELECT count(*)::text || ' ' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text FROM {table} AS t"
+            "SELECT count(*)::text || ' ' || coalesce(sum(hashtextextended((t.*)::text, 0)::numeric), 0)::text FROM {table} AS t"
         );
         sums.push(transaction.query_one(&sql, &[])?.get(0));
     }

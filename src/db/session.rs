@@ -13,10 +13,11 @@ use crate::fact::Loss;
 use crate::generate::rows;
 use crate::journal::{Entry, Recorded, State};
 use crate::name::TableName;
-use crate::plan::defer::{change_state, defer, record, record_inverse, told_back};
+use crate::plan::defer::{change_state, defer, lost_table, record, record_inverse, told_back};
 use crate::plan::materialize::{self, Options};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::problem::{Kind, Problem};
+use crate::relation::row_key;
 use crate::schema::{Schema, read};
 use crate::version::{RemarkKind, Step, Version};
 
@@ -250,7 +251,8 @@ impl Session {
             let known = if sql.contains("refactor_unknown") { " WHERE NOT refactor_unknown" } else { "" };
             let count: i64 = self.client.query_one(&format!("SELECT count(*) FROM {table}{known}"), &[])?.get(0);
             if count > 0 {
-                losses.push(format!("{count} values that only the new shape of {step} has a place for"));
+                let (values, have) = if count == 1 { ("value", "has") } else { ("values", "have") };
+                losses.push(format!("{count} {values} {have} a place only in the new shape of {step}"));
             }
         }
         Ok(losses)
@@ -288,11 +290,9 @@ impl Session {
         plan.steps.splice(1..1, told);
         plan.steps.extend(inverses(place, now)?);
         for (loss, count) in facts::losses(&mut self.client, &version, |_| true)? {
-            plan.losses.push(format!(
-                "{}; kept in `refactor` until `refactor finish` ({})",
-                loss.sentence(count),
-                loss.step
-            ));
+            let keyed = version.schema.tables.get(&loss.table).and_then(row_key).is_some();
+            let kept = if keyed { format!("kept in `{}`", lost_table(&loss.step)) } else { "not kept".to_owned() };
+            plan.losses.push(format!("{}; {kept} ({})", loss.sentence(count), loss.step));
         }
         if !plan.obstacles.is_empty() {
             return Err(Problem {

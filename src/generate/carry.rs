@@ -108,6 +108,7 @@ struct Granted {
 #[derive(Template)]
 #[template(path = "complement.sql", escape = "none")]
 struct Complement {
+    unlogged: bool,
     table: TableName,
     keys: Vec<Key>,
     key_list: String,
@@ -124,6 +125,7 @@ struct Complement {
 #[derive(Template)]
 #[template(path = "shaped_complement.sql", escape = "none")]
 struct ShapedComplement {
+    unlogged: bool,
     table: TableName,
     keys: Vec<Key>,
     key_list: String,
@@ -154,6 +156,7 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
             }
         }
         let sql = Complement {
+            unlogged: version.schema.tables[&carry.target].unlogged,
             table: names.complement.clone(),
             key_list: list(&names.complement_keys(carry)),
             keys: keys(version, carry),
@@ -174,6 +177,7 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
     }
     for added in &version.added {
         let sql = Complement {
+            unlogged: version.schema.tables[&added.table].unlogged,
             table: own(&["kept", added.id.as_str()]),
             key_list: list(&get::complement_keys(added.key.len())),
             keys: key_columns(version, &added.table, &added.key),
@@ -195,6 +199,7 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
             types.iter().enumerate().map(|(i, t)| (Ident::new(format!("{prefix}_{}", i + 1)), t.clone())).collect()
         };
         let sql = ShapedComplement {
+            unlogged: version.schema.tables[&shaped.table].unlogged,
             table: name.clone(),
             key_list: list(&get::complement_keys(shaped.key.len())),
             keys: key_columns(version, &shaped.table, &shaped.key),

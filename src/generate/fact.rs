@@ -47,7 +47,7 @@ pub fn offenders(fact: &Fact) -> String {
             let value = over_row(expression);
             // Never true where NULL is welcome, but asked of every row: a value that does not fit is an error.
             let null = if *not_null { " IS NULL" } else { " IS NULL IS NULL" };
-            format!("SELECT b::text FROM {table} AS b WHERE ({value})::{type_name}{null}")
+            format!("SELECT (b.*)::text FROM {table} AS b WHERE ({value})::{type_name}{null}")
         }
     }
 }
@@ -90,7 +90,7 @@ pub fn fitting(fact: &Fact) -> Option<(String, String)> {
     let function = format!(
         "CREATE FUNCTION pg_temp.refactor_fits(b {table}) RETURNS boolean LANGUAGE plpgsql AS $refactor$\nBEGIN\n  RETURN {fits};\nEXCEPTION WHEN data_exception THEN\n  RETURN false;\nEND\n$refactor$;"
     );
-    Some((function, format!("SELECT b::text FROM {table} AS b WHERE NOT pg_temp.refactor_fits(b)")))
+    Some((function, format!("SELECT (b.*)::text FROM {table} AS b WHERE NOT pg_temp.refactor_fits(b.*)")))
 }
 
 /// The source side of a way, joined: `a AS a0 JOIN c AS a1 …`.

@@ -251,7 +251,7 @@ fn is_compared(version: &Version, relation: &Relation, field: &Field) -> bool {
 
 /// Free of order; equal texts of equal types only.
 fn checksum(query: &str) -> String {
-    format!("SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text FROM ({query}) AS t")
+    format!("SELECT count(*), coalesce(sum(hashtextextended((t.*)::text, 0)::numeric), 0)::text FROM ({query}) AS t")
 }
 
 /// Free of order; equal values by the types' own equality, and equal texts where a type has no hash function.

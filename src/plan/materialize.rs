@@ -160,7 +160,7 @@ fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
         .locking(format!("ACCESS EXCLUSIVE on {names}, until the end"))
 }
 
-/// Keeps values that the new shape has no place for, with the key of their row, until `refactor finish`.
+/// Keeps values that the new shape has no place for, with the key of their row.
 fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanStep> {
     let loss = &version.losses[at];
     let Some(table) = version.schema.tables.get(&loss.table) else { return Vec::new() };

@@ -425,3 +425,31 @@ fn url_and_exec_see_the_new_shape() {
     assert_eq!(shop.ok(&["exec", "--", "sh", "-c", "echo $PGDATABASE"]).trim(), shop.name);
     assert_eq!(shop.run(&["exec", "--", "sh", "-c", "exit 7"]).status.code(), Some(7));
 }
+
+#[test]
+fn one_object_with_json_whatever_happens() {
+    let shop = Database::new(
+        "CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a VALUES (1, 'v');
+         CREATE TABLE b (id int PRIMARY KEY, a_id int REFERENCES a); INSERT INTO b VALUES (1, 1)",
+    );
+    let one = |arguments: &[&str]| -> serde_json::Value {
+        let output = shop.run(&[&["--json"], arguments].concat());
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| {
+            panic!("refactor --json {}: {e}\n{}", arguments.join(" "), String::from_utf8_lossy(&output.stdout))
+        })
+    };
+    assert_eq!(one(&["plan"])["steps"], serde_json::json!([]));
+    assert_eq!(one(&["materialize", "--yes"]), serde_json::json!({ "materialized": [], "deferred": [] }));
+    one(&["rename-field", "a.v", "w"]);
+    assert_eq!(one(&["undo"]), serde_json::json!({ "undone": ["0001-rename-v-to-w"] }));
+    one(&["rename-field", "a.v", "w"]);
+    one(&["move-field", "a.w", "b"]);
+    let file = shop.files().join("0003-rename-nothing.toml");
+    std::fs::write(&file, "after = \"0002-move-w-to-b\"\n[rename-field]\nfield = \"b.nothing\"\nto = \"x\"\n").unwrap();
+    assert_eq!(one(&["check"])["error"]["what"], "files and database do not agree");
+    std::fs::remove_file(file).unwrap();
+    assert_eq!(
+        one(&["materialize", "--yes", "--step-by-step"]),
+        serde_json::json!({ "materialized": ["0001-rename-v-to-w", "0002-move-w-to-b"], "deferred": [] })
+    );
+}
