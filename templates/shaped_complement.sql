@@ -6,7 +6,7 @@ CREATE TABLE {{ table }} (
   {{ v.0 }} {{ v.1 }},
 {%- endfor %}
   PRIMARY KEY ({{ key_list }}),
-  FOREIGN KEY ({{ key_list }}) REFERENCES {{ target }} ({{ target_keys }}) ON UPDATE CASCADE ON DELETE CASCADE
+  FOREIGN KEY ({{ key_list }}) REFERENCES {{ target }} ({{ target_keys }}) ON UPDATE CASCADE
 );
 COMMENT ON TABLE {{ table }} IS {{ comment }};
 ALTER TABLE {{ table }} OWNER TO {{ owner }};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
-use crate::generate::{Piece, all, comment, equal, get, list, own};
+use crate::generate::{Piece, all, comment, equal, get, list, own, shaped};
 use crate::name::{Ident, TableName};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::{Literal, rename_in_definition};
@@ -224,7 +224,10 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
 struct Forget {
     function: TableName,
     trigger: Ident,
+    trigger_changed: Ident,
     path: String,
+    /// When an update makes what was kept stale.
+    changed: String,
     complement: TableName,
     complement_is_old: String,
     target: TableName,
@@ -237,27 +240,34 @@ struct Forget {
 /// # Errors
 /// Only if a template cannot be rendered.
 pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
-    let carried = version.carries.iter().map(|c| (&c.step, &c.id, &c.target, c.target_key(), search_path(c)));
-    let added = version.added.iter().map(|a| {
-        let path = format!("pg_catalog, {}, pg_temp", a.table.schema);
-        (&a.step, &a.id, &a.table, &*a.key, path)
-    });
+    let own_path = |table: &TableName| format!("pg_catalog, {}, pg_temp", table.schema);
+    let never = String::new;
+    let carried = version.carries.iter().map(|c| (&c.step, &c.id, &c.target, c.target_key(), search_path(c), never()));
+    let added = version.added.iter().map(|a| (&a.step, &a.id, &a.table, &*a.key, own_path(&a.table), never()));
+    let shaped = version
+        .shaped
+        .iter()
+        .map(|s| (&s.step, &s.id, &s.table, &*s.key, own_path(&s.table), shaped::columns_changed(s)));
     carried
         .chain(added)
-        .map(|(step, id, target, key, path)| {
+        .chain(shaped)
+        .map(|(step, id, target, key, path, changed)| {
             let complement = own(&["kept", id.as_str()]);
             let sql = Forget {
                 function: own(&["forget", id.as_str()]),
                 trigger: trigger("forget", id),
+                trigger_changed: trigger("changed", id),
                 path,
                 complement_is_old: equal("x", &get::complement_keys(key.len()), "OLD", key),
                 target_is_old: equal("b", key, "OLD", key),
                 target: target.clone(),
                 comment: comment(step),
                 complement,
+                changed: changed.clone(),
             }
             .render()?;
-            let title = format!("what is deleted from `{}` is deleted from the complement ({step})", target.short());
+            let gone = if changed.is_empty() { "deleted from" } else { "deleted from, or stored anew in," };
+            let title = format!("what is {gone} `{}` is deleted from the complement ({step})", target.short());
             Ok(Piece { title, sql })
         })
         .collect()

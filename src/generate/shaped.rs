@@ -132,6 +132,12 @@ struct Guard {
     changed: String,
 }
 
+/// Whether an update changes what is stored.
+#[must_use]
+pub fn columns_changed(shaped: &Shaped) -> String {
+    format!("record_image_ne({}, {})", whole("OLD", &shaped.columns), whole("NEW", &shaped.columns))
+}
+
 /// The trigger that keeps old code from storing what the new fields cannot show.
 ///
 /// # Errors
@@ -160,7 +166,7 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
         comment: comment(&shaped.step),
         trigger_insert: Ident::generated(&["!refactor", "insert", id]),
         trigger_update: Ident::generated(&["!refactor", "updated", id]),
-        changed: format!("record_image_ne({}, {})", whole("OLD", &shaped.columns), whole("NEW", &shaped.columns)),
+        changed: columns_changed(shaped),
     }
     .render()?;
     let title = format!("guard of what old code stores for {} ({})", names.join(", "), shaped.step);

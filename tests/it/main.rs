@@ -13,6 +13,7 @@ mod page;
 mod pages;
 mod read;
 mod rebuild;
+mod reshape;
 mod server;
 mod stacks;
 mod support;
