@@ -5,10 +5,15 @@ BEGIN
   -- on a row that the same statement has put back too.
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM {{ complement }};
-  ELSIF TG_OP = 'UPDATE' THEN
-    UPDATE {{ complement }} AS x SET {{ follow }} WHERE {{ complement_is_old }};
-  ELSE
+  ELSIF TG_OP = 'DELETE' THEN
     DELETE FROM {{ complement }} AS x WHERE {{ complement_is_old }} AND NOT EXISTS (SELECT FROM {{ target }} AS b WHERE {{ target_is_old }});
+{%- if !stored_anew.is_empty() %}
+  ELSIF {{ stored_anew }} THEN
+    -- What was remembered of a stored value is over when it changes, even if the same value comes again.
+    DELETE FROM {{ complement }} AS x WHERE {{ complement_is_old }};
+{%- endif %}
+  ELSE
+    UPDATE {{ complement }} AS x SET {{ follow }} WHERE {{ complement_is_old }};
   END IF;
   RETURN NULL;
 END
@@ -17,6 +22,6 @@ COMMENT ON FUNCTION {{ function }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger }} AFTER DELETE ON {{ target }}
   FOR EACH ROW EXECUTE FUNCTION {{ function }}();
 CREATE TRIGGER {{ trigger_update }} AFTER UPDATE ON {{ target }}
-  FOR EACH ROW WHEN ({{ key_changed }}) EXECUTE FUNCTION {{ function }}();
+  FOR EACH ROW WHEN ({{ key_changed }}{% if !stored_anew.is_empty() %} OR {{ stored_anew }}{% endif %}) EXECUTE FUNCTION {{ function }}();
 CREATE TRIGGER {{ trigger_truncate }} AFTER TRUNCATE ON {{ target }}
   FOR EACH STATEMENT EXECUTE FUNCTION {{ function }}();

@@ -3,8 +3,15 @@ LANGUAGE plpgsql AS $refactor$
 DECLARE
   told record;
 BEGIN
-  -- Old code may store only what the new fields can show: otherwise no row of the view could be read any more.
-  SELECT {{ told }} INTO told;
+  -- Old code may store only what the new fields can show, and store again: otherwise no row of the view could be read
+  -- any more, or none be materialized.
+  BEGIN
+    SELECT {{ told }} INTO told;
+    PERFORM {{ back }};
+  EXCEPTION WHEN data_exception OR integrity_constraint_violation OR raise_exception THEN
+    RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', SCHEMA = {{ schema_literal }}, TABLE = {{ table_literal }},
+      MESSAGE = {{ message }}, DETAIL = SQLERRM, HINT = {{ hint }};
+  END;
 {%- if !required.is_empty() %}
   IF {{ required }} THEN
     RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', SCHEMA = {{ schema_literal }}, TABLE = {{ table_literal }},
@@ -12,9 +19,6 @@ BEGIN
   END IF;
 {%- endif %}
   RETURN NULL;
-EXCEPTION WHEN data_exception THEN
-  RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', SCHEMA = {{ schema_literal }}, TABLE = {{ table_literal }},
-    MESSAGE = {{ message }}, DETAIL = SQLERRM, HINT = {{ hint }};
 END
 $refactor$;
 COMMENT ON FUNCTION {{ function }}() IS {{ comment }};

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use postgres::{Error, GenericClient};
 
-use crate::fact::{Claim, Fact, Loss};
-use crate::generate::fact;
+use crate::fact::{Claim, Fact, Loss, LossKind};
+use crate::generate::{fact, shaped};
 use crate::version::Version;
 
 /// How many offenders are shown.
@@ -101,9 +101,32 @@ fn offenders(client: &mut impl GenericClient, query: &str) -> Result<(i64, Vec<S
     Ok((row.get(0), row.get(1)))
 }
 
-/// Class 22 of SQLSTATE.
+/// A value that does not fit: class 22 of SQLSTATE, a check of a domain, or what a function of the user raises.
 fn is_data_exception(error: &Error) -> bool {
-    error.code().is_some_and(|c| c.code().starts_with("22"))
+    error.code().is_some_and(|c| c.code().starts_with("22") || c.code().starts_with("23") || c.code() == "P0001")
+}
+
+/// Values that an expression leads to but none leads back from: why losses cannot be counted.
+///
+/// # Errors
+/// The error of counting, if this is not the reason; whatever else the server says.
+pub fn without_way_back(
+    client: &mut impl GenericClient,
+    version: &Version,
+    error: Error,
+) -> Result<Vec<Answer>, Error> {
+    if !is_data_exception(&error) {
+        return Err(error);
+    }
+    let mut broken = Vec::new();
+    for loss in &version.losses {
+        let LossKind::Unfaithful(at) = loss.kind else { continue };
+        for wanted in shaped::ways_back(&version.shaped[at], &loss.words) {
+            broken.push(ask(client, &wanted)?);
+        }
+    }
+    broken.retain(|answer| !answer.holds());
+    if broken.is_empty() { Err(error) } else { Ok(broken) }
 }
 
 /// Counts the values of each loss; only those with any are returned.

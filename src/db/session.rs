@@ -189,7 +189,15 @@ impl Session {
             let wish = entry.map_or_else(String::new, |e| e.step.refactoring.wish());
             return Err(Problem::facts(&wish, &broken));
         }
-        let losses = facts::losses(&mut self.client, &version, |l| names.contains(&l.step.as_str()))?;
+        let losses = match facts::losses(&mut self.client, &version, |l| names.contains(&l.step.as_str())) {
+            Ok(losses) => losses,
+            Err(error) => {
+                let broken = facts::without_way_back(&mut self.client, &version, error)?;
+                let entry = entries.iter().find(|e| broken.iter().any(|b| b.fact.step == e.step.name));
+                let wish = entry.map_or_else(String::new, |e| e.step.refactoring.wish());
+                return Err(Problem::facts(&wish, &broken));
+            }
+        };
         let asking = asked.elapsed();
         let time = start.elapsed().saturating_sub(asking);
         Ok(Deferred { version, facts, losses, asking, time, plan, before })

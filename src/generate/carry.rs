@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
-use crate::generate::{Piece, all, comment, equal, get, list, own};
+use crate::generate::{Piece, all, comment, equal, get, list, own, shaped};
 use crate::name::{Ident, TableName};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::{Literal, rename_in_definition};
@@ -219,14 +219,15 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
 struct Forget {
     function: TableName,
     trigger: Ident,
+    trigger_update: Ident,
+    trigger_truncate: Ident,
     path: String,
     complement: TableName,
     complement_is_old: String,
     target: TableName,
     target_is_old: String,
-    trigger_update: Ident,
-    trigger_truncate: Ident,
     key_changed: String,
+    stored_anew: String,
     follow: String,
     comment: Literal,
 }
@@ -236,21 +237,19 @@ struct Forget {
 /// # Errors
 /// Only if a template cannot be rendered.
 pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
+    let own_path = |table: &TableName| format!("pg_catalog, {}, pg_temp", table.schema);
+    let never = String::new;
     let carries = version.carries.iter().chain(version.dormant.iter().map(|d| &d.carry));
-    let carried = carries.map(|c| (&c.step, &c.id, &c.target, c.target_key(), search_path(c)));
-    let added = version.added.iter().map(|a| {
-        let path = format!("pg_catalog, {}, pg_temp", a.table.schema);
-        (&a.step, &a.id, &a.table, &*a.key, path)
-    });
-    let shaped = version.shaped.iter().map(|s| {
-        let path = format!("pg_catalog, {}, pg_temp", s.table.schema);
-        (&s.step, &s.id, &s.table, &*s.key, path)
-    });
+    let carried = carries.map(|c| (&c.step, &c.id, &c.target, c.target_key(), search_path(c), never()));
+    let added = version.added.iter().map(|a| (&a.step, &a.id, &a.table, &*a.key, own_path(&a.table), never()));
+    let shaped = version
+        .shaped
+        .iter()
+        .map(|s| (&s.step, &s.id, &s.table, &*s.key, own_path(&s.table), shaped::columns_changed(s)));
     carried
         .chain(added)
         .chain(shaped)
-        .map(|(step, id, target, key, path)| {
-            let complement = own(&["kept", id.as_str()]);
+        .map(|(step, id, target, key, path, stored_anew)| {
             let follow = get::complement_keys(key.len());
             let follow: Vec<String> = follow.iter().zip(key).map(|(c, k)| format!("{c} = NEW.{k}")).collect();
             let sql = Forget {
@@ -259,13 +258,14 @@ pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
                 trigger_update: trigger("follow", id),
                 trigger_truncate: trigger("forget_all", id),
                 key_changed: changed(key),
+                stored_anew,
                 follow: list(&follow),
                 path,
                 complement_is_old: equal("x", &get::complement_keys(key.len()), "OLD", key),
                 target_is_old: equal("b", key, "OLD", key),
                 target: target.clone(),
                 comment: comment(step),
-                complement,
+                complement: own(&["kept", id.as_str()]),
             }
             .render()?;
             let sql = guarded(version, &sql, &[target], &[], target);

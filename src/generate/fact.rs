@@ -88,7 +88,7 @@ pub fn fitting(fact: &Fact) -> Option<(String, String)> {
     let value = format!("({})::{type_name}", over_row(expression));
     let fits = if *not_null { format!("{value} IS NOT NULL") } else { format!("{value} IS NULL IS NOT NULL") };
     let function = format!(
-        "CREATE FUNCTION pg_temp.refactor_fits(b {table}) RETURNS boolean LANGUAGE plpgsql AS $refactor$\nBEGIN\n  RETURN {fits};\nEXCEPTION WHEN data_exception THEN\n  RETURN false;\nEND\n$refactor$;"
+        "CREATE FUNCTION pg_temp.refactor_fits(b {table}) RETURNS boolean LANGUAGE plpgsql AS $refactor$\nBEGIN\n  RETURN {fits};\nEXCEPTION WHEN data_exception OR integrity_constraint_violation OR raise_exception THEN\n  RETURN false;\nEND\n$refactor$;"
     );
     Some((function, format!("SELECT (b.*)::text FROM {table} AS b WHERE NOT pg_temp.refactor_fits(b.*)")))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 
+use crate::fact::{Claim, Fact, Words};
 use crate::generate::{Piece, comment, equal, get as getting, list, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation};
@@ -70,6 +71,25 @@ fn stored(shaped: &Shaped, values: &BTreeMap<Ident, String>) -> Vec<String> {
     shaped.put.iter().zip(&shaped.column_types).map(|(put, t)| format!("({})::{t}", put.with(values))).collect()
 }
 
+/// The way back of each column, as a fact: without one, the value could not be written back, nor materialized.
+#[must_use]
+pub fn ways_back(shaped: &Shaped, words: &Words) -> Vec<Fact> {
+    let there = shaped.names.iter().zip(&shaped.get).zip(&shaped.types);
+    let values = there.map(|((n, get), t)| (n.clone(), format!("(({get})::{t})"))).collect();
+    let back = shaped.put.iter().zip(&shaped.column_types).zip(&shaped.columns);
+    back.map(|((put, type_name), column)| Fact {
+        step: shaped.step.clone(),
+        claim: Claim::Fits {
+            table: shaped.table.clone(),
+            expression: put.with(&values),
+            type_name: type_name.clone(),
+            not_null: false,
+            words: Words { field: column.clone(), ..words.clone() },
+        },
+    })
+    .collect()
+}
+
 /// The pieces of a put-back for one shaped group of a relation.
 pub struct Put {
     /// (column, value on insert, value on update)
@@ -123,6 +143,7 @@ struct Guard {
     schema_literal: Literal,
     table_literal: Literal,
     told: String,
+    back: String,
     required: String,
     message: Literal,
     hint: Literal,
@@ -130,6 +151,12 @@ struct Guard {
     trigger_insert: Ident,
     trigger_update: Ident,
     changed: String,
+}
+
+/// Whether an update changes what is stored.
+#[must_use]
+pub fn columns_changed(shaped: &Shaped) -> String {
+    format!("record_image_ne({}, {})", whole("OLD", &shaped.columns), whole("NEW", &shaped.columns))
 }
 
 /// The trigger that keeps old code from storing what the new fields cannot show.
@@ -148,19 +175,21 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
     let required: Vec<String> =
         (0..shaped.names.len()).filter(not_null).map(|j| format!("told.v{} IS NULL", j + 1)).collect();
     let names: Vec<&str> = shaped.names.iter().map(Ident::as_str).collect();
+    let again = shaped.names.iter().enumerate().map(|(j, n)| (n.clone(), format!("told.v{}", j + 1))).collect();
     let sql = Guard {
         function: own(&["guard", id]),
         table: shaped.table.clone(),
         schema_literal: Literal(shaped.table.schema.as_str().into()),
         table_literal: Literal(shaped.table.name.as_str().into()),
         told: list(&fields),
+        back: list(&stored(shaped, &again)),
         required: required.join(" OR "),
         message: Literal(format!("the value cannot be shown as \"{}\"", names.join("\", \""))),
         hint: Literal(format!("Refactoring {} tells these fields from what is stored.", shaped.step)),
         comment: comment(&shaped.step),
         trigger_insert: Ident::generated(&["!refactor", "insert", id]),
         trigger_update: Ident::generated(&["!refactor", "updated", id]),
-        changed: format!("record_image_ne({}, {})", whole("OLD", &shaped.columns), whole("NEW", &shaped.columns)),
+        changed: columns_changed(shaped),
     }
     .render()?;
     let title = format!("guard of what old code stores for {} ({})", names.join(", "), shaped.step);

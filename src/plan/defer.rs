@@ -122,6 +122,14 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     }
     plan.steps.push(PlanStep::new("write the journal", journal));
     plan.notes.extend(version.carries.iter().flat_map(trigger_reasons));
+    plan.notes.extend(version.shaped.iter().map(|s| {
+        format!(
+            "triggers on `{}`: old code may store only what `{}` can show ({})",
+            s.table.short(),
+            list(&s.names),
+            s.step
+        )
+    }));
     plan.notes.extend(carry::forgetting(version)?.into_iter().map(|piece| format!("trigger: {}", piece.title)));
     for remark in &version.remarks {
         let text = format!("{} ({})", remark.text, remark.step);

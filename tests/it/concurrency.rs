@@ -308,3 +308,113 @@ fn a_self_reference_counts_exactly() {
     let (sums, _) = race(&shop, "read committed", 100, &[new, old, new]);
     assert_eq!(counters(&shop, "SELECT id, team_n FROM next.people WHERE id < 5"), sums);
 }
+
+#[test]
+fn a_counter_of_another_type_is_counted_exactly() {
+    let shop = Database::new(
+        "CREATE TABLE t (id int PRIMARY KEY, n text NOT NULL DEFAULT '000', seen bigint NOT NULL DEFAULT 0);
+         INSERT INTO t SELECT i FROM generate_series(1, 4) AS i;",
+    );
+    shop.ok(&["change-type", "t.n", "bigint", "--back", "lpad(n::text, 3, '0')"]);
+    let new: Write = |r, t| {
+        let k = key(r);
+        Ok(counted(k, t.execute("UPDATE next.t SET n = n + 1 WHERE id = $1", &[&k])?))
+    };
+    let old: Write = |r, t| {
+        let k = key(r);
+        let sql = "UPDATE public.t SET n = lpad((n::int + 1)::text, 3, '0') WHERE id = $1";
+        Ok(counted(k, t.execute(sql, &[&k])?))
+    };
+    let other: Write = |r, t| {
+        let k = key(r);
+        t.execute("UPDATE next.t SET seen = seen + 1 WHERE id = $1", &[&k])?;
+        Ok(vec![100 + k])
+    };
+    let shown = "SELECT id, n FROM next.t UNION ALL SELECT 100 + id, seen FROM next.t";
+    for isolation in ["read committed", "serializable"] {
+        shop.client().batch_execute("UPDATE t SET n = '000', seen = 0").unwrap();
+        let (sums, _) = race(&shop, isolation, 80, &[new, old, new, old, other]);
+        assert_eq!(counters(&shop, shown), sums);
+    }
+}
+
+#[test]
+fn split_and_merged_counters_are_counted_exactly() {
+    let shop = Database::new(
+        "CREATE TABLE s (id int PRIMARY KEY, both_n text NOT NULL DEFAULT '0/0');
+         CREATE TABLE m (id int PRIMARY KEY, a int NOT NULL DEFAULT 0, b int NOT NULL DEFAULT 0);
+         INSERT INTO s SELECT i FROM generate_series(1, 4) AS i; INSERT INTO m SELECT i FROM generate_series(1, 4) AS i;",
+    );
+    shop.ok(&[
+        "split-field",
+        "s.both_n",
+        "--into",
+        "a,b",
+        "--types",
+        "int",
+        "--types",
+        "int",
+        "--by",
+        "split_part(both_n, '/', 1)::int",
+        "--by",
+        "split_part(both_n, '/', 2)::int",
+        "--back",
+        "a || '/' || b",
+    ]);
+    shop.ok(&[
+        "merge-fields",
+        "m.a",
+        "b",
+        "--into",
+        "ab",
+        "--by",
+        "a || '/' || b",
+        "--back",
+        "split_part(ab, '/', 1)::int",
+        "--back",
+        "split_part(ab, '/', 2)::int",
+    ]);
+    let one: Write = |r, t| {
+        let k = key(r);
+        let sql = if r.percent(50) {
+            "UPDATE next.s SET a = a + 1 WHERE id = $1"
+        } else {
+            "UPDATE next.s SET b = b + 1 WHERE id = $1"
+        };
+        Ok(counted(k, t.execute(sql, &[&k])?))
+    };
+    let one_old: Write = |r, t| {
+        let k = key(r);
+        let sql = "UPDATE public.s SET both_n = (split_part(both_n, '/', 1)::int + 1) || '/' || split_part(both_n, '/', 2) WHERE id = $1";
+        Ok(counted(k, t.execute(sql, &[&k])?))
+    };
+    let two: Write = |r, t| {
+        let k = key(r);
+        let sql =
+            "UPDATE next.m SET ab = (split_part(ab, '/', 1)::int + 1) || '/' || split_part(ab, '/', 2) WHERE id = $1";
+        Ok(counted(100 + k, t.execute(sql, &[&k])?))
+    };
+    let two_old: Write = |r, t| {
+        let k = key(r);
+        Ok(counted(100 + k, t.execute("UPDATE public.m SET b = b + 1 WHERE id = $1", &[&k])?))
+    };
+    let (sums, _) = race(&shop, "read committed", 80, &[one, one_old, two, two_old, one, two]);
+    let shown = "SELECT id, (a + b)::bigint FROM next.s
+        UNION ALL SELECT 100 + id, (split_part(ab, '/', 1)::int + split_part(ab, '/', 2)::int)::bigint FROM next.m";
+    assert_eq!(counters(&shop, shown), sums);
+}
+
+#[test]
+fn a_value_only_remembered_is_not_lost_between_writers() {
+    let shop = Database::new(
+        "CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL DEFAULT 0); INSERT INTO t SELECT i FROM generate_series(1, 4) AS i;",
+    );
+    // What is stored never changes: the whole count is in the complement.
+    shop.ok(&["change-type", "t.a", "bigint", "--using", "0", "--back", "0"]);
+    let new: Write = |r, t| {
+        let k = key(r);
+        Ok(counted(k, t.execute("UPDATE next.t SET a = a + 1 WHERE id = $1", &[&k])?))
+    };
+    let (sums, _) = race(&shop, "read committed", 80, &[new, new, new]);
+    assert_eq!(counters(&shop, "SELECT id, a FROM next.t"), sums);
+}

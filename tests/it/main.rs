@@ -14,6 +14,7 @@ mod page;
 mod pages;
 mod read;
 mod rebuild;
+mod reshape;
 mod rights;
 mod server;
 mod stacks;

@@ -30,7 +30,7 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
     let field = format!("{table}.{}", random.pick(fields));
     let other = &random.pick(tables).0;
     let new = format!("new_{number}");
-    let words: Vec<&str> = match random.weighted(&[40, 14, 8, 12, 12]) {
+    let words: Vec<&str> = match random.weighted(&[40, 14, 8, 12, 12, 10, 8, 8]) {
         0 => vec!["move-field", &field, other, "--as", &new, "--fill", "NULL"],
         1 => vec!["rename-field", &field, &new],
         2 => vec!["rename-table", table, &new],
@@ -39,7 +39,50 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
             1 => vec!["add-field", &new, "text", "--as", "'x' || id"],
             _ => vec!["add-field", &new, "date"],
         },
-        _ => vec!["drop-field", &field],
+        4 => vec!["drop-field", &field],
+        5 => {
+            let name = random.pick(fields);
+            return reshape(random, table, name);
+        }
+        6 => {
+            let name = random.pick(fields);
+            let into = format!("{new},{new}_rest");
+            let (by, rest) = (format!("left({name}::text, 3)"), format!("substr({name}::text, 4)"));
+            let back = format!("({new} || {new}_rest)::text");
+            let words = [
+                "split-field",
+                &format!("{table}.{name}"),
+                "--into",
+                &into,
+                "--by",
+                &by,
+                "--by",
+                &rest,
+                "--back",
+                &back,
+            ];
+            return words.into_iter().map(str::to_owned).collect();
+        }
+        _ => {
+            let (one, two) = (random.pick(fields), random.pick(fields));
+            let by = format!("concat_ws('|', {one}, {two})");
+            let back = format!("nullif(split_part({new}, '|', 1), '')");
+            let rest = format!("nullif(split_part({new}, '|', 2), '')");
+            let words = [
+                "merge-fields",
+                &format!("{table}.{one}"),
+                two,
+                "--into",
+                &new,
+                "--by",
+                &by,
+                "--back",
+                &back,
+                "--back",
+                &rest,
+            ];
+            return words.into_iter().map(str::to_owned).collect();
+        }
     };
     let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
     if words[0] == "add-field" {
@@ -52,6 +95,18 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
         }
     }
     words
+}
+
+/// Another type, or other codes.
+fn reshape(random: &mut Random, table: &str, name: &str) -> Vec<String> {
+    let field = format!("{table}.{name}");
+    let (using, back) = (format!("length({name}::text)"), format!("repeat('x', {name} % 30)"));
+    let words = match random.below(3) {
+        0 => vec!["change-type", &field, "text"],
+        1 => vec!["change-type", &field, "varchar(30)", "--default", "'d'"],
+        _ => vec!["change-type", &field, "int", "--using", &using, "--back", &back],
+    };
+    words.into_iter().map(str::to_owned).collect()
 }
 
 /// Tables of the newest shape with their fields.
