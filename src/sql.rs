@@ -52,6 +52,9 @@ pub enum ExpressionError {
     Subquery(String),
 }
 
+/// Bytes of the longest expression that is taken.
+const LONGEST: usize = 50_000;
+
 impl Expression {
     /// Reads one expression.
     ///
@@ -59,6 +62,11 @@ impl Expression {
     /// When the text is no single expression, or reads other rows.
     pub fn parse(text: &str) -> Result<Self, ExpressionError> {
         let syntax = |reason: String| ExpressionError::Syntax { text: text.to_owned(), reason };
+        if text.len() > LONGEST {
+            let head: String = text.chars().take(40).collect();
+            let reason = format!("it is longer than {LONGEST} bytes; a function can hold it");
+            return Err(ExpressionError::Syntax { text: format!("{head}…"), reason });
+        }
         let mut parser =
             Parser::new(&PostgreSqlDialect {}).try_with_sql(text).map_err(|e| syntax(parser_reason(&e.to_string())))?;
         let expr = parser.parse_expr().map_err(|e| syntax(parser_reason(&e.to_string())))?;
@@ -184,6 +192,11 @@ impl std::str::FromStr for TypeName {
     type Err = ExpressionError;
     fn from_str(text: &str) -> Result<Self, ExpressionError> {
         let syntax = |reason: String| ExpressionError::Syntax { text: text.to_owned(), reason };
+        if text.len() > LONGEST {
+            let head: String = text.chars().take(40).collect();
+            let reason = format!("it is longer than {LONGEST} bytes; a function can hold it");
+            return Err(ExpressionError::Syntax { text: format!("{head}…"), reason });
+        }
         let mut parser =
             Parser::new(&PostgreSqlDialect {}).try_with_sql(text).map_err(|e| syntax(parser_reason(&e.to_string())))?;
         parser.parse_data_type().map_err(|e| syntax(parser_reason(&e.to_string())))?;

@@ -62,6 +62,14 @@ impl Refactor for AddField {
         let relation = before.find_own(&self.field.table)?;
         let name = self.field.field.clone();
         entangled::must_be_free(relation, &name, "choose another name")?;
+        if let "serial" | "smallserial" | "bigserial" = self.type_name.to_string().to_lowercase().as_str() {
+            return Err(Refusal::Other {
+                why: format!("`{}` is no type, but short for one with numbers from a sequence", self.type_name),
+                hint: Some(
+                    "add it as `int`, `smallint` or `bigint`; give it a sequence or an identity once it is real".into(),
+                ),
+            });
+        }
         let table = before.table(relation);
         let key = row_key(table).ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
         if self.not_null

@@ -44,6 +44,13 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
     let wish = format!("cannot {}", step.refactoring.wish());
     let refused = |expression: &str, error: &Error| {
         let mut problem = Problem::server(wish.clone(), error);
+        if problem.hint.is_none() {
+            problem.hint = match error.code().map(postgres::error::SqlState::code) {
+                Some("42704") => Some("`\\dT` in psql lists your types, `\\dTS` all".to_owned()),
+                Some(code) if code.starts_with("42") => Refusal::Expression(String::new()).hint(),
+                _ => Some("correct the expression, or choose another type".to_owned()),
+            };
+        }
         problem.kind = Kind::Refused(Refusal::Expression(expression.to_owned()));
         problem
     };

@@ -453,3 +453,49 @@ fn one_object_with_json_whatever_happens() {
         serde_json::json!({ "materialized": ["0001-rename-v-to-w", "0002-move-w-to-b"], "deferred": [] })
     );
 }
+
+#[test]
+fn expressions_that_are_too_much_or_nothing() {
+    let shop = Database::new("CREATE TABLE t (id int PRIMARY KEY, a int); INSERT INTO t VALUES (1, 2)");
+    let sum = ["a"; 3000].join("+");
+    shop.ok(&["add-field", "t.big", "int", "--as", &sum]);
+    assert_eq!(shop.rows("SELECT big FROM next.t"), ["(6000)"]);
+    shop.ok(&["materialize", "--yes"]);
+    let output = shop.run(&["add-field", "t.bigger", "int", "--as", &["a"; 30_000].join("+")]);
+    assert_eq!(output.status.code(), Some(2));
+    for (arguments, said) in [
+        (
+            ["t.s", "serial", "--default", "1"],
+            "error: cannot add field `t.s`
+  because `serial` is no type, but short for one with numbers from a sequence
+hint: add it as `int`, `smallint` or `bigint`; give it a sequence or an identity once it is real
+",
+        ),
+        (
+            ["t.s", "inf", "--default", "1"],
+            "error: cannot add field `t.s`
+  because type \"inf\" does not exist
+    SQLSTATE: 42704
+hint: `\\dT` in psql lists your types, `\\dTS` all
+",
+        ),
+        (
+            ["t.s", "int", "--as", "count(a)"],
+            "error: cannot add field `t.s`
+  because aggregate functions are not allowed in column generation expressions
+    SQLSTATE: 42803
+hint: an expression may use the fields of its own row and immutable functions
+",
+        ),
+        (
+            ["t.s", "int", "--default", "'x'"],
+            "error: cannot add field `t.s`
+  because invalid input syntax for type integer: \"x\"
+    SQLSTATE: 22P02
+hint: correct the expression, or choose another type
+",
+        ),
+    ] {
+        assert_eq!(shop.refused(&[&["add-field"][..], &arguments].concat()), said);
+    }
+}
