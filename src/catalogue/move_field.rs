@@ -258,12 +258,23 @@ fn hand_over(
 
 impl MoveField {
     /// A field that an earlier refactoring moved goes on in the same direction: one carry along both ways.
-    fn move_on(&self, step: &str, before: &Version, from: &Relation, to: &Relation, field: &Field) -> Result<Version, Refusal> {
+    fn move_on(
+        &self,
+        step: &str,
+        before: &Version,
+        from: &Relation,
+        to: &Relation,
+        field: &Field,
+    ) -> Result<Version, Refusal> {
         let Home::Carried(at) = field.home else { return Err(self.homeless(before, to, field)) };
         let earlier = &before.carries[at];
         let new = self.as_name.clone().unwrap_or_else(|| field.shape.name.clone());
         let path = self.path(before, from, to)?;
-        if path.direction != earlier.direction || to.base == earlier.source || from.base == to.base || earlier.source == earlier.target {
+        if path.direction != earlier.direction
+            || to.base == earlier.source
+            || from.base == to.base
+            || earlier.source == earlier.target
+        {
             return Err(self.homeless(before, to, field));
         }
         entangled::must_be_free(to, &new, "choose another name with `--as`")?;

@@ -26,7 +26,11 @@ fn between(earlier: &Carry, later: &Carry) -> Between {
             let mut below = "c".to_owned();
             for (i, hop) in later.hops[earlier.hops.len()..].iter().enumerate() {
                 let here = if i + 1 == more { "b".to_owned() } else { format!("m{i}") };
-                from += &format!(" JOIN {} AS {here} ON {}", hop.to, equal(&here, &hop.to_columns, &below, &hop.from_columns));
+                from += &format!(
+                    " JOIN {} AS {here} ON {}",
+                    hop.to,
+                    equal(&here, &hop.to_columns, &below, &hop.from_columns)
+                );
                 below = here;
             }
         }
@@ -35,7 +39,11 @@ fn between(earlier: &Carry, later: &Carry) -> Between {
             let mut below = "b".to_owned();
             for (i, hop) in later.hops[..more].iter().enumerate() {
                 let here = if i + 1 == more { "c".to_owned() } else { format!("m{i}") };
-                from += &format!(" JOIN {} AS {here} ON {}", hop.to, equal(&here, &hop.to_columns, &below, &hop.from_columns));
+                from += &format!(
+                    " JOIN {} AS {here} ON {}",
+                    hop.to,
+                    equal(&here, &hop.to_columns, &below, &hop.from_columns)
+                );
                 below = here;
             }
         }

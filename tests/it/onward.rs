@@ -46,9 +46,13 @@ fn moved_down() -> Database {
 fn a_field_goes_up_twice() {
     let shop = moved_up();
     assert_eq!(shop.rows(REGIONS), ["(1,7)", "(2,8)", "(3,)"]);
-    shop.client().batch_execute("UPDATE next.regions SET tax = tax + 10; INSERT INTO next.customers VALUES (6, 1)").unwrap();
+    shop.client()
+        .batch_execute("UPDATE next.regions SET tax = tax + 10; INSERT INTO next.customers VALUES (6, 1)")
+        .unwrap();
     assert_eq!(shop.rows("SELECT id, tax FROM orders"), ["(10,17)", "(11,17)", "(12,17)", "(13,18)", "(14,9)"]);
-    shop.client().batch_execute("DELETE FROM orders WHERE customer_id = 3; UPDATE orders SET tax = 1 WHERE customer_id < 3").unwrap();
+    shop.client()
+        .batch_execute("DELETE FROM orders WHERE customer_id = 3; UPDATE orders SET tax = 1 WHERE customer_id < 3")
+        .unwrap();
     let seen = ["(1,1)", "(2,18)", "(3,)"];
     assert_eq!(shop.rows(REGIONS), seen);
     let stepwise = shop.copy();
@@ -93,7 +97,11 @@ fn two_values_for_one_are_refused_also_from_the_complement() {
 fn a_field_goes_down_twice() {
     let shop = moved_down();
     assert_eq!(shop.rows(ORDERS), ["(10,7)", "(11,7)", "(12,70)", "(13,8)", "(14,)"]);
-    shop.client().batch_execute("UPDATE next.orders SET tax = 3 WHERE id IN (11, 13, 14); UPDATE regions SET tax = 6 WHERE id = 2").unwrap();
+    shop.client()
+        .batch_execute(
+            "UPDATE next.orders SET tax = 3 WHERE id IN (11, 13, 14); UPDATE regions SET tax = 6 WHERE id = 2",
+        )
+        .unwrap();
     let seen = ["(10,7)", "(11,3)", "(12,70)", "(13,6)", "(14,3)"];
     assert_eq!(shop.rows(ORDERS), seen);
     let stepwise = shop.copy();
@@ -125,5 +133,8 @@ fn a_colleague_gets_both_moves_at_once() {
     theirs.ok(&["apply"]);
     assert_eq!(theirs.rows(REGIONS), ["(1,7)", "(2,8)", "(3,)"]);
     theirs.ok(&["undo", "--all"]);
-    assert_eq!(theirs.rows("SELECT relname FROM pg_class WHERE relnamespace = 'refactor'::regnamespace AND relkind = 'r'"), ["(journal)"]);
+    assert_eq!(
+        theirs.rows("SELECT relname FROM pg_class WHERE relnamespace = 'refactor'::regnamespace AND relkind = 'r'"),
+        ["(journal)"]
+    );
 }
