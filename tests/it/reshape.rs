@@ -148,7 +148,7 @@ fn undoing_counts_what_only_the_complement_has() {
     run(&database, "UPDATE next.articles SET published = NULL WHERE id IN (1, 2)");
     run(&database, "UPDATE articles SET published = 1 WHERE id = 2");
     let said = database.refused(&["undo"]);
-    assert!(said.contains("1 value that only the new shape"), "{said}");
+    assert!(said.contains("1 value has a place only in the new shape"), "{said}");
     assert_eq!(database.ok(&["verify"]), "");
     database.ok(&["undo", "--yes"]);
     assert_eq!(database.rows("SELECT id, published FROM articles"), ["(1,0)", "(2,1)", "(3,)", "(4,2)"]);
