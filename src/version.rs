@@ -483,7 +483,7 @@ impl Version {
             let Some(field) = relation.field(&name) else { continue };
             let Some(column) = relation.column(&self.schema, field) else {
                 let table = TableRef { schema: Some(relation.name.schema.clone()), name: relation.name.name.clone() };
-                let step = relation.touched_by.last().cloned().unwrap_or_default();
+                let step = self.put_there_by(relation, field);
                 return Err(Refusal::NotMaterialized { field: FieldRef { table, field: name }, step });
             };
             values.insert(name, column.to_string());

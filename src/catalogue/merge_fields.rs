@@ -57,7 +57,9 @@ impl MergeFields {
     /// The fields after the first, whether their table was said again or not.
     fn others(&self) -> impl Iterator<Item = Ident> {
         let table = format!("{}.", self.field.table);
-        self.with.iter().map(move |f| f.as_str().strip_prefix(&table).and_then(|f| f.parse().ok()).unwrap_or_else(|| f.clone()))
+        self.with
+            .iter()
+            .map(move |f| f.as_str().strip_prefix(&table).and_then(|f| f.parse().ok()).unwrap_or_else(|| f.clone()))
     }
 }
 
