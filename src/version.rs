@@ -445,6 +445,17 @@ impl Version {
         }
     }
 
+    /// The refactoring that put a field where it is.
+    #[must_use]
+    pub fn put_there_by(&self, relation: &Relation, field: &Field) -> String {
+        match field.home {
+            Home::Own(_) => relation.touched_by.last().cloned().unwrap_or_default(),
+            Home::Carried(at) => self.carries[at].step.clone(),
+            Home::Added(at) => self.added[at].step.clone(),
+            Home::Shaped(at, _) => self.shaped[at].step.clone(),
+        }
+    }
+
     /// Whether new fields stand among the table's own, where only a new table can have them.
     #[must_use]
     pub fn is_reordered(&self, relation: &Relation) -> bool {
@@ -472,7 +483,7 @@ impl Version {
             let Some(field) = relation.field(&name) else { continue };
             let Some(column) = relation.column(&self.schema, field) else {
                 let table = TableRef { schema: Some(relation.name.schema.clone()), name: relation.name.name.clone() };
-                let step = relation.touched_by.last().cloned().unwrap_or_default();
+                let step = self.put_there_by(relation, field);
                 return Err(Refusal::NotMaterialized { field: FieldRef { table, field: name }, step });
             };
             values.insert(name, column.to_string());

@@ -34,7 +34,7 @@ BEGIN
   NEW.{{ f.field }} := r.{{ f.column }};
 {%- endfor %}
 {%- for keep in keeps %}
-  {{ keep }}
+  {{ keep.1 }}
 {%- endfor %}
 {%- for a in added %}
   IF record_image_ne(ROW(NEW.{{ a.field }}), ROW({{ a.seed_r }})) THEN
@@ -135,7 +135,9 @@ BEGIN
   NEW.{{ f.field }} := r.{{ f.column }};
 {%- endfor %}
 {%- for keep in keeps %}
-  {{ keep }}
+  IF {{ keep.0 }} THEN
+  {{ keep.1 }}
+  END IF;
 {%- endfor %}
 {%- for a in added %}
   IF record_image_ne(ROW(NEW.{{ a.field }}), ROW({{ a.get_r }})) THEN

@@ -1,3 +1,6 @@
+{%- for one in functions %}
+{{ one }}
+{%- endfor %}
 CREATE FUNCTION {{ function }}() RETURNS trigger
 LANGUAGE plpgsql AS $refactor$
 DECLARE

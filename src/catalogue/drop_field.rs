@@ -37,7 +37,7 @@ impl Refactor for DropField {
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let (relation, field) = before.find_field(&self.field)?;
         if let Home::Shaped(..) = field.home {
-            let step = relation.touched_by.last().cloned().unwrap_or_default();
+            let step = before.put_there_by(relation, field);
             return Err(Refusal::NotMaterialized { field: self.field.clone(), step });
         }
         let mut after = before.clone();

@@ -18,6 +18,15 @@ pub enum Purpose {
     Drop,
     /// To be told by other fields of its row.
     Change,
+    /// To be in the same place with another type; indexes stay.
+    Retype,
+}
+
+impl Purpose {
+    /// Whether its values change, and nothing may depend on them.
+    fn changes(self) -> bool {
+        matches!(self, Self::Change | Self::Retype)
+    }
 }
 
 /// Refuses a field that cannot leave its table.
@@ -46,15 +55,15 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
             ConstraintKind::Check if !alone && purpose == Purpose::Move => {
                 format!("is part of the check `{name}` over several fields")
             }
-            ConstraintKind::Check if purpose == Purpose::Change => format!("is part of the check `{name}`"),
-            ConstraintKind::Unique if purpose == Purpose::Change => format!("is what `{name}` keeps unique"),
-            ConstraintKind::Foreign(_) if purpose == Purpose::Change => format!("is the foreign key `{name}`"),
+            ConstraintKind::Check if purpose.changes() => format!("is part of the check `{name}`"),
+            ConstraintKind::Unique if purpose.changes() => format!("is what `{name}` keeps unique"),
+            ConstraintKind::Foreign(_) if purpose.changes() => format!("is the foreign key `{name}`"),
             _ => continue,
         };
         return held(role, Some("drop that constraint first if it is no longer wanted"));
     }
     for index in relation.indexes.iter().map(|i| &i.item).filter(|i| i.fields.contains(&field.shape.name)) {
-        if index.unique && (index.fields.len() > 1 || purpose == Purpose::Change) && index.constraint.is_none() {
+        if index.unique && (index.fields.len() > 1 || purpose.changes()) && index.constraint.is_none() {
             return held(format!("is part of the unique index `{}`", index.name), Some("drop that index first"));
         }
     }
@@ -125,10 +134,23 @@ pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field,
     let Some(column) = relation.column(&after.schema, field).cloned() else { return };
     let name = &field.shape.name;
     for index in relation.indexes.iter().filter(|i| i.item.fields.contains(name) && i.item.constraint.is_none()) {
-        if purpose == Purpose::Drop || index.item.fields.len() > 1 {
+        let goes = match purpose {
+            Purpose::Drop | Purpose::Change => true,
+            Purpose::Move => index.item.fields.len() > 1,
+            Purpose::Retype => false,
+        };
+        if goes {
             let with: Vec<String> = index.item.fields.iter().filter(|f| *f != name).map(ToString::to_string).collect();
             let over = if with.is_empty() { String::new() } else { format!(" (also over {})", with.join(", ")) };
             after.remark(step, RemarkKind::Lost, format!("index `{}`{over}", index.item.name));
+        }
+    }
+    if purpose == Purpose::Change {
+        if field.shape.not_null {
+            after.remark(step, RemarkKind::Lost, format!("NOT NULL of `{name}`"));
+        }
+        if let Some(default) = &field.shape.default {
+            after.remark(step, RemarkKind::Lost, format!("default `{default}` of `{name}`"));
         }
     }
     if purpose == Purpose::Drop {
@@ -138,7 +160,7 @@ pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field,
     }
     let schema = after.schema.clone();
     let Some(table) = schema.table(&relation.base) else { return };
-    for statistics in table.statistics.iter().filter(|s| s.fields.contains(&column)) {
+    for statistics in table.statistics.iter().filter(|s| purpose != Purpose::Retype && s.fields.contains(&column)) {
         after.remark(step, RemarkKind::Lost, format!("extended statistics `{}`", statistics.name.short()));
     }
     for view in schema.views.iter().filter(|v| v.reads.contains(&(relation.base.clone(), column.clone()))) {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::reshape::{Reshape, Told};
 use crate::catalogue::split_field::SplitField;
 use crate::catalogue::{Refactor, Refactoring};
-use crate::name::{FieldRef, Ident};
+use crate::name::{FieldRef, Ident, NameError};
 use crate::refusal::Refusal;
 use crate::schema;
 use crate::sql::{Expression, TypeName};
@@ -19,10 +19,10 @@ pub struct MergeFields {
     /// First field, as in `people.first_name`
     pub field: FieldRef,
     /// The other fields of the same table, with it or without
-    #[arg(required = true, value_name = "FIELD")]
+    #[arg(required = true, value_name = "FIELD", value_parser = other)]
     pub with: Vec<Ident>,
     /// Name of the one field
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Ident>)]
     pub into: Ident,
     /// Its type
     #[arg(long = "type", value_name = "TYPE", default_value = "text")]
@@ -39,9 +39,14 @@ pub struct MergeFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<String>,
     /// Field that it stands before, instead of last
-    #[arg(long, hide = true, value_name = "FIELD")]
+    #[arg(long, hide = true, value_name = "FIELD", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Ident>,
+}
+
+/// A field as it was typed, with its table or without.
+fn other(text: &str) -> Result<Ident, NameError> {
+    text.parse().or_else(|_| Ok(Ident::new(text.parse::<FieldRef>()?.to_string())))
 }
 
 impl MergeFields {
@@ -52,7 +57,9 @@ impl MergeFields {
     /// The fields after the first, whether their table was said again or not.
     fn others(&self) -> impl Iterator<Item = Ident> {
         let table = format!("{}.", self.field.table);
-        self.with.iter().map(move |f| f.as_str().strip_prefix(&table).map_or_else(|| f.clone(), Ident::new))
+        self.with
+            .iter()
+            .map(move |f| f.as_str().strip_prefix(&table).and_then(|f| f.parse().ok()).unwrap_or_else(|| f.clone()))
     }
 }
 

@@ -43,6 +43,9 @@ impl Reshape {
     pub fn after(&self, step: &str, version: &Version) -> Result<Version, Refusal> {
         let relation = version.find_own(&self.table)?;
         let table = version.table(relation);
+        // The column then only gets another type: what hangs on it stays.
+        let in_place = self.from.len() == 1 && self.to.len() == 1;
+        let purpose = if in_place { Purpose::Retype } else { Purpose::Change };
         let key = row_key(table).ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
         let mut columns = Vec::new();
         let mut old = Vec::new();
@@ -50,10 +53,10 @@ impl Reshape {
             let wanted = FieldRef { table: self.table.clone(), field: name.clone() };
             let (_, field) = version.find_field(&wanted)?;
             let Some(column) = relation.column(&version.schema, field) else {
-                let step = relation.touched_by.last().cloned().unwrap_or_default();
+                let step = version.put_there_by(relation, field);
                 return Err(Refusal::NotMaterialized { field: wanted, step });
             };
-            entangled::check(version, relation, field, Purpose::Change)?;
+            entangled::check(version, relation, field, purpose)?;
             columns.push(column.clone());
             old.push(field.clone());
         }
@@ -91,7 +94,7 @@ impl Reshape {
             words: Words { table: name.clone(), field: self.from[0].clone(), other: name.clone() },
         });
         for field in &old {
-            entangled::note(&mut after, step, relation, field, Purpose::Change);
+            entangled::note(&mut after, step, relation, field, purpose);
         }
         after.shaped.push(Shaped {
             step: step.to_owned(),
@@ -106,14 +109,12 @@ impl Reshape {
             put: self.back.clone(),
             restores: self.restores.clone(),
         });
-        let in_place = self.from.len() == 1 && self.to.len() == 1;
         let changed = after.change(&name, step);
         let place =
             if in_place && self.before.is_none() { changed.following(&self.from[0]) } else { self.before.clone() };
         let gone = |fields: &[Ident]| fields.iter().any(|f| self.from.contains(f));
         changed.fields.retain(|f| !self.from.contains(&f.shape.name));
         if in_place {
-            // The column only gets another type: what hangs on it stays.
             changed.rename_field(&self.from[0], &new[0]);
             changed
                 .constraints

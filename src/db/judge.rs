@@ -4,6 +4,7 @@ use postgres::{Client, Error};
 
 use crate::catalogue::Refactor;
 use crate::generate::list;
+use crate::name::{Ident, TableName};
 use crate::problem::{Kind, Problem};
 use crate::refusal::Refusal;
 use crate::sql::{Expression, Literal};
@@ -72,6 +73,14 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
         let old = format!("(LIKE {})", shaped.table);
         let new: Vec<String> = shaped.names.iter().zip(&shaped.types).map(|(n, t)| format!("{n} {t}")).collect();
         let new = format!("({})", list(&new));
+        if let ([column], [kind]) = (&shaped.columns[..], &shaped.types[..]) {
+            follow(client, &shaped.table, column, kind).map_err(|error| {
+                let mut problem = Problem::server(wish.clone(), &error);
+                problem.why.insert(0, format!("an index or statistics over `{column}` cannot follow"));
+                problem.kind = Kind::Refused(Refusal::Expression(kind.clone()));
+                problem.hint("drop it first if it is no longer wanted")
+            })?;
+        }
         let there = shaped.get.iter().zip(&shaped.types).map(|(e, t)| (&old, e, t));
         let back = shaped.put.iter().zip(&shaped.column_types).map(|(e, t)| (&new, e, t));
         for (row, expression, kind) in there.chain(back) {
@@ -86,6 +95,17 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
         }
     }
     Ok(remarks)
+}
+
+/// Tries on an empty copy whether what hangs on a column bears another type.
+fn follow(client: &mut Client, table: &TableName, column: &Ident, kind: &str) -> Result<(), Error> {
+    let mut transaction = client.transaction()?;
+    let tried = transaction.batch_execute(&format!(
+        "CREATE TEMPORARY TABLE refactor_try (LIKE {table} INCLUDING INDEXES INCLUDING STATISTICS) ON COMMIT DROP;
+         ALTER TABLE refactor_try ALTER COLUMN {column} TYPE {kind} USING NULL::{kind}"
+    ));
+    transaction.rollback()?;
+    tried
 }
 
 /// Tries an expression as a generated column of a temporary table: PostgreSQL takes exactly the immutable ones there.

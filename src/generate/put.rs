@@ -92,7 +92,7 @@ struct PutBack {
     added: Vec<Kept>,
     self_same: String,
     followed: String,
-    keeps: Vec<String>,
+    keeps: Vec<(String, String)>,
 }
 
 /// The put-back of a relation.
@@ -143,7 +143,7 @@ pub fn put_back(
             values.push(on_insert);
             sets.push(format!("{column} = {on_update}"));
         }
-        keeps.push(put.keep);
+        keeps.push((put.changed, put.keep));
     }
     let mut flags = Vec::new();
     for hidden in &relation.hidden {

@@ -29,13 +29,58 @@ pub fn kept(shaped: &Shaped) -> Vec<Ident> {
 
 /// `ROW(row.a, row.b)`
 fn whole(row: &str, columns: &[Ident]) -> String {
-    format!("ROW({})", list(&columns.iter().map(|c| format!("{row}.{c}")).collect::<Vec<_>>()))
+    format!("ROW({})", of(row, columns))
 }
 
 /// An expression over columns, for the columns of `row`.
 fn over(expression: &Expression, row: &str) -> String {
     let fields = expression.fields();
     expression.with(&fields.into_iter().map(|f| (f.clone(), format!("{row}.{f}"))).collect())
+}
+
+/// The name of the function that tells a field.
+fn teller(shaped: &Shaped, field: usize) -> TableName {
+    own(&["told", shaped.id.as_str(), &(field + 1).to_string()])
+}
+
+/// The name of the function that leads back to a column.
+fn way_back(shaped: &Shaped, column: usize) -> TableName {
+    own(&["back", shaped.id.as_str(), &(column + 1).to_string()])
+}
+
+/// One function for each expression, in SQL that is read once: in the text of a trigger function the names in it would
+/// mean what the `search_path` of whoever writes makes of them.
+fn functions(shaped: &Shaped) -> Vec<String> {
+    let function = |name: TableName, types: &[String], names: &[Ident], expression: &Expression, kind: &String| {
+        let arguments = names.iter().enumerate().map(|(i, n)| (n.clone(), format!("${}", i + 1))).collect();
+        format!(
+            "CREATE FUNCTION {name}({}) RETURNS {kind} LANGUAGE sql RETURN ({})::{kind};\nCOMMENT ON FUNCTION {name} IS {};",
+            list(types),
+            expression.with(&arguments),
+            comment(&shaped.step)
+        )
+    };
+    let (columns, names) = (&shaped.columns, &shaped.names);
+    let there = (0..names.len())
+        .map(|j| function(teller(shaped, j), &shaped.column_types, columns, &shaped.get[j], &shaped.types[j]));
+    let back = (0..columns.len())
+        .map(|i| function(way_back(shaped, i), &shaped.types, names, &shaped.put[i], &shaped.column_types[i]));
+    there.chain(back).collect()
+}
+
+/// The same as [`told`], where it is not read at once.
+fn told_later(shaped: &Shaped, field: usize, row: &str) -> String {
+    format!("{}({})", teller(shaped, field), of(row, &shaped.columns))
+}
+
+/// The columns' values, from the fields' values, where it is not read at once.
+fn stored_later(shaped: &Shaped, values: &[String]) -> Vec<String> {
+    (0..shaped.columns.len()).map(|i| format!("{}({})", way_back(shaped, i), list(values))).collect()
+}
+
+/// `row.a, row.b`
+fn of(row: &str, columns: &[Ident]) -> String {
+    list(&columns.iter().map(|c| format!("{row}.{c}")).collect::<Vec<_>>())
 }
 
 /// What the columns of `row` tell of one field, without the complement.
@@ -47,6 +92,11 @@ pub fn told(shaped: &Shaped, field: usize, row: &str) -> String {
 /// The value of one field for the row `row` of the base.
 #[must_use]
 pub fn get(shaped: &Shaped, field: usize, row: &str) -> String {
+    kept_or(shaped, field, row, &told(shaped, field, row))
+}
+
+/// What the complement says while it is valid, else `told`.
+fn kept_or(shaped: &Shaped, field: usize, row: &str, told: &str) -> String {
     let this = equal("x", &getting::complement_keys(shaped.key.len()), row, &shaped.key);
     let seen = whole("x", &numbered("refactor_seen", shaped.columns.len()));
     format!(
@@ -54,7 +104,7 @@ pub fn get(shaped: &Shaped, field: usize, row: &str) -> String {
         field + 1,
         complement(shaped),
         whole(row, &shaped.columns),
-        told(shaped, field, row)
+        told
     )
 }
 
@@ -96,6 +146,8 @@ pub struct Put {
     pub columns: Vec<(Ident, String, String)>,
     /// plpgsql that keeps what the columns cannot tell exactly; `r` is the written row.
     pub keep: String,
+    /// Whether an update changes the fields, or else there is nothing to keep.
+    pub changed: String,
 }
 
 /// The put-back of one group, for a relation that shows all its fields.
@@ -108,17 +160,17 @@ pub fn put(version: &Version, relation: &Relation, at: usize) -> Put {
             field.map_or_else(|| shaped.names[j].clone(), |f| f.shape.name.clone())
         })
         .collect();
-    let values = shaped.names.iter().cloned().zip(shown.iter().map(|f| format!("NEW.{f}"))).collect();
+    let values: Vec<String> = shown.iter().map(|f| format!("NEW.{f}")).collect();
     let changed = format!("record_image_ne({}, {})", whole("NEW", &shown), whole("OLD", &shown));
     let columns = shaped
         .columns
         .iter()
-        .zip(stored(shaped, &values))
+        .zip(stored_later(shaped, &values))
         .map(|(c, value)| (c.clone(), value.clone(), format!("CASE WHEN {changed} THEN {value} ELSE b.{c} END")))
         .collect();
-    let now: Vec<String> = (0..shaped.names.len()).map(|j| get(shaped, j, "r")).collect();
+    let now: Vec<String> =
+        (0..shaped.names.len()).map(|j| kept_or(shaped, j, "r", &told_later(shaped, j, "r"))).collect();
     let keys = list(&getting::complement_keys(shaped.key.len()));
-    let of = |row: &str, columns: &[Ident]| list(&columns.iter().map(|c| format!("{row}.{c}")).collect::<Vec<_>>());
     let both = kept(shaped);
     let sets: Vec<String> = both.iter().map(|c| format!("{c} = excluded.{c}")).collect();
     let keep = format!(
@@ -132,7 +184,7 @@ pub fn put(version: &Version, relation: &Relation, at: usize) -> Put {
         of("NEW", &shown),
         sets.join(", ")
     );
-    Put { columns, keep }
+    Put { columns, keep, changed }
 }
 
 #[derive(Template)]
@@ -142,6 +194,7 @@ struct Guard {
     table: TableName,
     schema_literal: Literal,
     table_literal: Literal,
+    functions: Vec<String>,
     told: String,
     back: String,
     required: String,
@@ -167,7 +220,7 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
     let shaped = &version.shaped[at];
     let id = shaped.id.as_str();
     let fields: Vec<String> =
-        (0..shaped.names.len()).map(|j| format!("{} AS v{}", told(shaped, j, "NEW"), j + 1)).collect();
+        (0..shaped.names.len()).map(|j| format!("{} AS v{}", told_later(shaped, j, "NEW"), j + 1)).collect();
     let not_null = |j: &usize| {
         let mut all = version.relations.values().flat_map(|r| &r.fields);
         all.any(|f| f.home == Home::Shaped(at, *j) && f.shape.not_null)
@@ -175,14 +228,15 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
     let required: Vec<String> =
         (0..shaped.names.len()).filter(not_null).map(|j| format!("told.v{} IS NULL", j + 1)).collect();
     let names: Vec<&str> = shaped.names.iter().map(Ident::as_str).collect();
-    let again = shaped.names.iter().enumerate().map(|(j, n)| (n.clone(), format!("told.v{}", j + 1))).collect();
+    let again: Vec<String> = (1..=shaped.names.len()).map(|j| format!("told.v{j}")).collect();
     let sql = Guard {
         function: own(&["guard", id]),
         table: shaped.table.clone(),
         schema_literal: Literal(shaped.table.schema.as_str().into()),
         table_literal: Literal(shaped.table.name.as_str().into()),
+        functions: functions(shaped),
         told: list(&fields),
-        back: list(&stored(shaped, &again)),
+        back: list(&stored_later(shaped, &again)),
         required: required.join(" OR "),
         message: Literal(format!("the value cannot be shown as \"{}\"", names.join("\", \""))),
         hint: Literal(format!("Refactoring {} tells these fields from what is stored.", shaped.step)),

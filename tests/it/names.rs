@@ -179,6 +179,89 @@ fn an_attack_stays_a_name() {
     }
 }
 
+/// Retyped, merged and split, written through, made real.
+fn reshaped(schema: &str, table: &str, key: &str, one: &str, two: &str) {
+    let [schema, table, key, one, two] = [schema, table, key, one, two].map(quoted);
+    let whole = format!("{schema}.{table}");
+    let database = Database::new(&format!(
+        "CREATE TABLE victims (id int); CREATE SCHEMA IF NOT EXISTS {schema};
+         CREATE TABLE {whole} ({key} int PRIMARY KEY, {one} text, {two} text, other text DEFAULT '3');
+         INSERT INTO {whole} VALUES (1, 'a', 'b', '07'), (2, NULL, 'c', NULL);"
+    ));
+    let next = "next";
+    let shown = format!("{next}.{table}");
+    let run = |sql: &str| {
+        database
+            .client()
+            .batch_execute(sql)
+            .unwrap_or_else(|e| panic!("{}", refactor::db::message::render(&e, Some(sql))));
+    };
+    database.ok(&["rename-field", &format!("{whole}.other"), "\"o p\""]);
+    let back = format!("nullif(split_part({two}, '/', 1), '')");
+    let rest = format!("nullif(split_part({two}, '/', 2), '')");
+    let by = format!("{one} || '/' || {two}");
+    database.ok(&[
+        "merge-fields",
+        &format!("{whole}.{one}"),
+        &two,
+        "--into",
+        &two,
+        "--by",
+        &by,
+        "--back",
+        &back,
+        "--back",
+        &rest,
+    ]);
+    database.ok(&["change-type", &format!("{whole}.\"o p\""), "int"]);
+    run(&format!(
+        "UPDATE {shown} SET {two} = 'x/y', \"o p\" = 7 WHERE {key} = 1; INSERT INTO {shown} ({key}, {two}) VALUES (3, 'z'); UPDATE {shown} SET {key} = 4 WHERE {key} = 3; UPDATE {whole} SET {one} = 'k' WHERE {key} = 2"
+    ));
+    let rows = format!("SELECT {key}, {two}, \"o p\" FROM ");
+    let expected = ["(1,x/y,7)", "(2,k/c,)", "(4,z,3)"];
+    assert_eq!(database.rows(&format!("{rows}{shown}")), expected);
+    database.ok(&["materialize", "--yes"]);
+    assert_eq!(database.rows(&format!("{rows}{whole}")), expected);
+    let into = format!("{one},\"p q\"");
+    let (first, last) = (format!("split_part({two}, '/', 1)"), format!("split_part({two}, '/', 2)"));
+    let back = format!("{one} || '/' || \"p q\"");
+    database.ok(&[
+        "split-field",
+        &format!("{whole}.{two}"),
+        "--into",
+        &into,
+        "--by",
+        &first,
+        "--by",
+        &last,
+        "--back",
+        &back,
+    ]);
+    run(&format!(
+        "UPDATE {shown} SET {one} = 'n' WHERE {key} = 1; UPDATE {shown} SET \"p q\" = NULL WHERE {key} = 2; DELETE FROM {shown} WHERE {key} = 4"
+    ));
+    let rows = format!("SELECT {key}, {one}, \"p q\" FROM ");
+    let expected = ["(1,n,y)", "(2,k,)"];
+    assert_eq!(database.rows(&format!("{rows}{shown}")), expected);
+    database.ok(&["materialize", "--yes"]);
+    assert_eq!(database.rows(&format!("{rows}{whole}")), expected);
+    assert_eq!(database.rows("SELECT * FROM victims"), Vec::<String>::new());
+}
+
+#[test]
+fn reshaped_fields_may_have_any_name() {
+    for name in WORDS.iter().filter(|w| !w.contains(',')).step_by(3).chain(ATTACKS.iter().step_by(3)) {
+        reshaped("public", name, &format!("{name} key"), name, &format!("{name}2"));
+    }
+    for at in (0..VARIABLES.len()).step_by(9) {
+        let name = |n: usize| VARIABLES[(at + n) % VARIABLES.len()];
+        reshaped("public", name(3), name(1), name(0), name(2));
+    }
+    let twins: [String; 4] = twins();
+    let [two, three, four, five] = twins.each_ref().map(String::as_str);
+    reshaped("public", two, three, four, five);
+}
+
 /// Only this one cannot be had: it would end the functions that are made.
 #[test]
 fn the_end_of_a_function_is_refused() {

@@ -150,7 +150,7 @@ fn place(table: &Table) -> String {
 
 /// Column of the base → name in the version, where they differ.
 fn renames(version: &Version, relation: &Relation) -> BTreeMap<Ident, Ident> {
-    let own = relation.fields.iter().filter_map(|f| Some((relation.column(&version.schema, f)?, &f.shape.name)));
+    let own = relation.fields.iter().filter_map(|f| Some((version.stays(relation, f)?, &f.shape.name)));
     own.filter(|(from, to)| from != to).map(|(from, to)| (from.clone(), to.clone())).collect()
 }
 

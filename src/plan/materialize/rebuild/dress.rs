@@ -173,7 +173,7 @@ fn decorations(version: &Version, relation: &Relation) -> Vec<String> {
         }
     }
     // A dropped field takes statistics over it along.
-    let shown = |column: &Ident| relation.showing(&version.schema, column).is_some();
+    let shown = |column: &Ident| relation.fields.iter().any(|f| version.stays(relation, f) == Some(column));
     for statistics in table.statistics.iter().filter(|s| s.fields.iter().all(shown)) {
         let own = &statistics.name;
         let text = rename_in_definition(&statistics.definition, &names);
