@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::reshape::{Reshape, Told};
 use crate::catalogue::split_field::SplitField;
 use crate::catalogue::{Refactor, Refactoring};
-use crate::name::{FieldRef, Ident};
+use crate::name::{FieldRef, Ident, NameError};
 use crate::refusal::Refusal;
 use crate::schema;
 use crate::sql::{Expression, TypeName};
@@ -19,10 +19,10 @@ pub struct MergeFields {
     /// First field, as in `people.first_name`
     pub field: FieldRef,
     /// The other fields of the same table, with it or without
-    #[arg(required = true, value_name = "FIELD")]
+    #[arg(required = true, value_name = "FIELD", value_parser = other)]
     pub with: Vec<Ident>,
     /// Name of the one field
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Ident>)]
     pub into: Ident,
     /// Its type
     #[arg(long = "type", value_name = "TYPE", default_value = "text")]
@@ -39,9 +39,17 @@ pub struct MergeFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<String>,
     /// Field that it stands before, instead of last
-    #[arg(long, hide = true, value_name = "FIELD")]
+    #[arg(long, hide = true, value_name = "FIELD", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Ident>,
+}
+
+/// A field, said with its table or without; the table is looked at once it is known which one is meant.
+fn other(text: &str) -> Result<Ident, NameError> {
+    text.parse().or_else(|alone: NameError| {
+        let whole: FieldRef = text.parse().map_err(|_| alone)?;
+        Ok(Ident::new(format!("{}.{}", whole.table, whole.field.as_str())))
+    })
 }
 
 impl MergeFields {

@@ -19,7 +19,7 @@ pub struct SplitField {
     /// Field to split, as in `people.name`
     pub field: FieldRef,
     /// Names of the several
-    #[arg(long, value_name = "NAME", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', required = true, value_parser = str::parse::<Ident>)]
     pub into: Vec<Ident>,
     /// Their types, in their order [default: text]
     #[arg(long = "types", value_name = "TYPE")]
@@ -36,7 +36,7 @@ pub struct SplitField {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<String>,
     /// Field that they stand before, instead of last
-    #[arg(long, hide = true, value_name = "FIELD")]
+    #[arg(long, hide = true, value_name = "FIELD", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Ident>,
 }
