@@ -44,9 +44,12 @@ pub struct MergeFields {
     pub before: Option<Ident>,
 }
 
-/// A field as it was typed, with its table or without.
+/// A field, said with its table or without; the table is looked at once it is known which one is meant.
 fn other(text: &str) -> Result<Ident, NameError> {
-    text.parse().or_else(|_| Ok(Ident::new(text.parse::<FieldRef>()?.to_string())))
+    text.parse().or_else(|alone: NameError| {
+        let whole: FieldRef = text.parse().map_err(|_| alone)?;
+        Ok(Ident::new(format!("{}.{}", whole.table, whole.field.as_str())))
+    })
 }
 
 impl MergeFields {

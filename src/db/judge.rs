@@ -89,7 +89,7 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
                 Verdict::Immutable => {}
                 Verdict::Changing if is_changing(client, expression)? => return Err(changing(&wish, &text)),
                 Verdict::Changing => remarks.push(format!(
-                    "`{text}` as {kind} may depend on settings of the session such as DateStyle or TimeZone, which readers and writers must then share"
+                    "`{text}` as {kind} depends on settings of the session if DateStyle, TimeZone or the like matter to it; readers and writers must then share them"
                 )),
             }
         }

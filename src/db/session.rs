@@ -259,8 +259,8 @@ impl Session {
             let known = if sql.contains("refactor_unknown") { " WHERE NOT refactor_unknown" } else { "" };
             let count: i64 = self.client.query_one(&format!("SELECT count(*) FROM {table}{known}"), &[])?.get(0);
             if count > 0 {
-                let (values, have) = if count == 1 { ("value", "has") } else { ("values", "have") };
-                losses.push(format!("{count} {values} {have} a place only in the new shape of {step}"));
+                let values = if count == 1 { "value" } else { "values" };
+                losses.push(format!("{count} {values} that only the new shape of {step} has a place for"));
             }
         }
         Ok(losses)

@@ -457,11 +457,11 @@ fn one_object_with_json_whatever_happens() {
 #[test]
 fn expressions_that_are_too_much_or_nothing() {
     let shop = Database::new("CREATE TABLE t (id int PRIMARY KEY, a int); INSERT INTO t VALUES (1, 2)");
-    let sum = ["a"; 3000].join("+");
+    let sum = vec!["a"; 3000].join("+");
     shop.ok(&["add-field", "t.big", "int", "--as", &sum]);
     assert_eq!(shop.rows("SELECT big FROM next.t"), ["(6000)"]);
     shop.ok(&["materialize", "--yes"]);
-    let output = shop.run(&["add-field", "t.bigger", "int", "--as", &["a"; 30_000].join("+")]);
+    let output = shop.run(&["add-field", "t.bigger", "int", "--as", &vec!["a"; 30_000].join("+")]);
     assert_eq!(output.status.code(), Some(2));
     for (arguments, said) in [
         (

@@ -341,3 +341,42 @@ fn quoting_is_that_of_the_server() {
         assert_eq!(client.query_one(&sql, &[]).unwrap().get::<_, &str>(0), *name);
     }
 }
+
+#[test]
+fn quoted_names_are_read_wherever_a_name_is_given() {
+    let shop = Database::new(
+        r#"CREATE TABLE "Staff" (id int PRIMARY KEY, "First" text, "Last" text); INSERT INTO "Staff" VALUES (1, 'Ada', 'Byron')"#,
+    );
+    for second in [r#""Last""#, r#""Staff"."Last""#] {
+        shop.ok(&[
+            "merge-fields",
+            r#""Staff"."First""#,
+            second,
+            "--into",
+            r#""Full Name""#,
+            "--by",
+            r#""First" || ' ' || "Last""#,
+            "--back",
+            r#"split_part("Full Name", ' ', 1)"#,
+            "--back",
+            r#"split_part("Full Name", ' ', 2)"#,
+        ]);
+        assert_eq!(shop.rows(r#"SELECT "Full Name" FROM next."Staff""#), [r#"("Ada Byron")"#]);
+        shop.ok(&["check"]);
+        shop.ok(&["undo"]);
+    }
+    shop.ok(&[
+        "split-field",
+        r#""Staff"."First""#,
+        "--into",
+        r#""A","B c""#,
+        "--by",
+        r#"left("First", 1)"#,
+        "--by",
+        r#"substr("First", 2)"#,
+        "--back",
+        r#""A" || "B c""#,
+    ]);
+    assert_eq!(shop.rows(r#"SELECT "A", "B c" FROM next."Staff""#), ["(A,da)"]);
+    shop.ok(&["materialize", "--yes"]);
+}
