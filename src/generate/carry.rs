@@ -120,6 +120,7 @@ struct Complement {
     comment: Literal,
     owner: Ident,
     grants: Vec<Granted>,
+    policy: String,
 }
 
 #[derive(Template)]
@@ -133,6 +134,7 @@ struct ShapedComplement {
     comment: Literal,
     owner: Ident,
     grants: Vec<Granted>,
+    policy: String,
 }
 
 /// The complement tables of a version, each with the refactoring it belongs to. They hold data: created when their
@@ -170,7 +172,8 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
                 carry.step, carry.words.as_field, carry.source
             )),
             owner: owner(version, &carry.target),
-            grants: grants(version, &[&carry.source, &carry.target]),
+            grants: grants(version, &carry.target),
+            policy: policy(version, &carry.target, carry.target_key()),
         }
         .render()?;
         tables.push((carry.step.clone(), names.complement, sql));
@@ -188,7 +191,8 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
             constraints: Vec::new(),
             comment: comment(&format!("{}: values of an added field", added.step)),
             owner: owner(version, &added.table),
-            grants: grants(version, &[&added.table]),
+            grants: grants(version, &added.table),
+            policy: policy(version, &added.table, &added.key),
         }
         .render()?;
         tables.push((added.step.clone(), own(&["kept", added.id.as_str()]), sql));
@@ -206,7 +210,8 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
             values: [typed("refactor_seen", &shaped.column_types), typed("refactor_value", &shaped.types)].concat(),
             comment: comment(&format!("{}: what the stored fields cannot tell exactly", shaped.step)),
             owner: owner(version, &shaped.table),
-            grants: grants(version, &[&shaped.table]),
+            grants: grants(version, &shaped.table),
+            policy: policy(version, &shaped.table, &shaped.key),
         }
         .render()?;
         tables.push((shaped.step.clone(), name, sql));
@@ -239,8 +244,8 @@ struct Forget {
 pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     let own_path = |table: &TableName| format!("pg_catalog, {}, pg_temp", table.schema);
     let never = String::new;
-    let carries = version.carries.iter().chain(version.dormant.iter().map(|d| &d.carry));
-    let carried = carries.map(|c| (&c.step, &c.id, &c.target, c.target_key(), search_path(c), never()));
+    let all = version.carries.iter().chain(version.dormant.iter().map(|d| &d.carry));
+    let carried = all.map(|c| (&c.step, &c.id, &c.target, c.target_key(), search_path(c), never()));
     let added = version.added.iter().map(|a| (&a.step, &a.id, &a.table, &*a.key, own_path(&a.table), never()));
     let shaped = version
         .shaped
@@ -281,13 +286,22 @@ pub fn owner(version: &Version, table: &TableName) -> Ident {
     version.schema.tables.get(table).and_then(|t| t.owner.clone()).unwrap_or_else(|| Ident::new("CURRENT_USER"))
 }
 
-/// Whoever may touch one of the tables may do with a complement what the views do with it on their behalf.
-fn grants(version: &Version, tables: &[&TableName]) -> Vec<Granted> {
-    let granted = tables.iter().filter_map(|t| version.schema.tables.get(*t)).flat_map(|t| {
-        let owner = t.owner.clone();
-        let fields = t.fields.iter().flat_map(|f| &f.grants);
-        t.grants.iter().flatten().chain(fields).filter(move |g| g.role != owner)
-    });
+/// Where row policies decide who sees a row, they decide who sees what the complement has of it.
+fn policy(version: &Version, table: &TableName, key: &[Ident]) -> String {
+    let secured = version.schema.tables.get(table).is_some_and(|t| t.row_security);
+    if !secured {
+        return String::new();
+    }
+    let same = key.iter().zip(get::complement_keys(key.len())).map(|(k, c)| format!("b.{k} = {c}"));
+    format!("SELECT FROM {table} AS b WHERE {}", all(&same.collect::<Vec<_>>()))
+}
+
+/// Whoever may touch a table may do with its complement what the view does with it on their behalf. Who may touch single
+/// fields only reads views that act with their owner's rights, and needs no complement.
+fn grants(version: &Version, table: &TableName) -> Vec<Granted> {
+    let owner = Some(owner(version, table));
+    let granted = version.schema.tables.get(table).into_iter().flat_map(|t| t.grants.iter().flatten());
+    let granted = granted.filter(|g| g.role != owner);
     let (mut readers, mut writers) = (BTreeSet::new(), BTreeSet::new());
     for grant in granted {
         let list = if is_write(grant) { &mut writers } else { &mut readers };
@@ -334,8 +348,7 @@ fn guarded(version: &Version, sql: &str, tables: &[&TableName], called: &[&Table
         sql += &format!("REVOKE EXECUTE ON FUNCTION {name} FROM PUBLIC;\n");
     }
     let table = version.schema.tables.get(target);
-    let granted =
-        table.into_iter().flat_map(|t| t.grants.iter().flatten().chain(t.fields.iter().flat_map(|f| &f.grants)));
+    let granted = table.into_iter().flat_map(|t| t.grants.iter().flatten());
     let writers: BTreeSet<String> = granted.filter(|g| is_write(g)).map(grantee).collect();
     if !called.is_empty() && !writers.is_empty() {
         let writers: Vec<String> = writers.into_iter().collect();

@@ -94,6 +94,8 @@ fn privileges_on_fields_hold_for_their_views() {
     denied(&mut app, "SELECT * FROM customers");
     denied(&mut app, "UPDATE customers SET secret = 'x'");
     denied(&mut app, "INSERT INTO customers (id) VALUES (3)");
+    denied(&mut app, "SELECT * FROM refactor.kept_0001_city");
+    denied(&mut app, "SELECT refactor.get_0001_city(2)");
     assert_eq!(shop.rows("SELECT id, name, city FROM next.customers"), ["(1,Anna,Jena)", "(2,Ben,Bonn)"]);
     drop(app);
     forget(&shop, &roles);
@@ -126,6 +128,11 @@ fn row_policies_hold_for_the_new_shape() {
         assert_eq!(seen, [1]);
         assert_eq!(app.execute("UPDATE customers SET city = 'x', hint = 'y'", &[]).unwrap(), 1);
         assert_eq!(app.execute("DELETE FROM customers WHERE id = 2", &[]).unwrap(), 0);
+        shop.client()
+            .batch_execute("DELETE FROM orders; UPDATE next.customers SET city = 'hidden' WHERE id = 2")
+            .unwrap();
+        let kept = app.query("SELECT refactor_value::text FROM refactor.kept_0002_city", &[]).unwrap();
+        assert_eq!(kept.iter().map(|r| r.get(0)).collect::<Vec<String>>(), ["x"]);
     }
     drop(app);
     forget(&shop, &roles);
