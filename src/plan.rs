@@ -79,6 +79,8 @@ pub struct Installed {
     pub functions: Vec<String>,
     /// Our triggers on base tables.
     pub triggers: Vec<(crate::name::Ident, crate::name::TableName)>,
+    /// Complement tables that have a row policy of ours.
+    pub secured: Vec<crate::name::TableName>,
     /// Complement tables and tables with kept losses.
     pub tables: Vec<crate::name::TableName>,
     /// Somebody's objects that use ours, as PostgreSQL describes them.

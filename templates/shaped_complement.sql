@@ -12,7 +12,3 @@ ALTER TABLE {{ table }} OWNER TO {{ owner }};
 {% for g in grants %}
 GRANT {{ g.privileges }} ON {{ table }} TO {{ g.role }};
 {%- endfor %}
-{%- if !policy.is_empty() %}
-ALTER TABLE {{ table }} ENABLE ROW LEVEL SECURITY;
-CREATE POLICY refactor_rows ON {{ table }} USING (EXISTS ({{ policy }}));
-{%- endif %}

@@ -46,6 +46,16 @@ pub fn read(client: &mut impl GenericClient) -> Result<Installed, Error> {
         let list = if row.get(2) { &mut installed.views } else { &mut installed.tables };
         list.push(name(&row, 0));
     }
+    installed.secured = client
+        .query(
+            "SELECT n.nspname::text, c.relname::text FROM pg_policy AS p JOIN pg_class AS c ON c.oid = p.polrelid
+             JOIN pg_namespace AS n ON n.oid = c.relnamespace
+             WHERE n.nspname = 'refactor' AND p.polname = 'refactor_rows' ORDER BY 2",
+            &[],
+        )?
+        .iter()
+        .map(|row| name(row, 0))
+        .collect();
     installed.functions = client
         .query(
             "SELECT format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))

@@ -120,7 +120,6 @@ struct Complement {
     comment: Literal,
     owner: Ident,
     grants: Vec<Granted>,
-    policy: String,
 }
 
 #[derive(Template)]
@@ -134,7 +133,6 @@ struct ShapedComplement {
     comment: Literal,
     owner: Ident,
     grants: Vec<Granted>,
-    policy: String,
 }
 
 /// The complement tables of a version, each with the refactoring it belongs to. They hold data: created when their
@@ -173,7 +171,6 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
             )),
             owner: owner(version, &carry.target),
             grants: grants(version, &carry.target),
-            policy: policy(version, &carry.target, carry.target_key()),
         }
         .render()?;
         tables.push((carry.step.clone(), names.complement, sql));
@@ -192,7 +189,6 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
             comment: comment(&format!("{}: values of an added field", added.step)),
             owner: owner(version, &added.table),
             grants: grants(version, &added.table),
-            policy: policy(version, &added.table, &added.key),
         }
         .render()?;
         tables.push((added.step.clone(), own(&["kept", added.id.as_str()]), sql));
@@ -211,7 +207,6 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
             comment: comment(&format!("{}: what the stored fields cannot tell exactly", shaped.step)),
             owner: owner(version, &shaped.table),
             grants: grants(version, &shaped.table),
-            policy: policy(version, &shaped.table, &shaped.key),
         }
         .render()?;
         tables.push((shaped.step.clone(), name, sql));
@@ -273,7 +268,8 @@ pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
                 complement: own(&["kept", id.as_str()]),
             }
             .render()?;
-            let sql = guarded(version, &sql, &[target], &[], target);
+            let sql = guarded(version, &sql, &[target], &[], target)
+                + &policy(version, &own(&["kept", id.as_str()]), target, key);
             let title = format!("the complement follows the rows of `{}` ({step})", target.short());
             Ok(Piece { title, sql })
         })
@@ -287,13 +283,15 @@ pub fn owner(version: &Version, table: &TableName) -> Ident {
 }
 
 /// Where row policies decide who sees a row, they decide who sees what the complement has of it.
-fn policy(version: &Version, table: &TableName, key: &[Ident]) -> String {
-    let secured = version.schema.tables.get(table).is_some_and(|t| t.row_security);
-    if !secured {
+fn policy(version: &Version, complement: &TableName, table: &TableName, key: &[Ident]) -> String {
+    if !version.schema.tables.get(table).is_some_and(|t| t.row_security) {
         return String::new();
     }
     let same = key.iter().zip(get::complement_keys(key.len())).map(|(k, c)| format!("b.{k} = {c}"));
-    format!("SELECT FROM {table} AS b WHERE {}", all(&same.collect::<Vec<_>>()))
+    format!(
+        "ALTER TABLE {complement} ENABLE ROW LEVEL SECURITY;\nCREATE POLICY refactor_rows ON {complement}\n  USING (EXISTS (SELECT FROM {table} AS b WHERE {}));\n",
+        all(&same.collect::<Vec<_>>())
+    )
 }
 
 /// Whoever may touch a table may do with its complement what the view does with it on their behalf. Who may touch single

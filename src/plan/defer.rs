@@ -38,6 +38,11 @@ pub fn clear(installed: &Installed) -> Vec<PlanStep> {
             format!("DROP VIEW {};", list(&installed.views)),
         ));
     }
+    if !installed.secured.is_empty() {
+        let sql: Vec<String> =
+            installed.secured.iter().map(|table| format!("DROP POLICY refactor_rows ON {table};")).collect();
+        steps.push(PlanStep::new("take down the row policies of complements", sql.join("\n")));
+    }
     if !installed.triggers.is_empty() {
         let sql: Vec<String> =
             installed.triggers.iter().map(|(name, table)| format!("DROP TRIGGER {name} ON {table};")).collect();

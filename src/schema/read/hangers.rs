@@ -40,7 +40,8 @@ FROM (
       WHEN 'pg_rewrite'::regclass THEN EXISTS (SELECT FROM reader WHERE oid = d.objid AND ev_class <> d.refobjid)
       WHEN 'pg_trigger'::regclass THEN
         NOT EXISTS (SELECT FROM pg_trigger WHERE oid = d.objid AND (tgrelid = d.refobjid OR tgisinternal))
-      WHEN 'pg_policy'::regclass THEN NOT EXISTS (SELECT FROM pg_policy WHERE oid = d.objid AND polrelid = d.refobjid)
+      WHEN 'pg_policy'::regclass THEN
+        NOT EXISTS (SELECT FROM pg_policy WHERE oid = d.objid AND (polrelid = d.refobjid OR polname = 'refactor_rows'))
       WHEN 'pg_statistic_ext'::regclass THEN
         NOT EXISTS (SELECT FROM pg_statistic_ext WHERE oid = d.objid AND stxrelid = d.refobjid)
       WHEN 'pg_publication_rel'::regclass THEN false
