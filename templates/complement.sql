@@ -2,7 +2,9 @@ CREATE {% if unlogged %}UNLOGGED {% endif %}TABLE {{ table }} (
 {%- for k in keys %}
   {{ k.complement }} {{ k.type_name }}{% if !k.collation.is_empty() %} COLLATE {{ k.collation }}{% endif %} NOT NULL,
 {%- endfor %}
-  {{ value }} {{ type_name }}{% if !collation.is_empty() %} COLLATE {{ collation }}{% endif %},
+{%- for v in values %}
+  {{ v.0 }} {{ v.1 }},
+{%- endfor %}
 {%- if unknown %}
   refactor_unknown boolean NOT NULL DEFAULT false,
 {%- endif %}

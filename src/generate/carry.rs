@@ -112,24 +112,9 @@ struct Complement {
     table: TableName,
     keys: Vec<Key>,
     key_list: String,
-    value: Ident,
-    type_name: String,
-    collation: String,
+    values: Vec<(Ident, String)>,
     unknown: bool,
     constraints: Vec<Copied>,
-    comment: Literal,
-    owner: Ident,
-    grants: Vec<Granted>,
-}
-
-#[derive(Template)]
-#[template(path = "shaped_complement.sql", escape = "none")]
-struct ShapedComplement {
-    unlogged: bool,
-    table: TableName,
-    keys: Vec<Key>,
-    key_list: String,
-    values: Vec<(Ident, String)>,
     comment: Literal,
     owner: Ident,
     grants: Vec<Granted>,
@@ -155,14 +140,13 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
                 constraints.push(Copied { name: constraint.name.clone(), definition });
             }
         }
+        let collation = carry.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
         let sql = Complement {
             unlogged: version.schema.tables[&carry.target].unlogged,
             table: names.complement.clone(),
             key_list: list(&names.complement_keys(carry)),
             keys: keys(version, carry),
-            value: names.value.clone(),
-            type_name: carry.type_name.clone(),
-            collation: carry.collation.clone().unwrap_or_default(),
+            values: vec![(names.value.clone(), format!("{}{collation}", carry.type_name))],
             unknown: carry.direction == Direction::Up,
             constraints,
             comment: comment(&format!(
@@ -181,9 +165,7 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
             table: own(&["kept", added.id.as_str()]),
             key_list: list(&get::complement_keys(added.key.len())),
             keys: key_columns(version, &added.table, &added.key),
-            value: Ident::new("refactor_value"),
-            type_name: added.type_name.clone(),
-            collation: String::new(),
+            values: vec![(Ident::new("refactor_value"), added.type_name.clone())],
             unknown: false,
             constraints: Vec::new(),
             comment: comment(&format!("{}: values of an added field", added.step)),
@@ -198,12 +180,14 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
         let typed = |prefix: &str, types: &[String]| -> Vec<(Ident, String)> {
             types.iter().enumerate().map(|(i, t)| (Ident::new(format!("{prefix}_{}", i + 1)), t.clone())).collect()
         };
-        let sql = ShapedComplement {
+        let sql = Complement {
             unlogged: version.schema.tables[&shaped.table].unlogged,
             table: name.clone(),
             key_list: list(&get::complement_keys(shaped.key.len())),
             keys: key_columns(version, &shaped.table, &shaped.key),
             values: [typed("refactor_seen", &shaped.column_types), typed("refactor_value", &shaped.types)].concat(),
+            unknown: false,
+            constraints: Vec::new(),
             comment: comment(&format!("{}: what the stored fields cannot tell exactly", shaped.step)),
             owner: owner(version, &shaped.table),
             grants: grants(version, &shaped.table),
