@@ -17,9 +17,7 @@ pub struct Fact {
 pub enum Claim {
     /// All rows that lead to one row of the target agree on a field (NULL counts as a value).
     Agree {
-        /// The table that has the field now, in the version before.
-        source: TableName,
-        /// The column.
+        /// The column, in the table that the way starts from.
         column: Ident,
         /// The way to the target.
         hops: Vec<Hop>,

@@ -182,7 +182,6 @@ fn note_facts(
     match path.direction {
         Direction::Up => {
             claims.push(Claim::Agree {
-                source: from.base.clone(),
                 column: stored.name.clone(),
                 hops: hops.clone(),
                 comparable: stored.comparable,

@@ -561,7 +561,7 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
         comment: comment(&carry.step),
         members: get::members(carry),
         members_from: if multi { format!(" FROM {}", from.join(", ")) } else { String::new() },
-        hop_joins: get::hop_joins(carry),
+        hop_joins: get::joins(&carry.hops, 1..carry.hops.len()),
         in_group: in_group(&args),
         in_group_joined: all(&joined),
         in_group_q: in_group(&prefixed("q.")),
@@ -659,12 +659,7 @@ fn resolve(carry: &Carry, at: usize, row: &str, into: &[String]) -> String {
     }
     let next = at + 1;
     let keys = list(&group.iter().map(|c| format!("a{last}.{c}")).collect::<Vec<_>>());
-    let mut from = format!("{} AS a{next}", carry.hops[next].from);
-    for i in next + 1..=last {
-        let below = &carry.hops[i - 1];
-        let on = equal(&format!("a{i}"), &below.to_columns, &format!("a{}", i - 1), &below.from_columns);
-        from += &format!(" JOIN {} AS a{i} ON {on}", carry.hops[i].from);
-    }
+    let from = format!("{} AS a{next}{}", carry.hops[next].from, get::joins(&carry.hops, next + 1..last + 1));
     let this = equal(&format!("a{next}"), &carry.hops[at].to_columns, row, &carry.hops[at].from_columns);
     format!("SELECT {keys} INTO {} FROM {from} WHERE {this};", list(into))
 }
@@ -673,11 +668,11 @@ fn middle(carry: &Carry, at: usize, args: &[String], again: &[String]) -> Middle
     let id = format!("{}_{at}", carry.id.as_str());
     let hop = &carry.hops[at];
     let below = &carry.hops[at - 1];
-    let (mut joins, mut from, mut joined) = (format!("{} AS a0", carry.source), Vec::new(), Vec::new());
+    let joins = format!("{} AS a0{}", carry.source, get::joins(&carry.hops, 1..at));
+    let (mut from, mut joined) = (Vec::new(), Vec::new());
     for i in 1..at {
         let lower = &carry.hops[i - 1];
         let on = equal(&format!("a{i}"), &lower.to_columns, &format!("a{}", i - 1), &lower.from_columns);
-        joins += &format!(" JOIN {} AS a{i} ON {on}", carry.hops[i].from);
         from.push(format!("{} AS a{i}", carry.hops[i].from));
         joined.push(on);
     }

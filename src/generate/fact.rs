@@ -1,9 +1,8 @@
 //! Facts and losses → queries.
 
 use crate::fact::{Claim, Fact, Loss, LossKind};
-use crate::generate::get::complement_keys;
+use crate::generate::get::{complement_keys, way_up};
 use crate::generate::{all, equal, list, own, shaped};
-use crate::name::Ident;
 use crate::sql::Expression;
 use crate::version::{Direction, Hop, Version};
 
@@ -11,14 +10,9 @@ use crate::version::{Direction, Hop, Version};
 #[must_use]
 pub fn offenders(fact: &Fact) -> String {
     match &fact.claim {
-        Claim::Agree { source, column, hops, comparable, .. } => {
+        Claim::Agree { column, hops, comparable, .. } => {
             let last = hops.len() - 1;
-            let mut from = format!("{source} AS a0");
-            for i in 1..=last {
-                let below = &hops[i - 1];
-                let on = equal(&format!("a{i}"), &below.to_columns, &format!("a{}", i - 1), &below.from_columns);
-                from += &format!(" JOIN {} AS a{i} ON {on}", hops[i].from);
-            }
+            let from = way_up(hops);
             let keys: Vec<String> = hops[last].from_columns.iter().map(|c| format!("a{last}.{c}")).collect();
             let value = if *comparable { format!("a0.{column}") } else { format!("a0.{column}::text") };
             format!(
@@ -93,17 +87,6 @@ pub fn fitting(fact: &Fact) -> Option<(String, String)> {
     Some((function, format!("SELECT (b.*)::text FROM {table} AS b WHERE NOT pg_temp.refactor_fits(b.*)")))
 }
 
-/// The source side of a way, joined: `a AS a0 JOIN c AS a1 …`.
-fn way_up(hops: &[Hop]) -> String {
-    let mut from = format!("{} AS a0", hops[0].from);
-    for i in 1..hops.len() {
-        let below = &hops[i - 1];
-        let on = equal(&format!("a{i}"), &below.to_columns, &format!("a{}", i - 1), &below.from_columns);
-        from += &format!(" JOIN {} AS a{i} ON {on}", hops[i].from);
-    }
-    from
-}
-
 /// A subquery that has a row when `row` reaches the end of the way.
 fn reach(hops: &[Hop], row: &str) -> String {
     let mut from = format!("{} AS t1", hops[0].to);
@@ -150,10 +133,4 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
 #[must_use]
 pub fn count_lost(version: &Version, loss: &Loss) -> String {
     format!("SELECT count(*) FROM {} AS t WHERE {}", loss.table, lost_rows(version, loss))
-}
-
-/// The columns of a way that need an index so that lookups stay fast: (table, columns).
-#[must_use]
-pub fn lookups(version: &Version) -> Vec<(crate::name::TableName, Vec<Ident>)> {
-    version.carries.iter().flat_map(|c| c.hops.iter().map(|h| (h.from.clone(), h.from_columns.clone()))).collect()
 }

@@ -1,12 +1,13 @@
 //! How a field is read from the base, as one SQL expression over the row `b`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::generate::carry::Names;
 use crate::generate::{equal, own, shaped};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation};
-use crate::version::{Added, Carry, Direction, Version};
+use crate::version::{Added, Carry, Direction, Hop, Version};
 
 /// The expression that reads a field, for a row of the base called `b`.
 #[must_use]
@@ -72,17 +73,23 @@ pub fn carried(carry: &Carry, row: &str) -> String {
 /// The rows that hold an upward value, joined along the way: `a AS a0 JOIN c AS a1 ON …`.
 #[must_use]
 pub fn members(carry: &Carry) -> String {
-    format!("{} AS a0{}", carry.source, hop_joins(carry))
+    way_up(&carry.hops)
 }
 
-/// ` JOIN c AS a1 ON a1.id = a0.c_id …`
+/// A whole way from its many end, the row `a0`.
 #[must_use]
-pub fn hop_joins(carry: &Carry) -> String {
+pub fn way_up(hops: &[Hop]) -> String {
+    format!("{} AS a0{}", hops[0].from, joins(hops, 1..hops.len()))
+}
+
+/// Some hops of a way: ` JOIN c AS a1 ON a1.id = a0.c_id …`
+#[must_use]
+pub fn joins(hops: &[Hop], some: Range<usize>) -> String {
     let mut joins = String::new();
-    for i in 1..carry.hops.len() {
-        let (below, here) = (&carry.hops[i - 1], &carry.hops[i]);
+    for i in some {
+        let below = &hops[i - 1];
         let on = equal(&format!("a{i}"), &below.to_columns, &format!("a{}", i - 1), &below.from_columns);
-        joins += &format!(" JOIN {} AS a{i} ON {on}", here.from);
+        joins += &format!(" JOIN {} AS a{i} ON {on}", hops[i].from);
     }
     joins
 }
