@@ -5,7 +5,10 @@
 
 pub mod add_field;
 pub mod change_type;
+pub mod create_table;
+pub mod draft;
 pub mod drop_field;
+pub mod drop_table;
 pub mod entangled;
 pub mod merge_fields;
 pub mod move_field;
@@ -86,6 +89,10 @@ catalogue! {
     RenameField(rename_field::RenameField) = "rename-field",
     /// Give a table another name
     RenameTable(rename_table::RenameTable) = "rename-table",
+    /// Create a table that only the new shape has
+    CreateTable(create_table::CreateTable) = "create-table",
+    /// Remove a table
+    DropTable(drop_table::DropTable) = "drop-table",
     /// Add a field with a type, a default or an expression over the row
     AddField(add_field::AddField) = "add-field",
     /// Remove a field

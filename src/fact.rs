@@ -127,6 +127,8 @@ pub struct Loss {
 pub enum LossKind {
     /// All that have one.
     All,
+    /// The whole table with its rows.
+    Table,
     /// Those without a partner: a place in the version's carries.
     Unreached(usize),
     /// Those whose value there and back is another: a place in the version's shaped fields.
@@ -141,6 +143,10 @@ impl Loss {
         let (values, have) = if count == 1 { ("value", "has") } else { ("values", "have") };
         let table = table.short();
         match self.kind {
+            LossKind::Table => {
+                let (rows, them) = if count == 1 { ("row", "it") } else { ("rows", "them") };
+                format!("{count} {rows} of `{table}` will be gone, and the table with {them}")
+            }
             LossKind::All => format!("{count} {values} of `{table}.{field}` will be gone with the field"),
             LossKind::Unreached(_) => {
                 format!("{count} {values} of `{table}.{field}` {have} no `{}` to live in", other.short())

@@ -5,6 +5,7 @@ pub mod carry;
 pub mod drawn;
 pub mod fact;
 pub mod get;
+pub mod made;
 pub mod put;
 pub mod rows;
 pub mod shaped;
@@ -15,13 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 
-use crate::name::{Ident, TableName};
+use crate::name::Ident;
+pub use crate::name::{OWN, own};
 use crate::relation::{Home, Relation};
 use crate::sql::Literal;
 use crate::version::Version;
-
-/// The schema of our own objects.
-pub const OWN: &str = "refactor";
 
 /// Marks objects as ours in their comments.
 pub const MARK: &str = "refactor:";
@@ -92,12 +91,6 @@ pub fn shown_in(version: &Version) -> BTreeMap<Ident, Ident> {
             ((*s).clone(), next)
         })
         .collect()
-}
-
-/// The name of one of our own objects.
-#[must_use]
-pub fn own(parts: &[&str]) -> TableName {
-    TableName { schema: Ident::new(OWN), name: Ident::generated(parts) }
 }
 
 #[derive(Template)]

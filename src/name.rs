@@ -10,6 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// PostgreSQL cuts identifiers at this many bytes (`NAMEDATALEN - 1`).
 pub const MAX_BYTES: usize = 63;
 
+/// The schema of our own objects.
+pub const OWN: &str = "refactor";
+
 /// Begins and ends the text of each function that is made.
 pub const BODY: &str = "$refactor$";
 
@@ -46,6 +49,18 @@ impl Ident {
         }
         Self(format!("{}_{hash}", &whole[..cut]))
     }
+}
+
+/// The name of one of our own objects.
+#[must_use]
+pub fn own(parts: &[&str]) -> TableName {
+    TableName { schema: Ident::new(OWN), name: Ident::generated(parts) }
+}
+
+/// `a, b, c`
+#[must_use]
+pub fn listed(names: &[Ident]) -> String {
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// FNV-1a: stable across versions of Rust, which the standard hasher is not.

@@ -3,11 +3,12 @@
 //! Every definition is text as PostgreSQL prints it with an empty `search_path`, hence fully qualified. Names of
 //! fields inside definitions are also given as lists, so that the rest of the program need not parse them.
 
+pub mod element;
 pub mod read;
 
 use std::collections::BTreeMap;
 
-use crate::name::{Ident, TableName};
+use crate::name::{Ident, TableName, listed};
 
 /// Everything the tool knows of one database.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Schema {
     pub sequences: BTreeMap<TableName, Sequence>,
     /// Schemas that exist, with their owners.
     pub schemas: BTreeMap<Ident, Ident>,
+    /// Who is connected: the owner of what is created.
+    pub user: Option<Ident>,
     /// The schemas of the current `search_path`, in its order: where an unqualified name is looked up.
     pub search_path: Vec<Ident>,
 }
@@ -399,6 +402,40 @@ impl Schema {
     #[must_use]
     pub fn table(&self, name: &TableName) -> Option<&Table> {
         self.tables.get(name)
+    }
+}
+
+impl ForeignKey {
+    /// `FOREIGN KEY (…) REFERENCES …` for a constraint of this kind that refers to these fields of `table`.
+    #[must_use]
+    pub fn definition(&self, constraint: &Constraint, table: &TableName, fields: &[Ident]) -> String {
+        let action = |letter: char| match letter {
+            'r' => "RESTRICT",
+            'c' => "CASCADE",
+            'n' => "SET NULL",
+            'd' => "SET DEFAULT",
+            _ => "NO ACTION",
+        };
+        let mut text = format!("FOREIGN KEY ({}) REFERENCES {table} ({})", listed(&constraint.fields), listed(fields));
+        if self.match_full {
+            text += " MATCH FULL";
+        }
+        if self.on_update != 'a' {
+            text += &format!(" ON UPDATE {}", action(self.on_update));
+        }
+        if self.on_delete != 'a' {
+            text += &format!(" ON DELETE {}", action(self.on_delete));
+        }
+        if constraint.deferrable {
+            text += " DEFERRABLE";
+        }
+        if constraint.deferred {
+            text += " INITIALLY DEFERRED";
+        }
+        if !constraint.validated {
+            text += " NOT VALID";
+        }
+        text
     }
 }
 

@@ -47,13 +47,21 @@ pub enum ExpressionError {
         /// What the parser said.
         reason: String,
     },
+    /// It is no part of CREATE TABLE.
+    #[error("`{text}` is not a field or a rule of a table: {reason}")]
+    Element {
+        /// What was written.
+        text: String,
+        /// Why not.
+        reason: String,
+    },
     /// It looks at other rows.
     #[error("`{0}` contains a subquery, but a value may depend on its own row only")]
     Subquery(String),
 }
 
 /// Bytes of the longest expression that is taken.
-const LONGEST: usize = 50_000;
+pub(crate) const LONGEST: usize = 50_000;
 
 impl Expression {
     /// Reads one expression.
@@ -145,7 +153,7 @@ impl Expression {
 }
 
 /// Drops the parser's own prefix.
-fn parser_reason(message: &str) -> String {
+pub(crate) fn parser_reason(message: &str) -> String {
     message.trim_start_matches("sql parser error: ").to_owned()
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Fact, Loss};
-use crate::name::{BODY, FieldRef, Ident, TableName, TableRef};
+use crate::name::{BODY, FieldRef, Ident, TableName, TableRef, own};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Field, Home, Relation, is_indexed};
 use crate::schema::{Schema, Table, TableKind};
@@ -31,6 +31,10 @@ pub struct Version {
     pub relations: BTreeMap<TableName, Relation>,
     /// Names that the base has and this version has not, with what became of them.
     pub gone: BTreeMap<TableName, Gone>,
+    /// Tables that only the new shape has.
+    pub made: Vec<Made>,
+    /// Tables that the new shape no longer has.
+    pub dropped: Vec<Dropped>,
     /// Fields that live in another table.
     pub carries: Vec<Carry>,
     /// Earlier stages of fields that were moved on: their complements keep what they have.
@@ -56,6 +60,39 @@ pub struct Gone {
     pub fate: String,
     /// Its name now, if it still is there.
     pub now: Option<TableName>,
+}
+
+/// A table that only the new shape has: real from the start, in our own schema until it is materialized.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// The refactoring that made it.
+    pub step: String,
+    /// Its physical name: a table of [`Version::schema`].
+    pub table: TableName,
+    /// The refactoring whose kept table it is.
+    pub restores: Option<String>,
+}
+
+/// A table that the new shape no longer has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// The refactoring that dropped it.
+    pub step: String,
+    /// Its physical name.
+    pub table: TableName,
+}
+
+/// Where what materializing a refactoring leaves without a home is kept: values with their keys, or a whole table.
+#[must_use]
+pub fn lost_table(step: &str) -> TableName {
+    own(&["lost", step])
+}
+
+/// The number of a refactoring, or its whole name where it has none.
+#[must_use]
+pub fn numbered(step: &str) -> &str {
+    let end = step.find(|c: char| !c.is_ascii_digit()).unwrap_or(step.len());
+    if end == 0 { step } else { &step[..end] }
 }
 
 /// Something to be told before it happens.
@@ -246,6 +283,8 @@ impl Version {
             schema,
             relations,
             gone: BTreeMap::new(),
+            made: Vec::new(),
+            dropped: Vec::new(),
             carries: Vec::new(),
             dormant: Vec::new(),
             added: Vec::new(),
@@ -489,6 +528,35 @@ impl Version {
             values.insert(name, column.to_string());
         }
         Expression::parse(&expression.with(&values)).map_err(|e| Refusal::Expression(e.to_string()))
+    }
+
+    /// The columns of the base that hold these fields.
+    ///
+    /// # Errors
+    /// When one is not there, or does not live in the base itself.
+    pub fn stored(&self, relation: &Relation, fields: &[Ident]) -> Result<Vec<Ident>, Refusal> {
+        let table = TableRef { schema: Some(relation.name.schema.clone()), name: relation.name.name.clone() };
+        let one = |name: &Ident| {
+            let (relation, field) = self.find_field(&FieldRef { table: table.clone(), field: name.clone() })?;
+            relation.column(&self.schema, field).cloned().ok_or_else(|| Refusal::NotMaterialized {
+                field: FieldRef { table: table.clone(), field: name.clone() },
+                step: self.put_there_by(relation, field),
+            })
+        };
+        fields.iter().map(one).collect()
+    }
+
+    /// The physical name of a new table until it is materialized: its own, so that messages name it as they will, unless
+    /// something of ours is called so.
+    #[must_use]
+    pub fn new_table(&self, step: &str, name: &Ident) -> TableName {
+        let ours = ["journal", "in_", "kept_", "lost_", "new_"].iter().any(|ours| name.as_str().starts_with(ours));
+        let own_name = own(&[name.as_str()]);
+        if ours || self.schema.tables.contains_key(&own_name) {
+            own(&["new", numbered(step), name.as_str()])
+        } else {
+            own_name
+        }
     }
 
     /// Adds a remark.

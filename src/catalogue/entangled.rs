@@ -7,7 +7,7 @@ use crate::refusal::Refusal;
 use crate::relation::{Field, NamesFields, Relation};
 use crate::schema::{ConstraintKind, Table, Trigger};
 use crate::sql::trigger_arguments;
-use crate::version::{RemarkKind, Version};
+use crate::version::{RemarkKind, Version, numbered};
 
 /// Why the field leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,9 +258,7 @@ pub fn must_be_free(relation: &Relation, name: &Ident, hint: &str) -> Result<(),
 /// A name for what is generated for one field of one refactoring: the file's number and the field.
 #[must_use]
 pub fn generated_id(step: &str, field: &Ident) -> Ident {
-    let number: String = step.chars().take_while(char::is_ascii_digit).collect();
-    let prefix = if number.is_empty() { step.to_owned() } else { number };
-    Ident::generated(&[&prefix, field.as_str()])
+    Ident::generated(&[numbered(step), field.as_str()])
 }
 
 /// What moves along with a field: renamed, and given to the new table.

@@ -38,8 +38,9 @@ pub fn read(client: &mut impl GenericClient) -> Result<Installed, Error> {
     for row in client.query(
         "SELECT n.nspname::text, c.relname::text, c.relkind = 'v'
          FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-         WHERE n.nspname = ANY ($1) AND obj_description(c.oid, 'pg_class') LIKE 'refactor:%'
-           AND (c.relkind = 'v' OR c.relkind = 'r' AND c.relname <> 'journal')
+         WHERE n.nspname = ANY ($1)
+           AND (c.relkind = 'v' AND obj_description(c.oid, 'pg_class') LIKE 'refactor:%'
+             OR c.relkind = 'r' AND n.nspname = 'refactor' AND c.relname <> 'journal')
          ORDER BY n.nspname = 'refactor', 1, 2",
         &[&schemas],
     )? {

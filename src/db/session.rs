@@ -9,7 +9,7 @@ use crate::catalogue::Refactor;
 use crate::db::facts::{self, Answer};
 use crate::db::run::{self, Patience};
 use crate::db::{installed, judge, lock};
-use crate::fact::Loss;
+use crate::fact::{Loss, LossKind};
 use crate::generate::rows;
 use crate::journal::{Entry, Recorded, State};
 use crate::name::TableName;
@@ -189,7 +189,10 @@ impl Session {
             let wish = entry.map_or_else(String::new, |e| e.step.refactoring.wish());
             return Err(Problem::facts(&wish, &broken));
         }
-        let losses = match facts::losses(&mut self.client, &version, |l| names.contains(&l.step.as_str())) {
+        // A table that this very run will make has no rows yet.
+        let is_there = |t: &TableName| place.schema.tables.contains_key(t) || place.installed.tables.contains(t);
+        let wanted = |l: &Loss| names.contains(&l.step.as_str()) && is_there(&l.table);
+        let losses = match facts::losses(&mut self.client, &version, wanted) {
             Ok(losses) => losses,
             Err(error) => {
                 let broken = facts::without_way_back(&mut self.client, &version, error)?;
@@ -252,6 +255,13 @@ impl Session {
     fn complement_values(&mut self, place: &Place, names: &[String]) -> Result<Vec<String>, Problem> {
         let version = place.version()?;
         let mut losses = Vec::new();
+        for made in version.made.iter().filter(|m| names.contains(&m.step) && m.restores.is_none()) {
+            let count: i64 = self.client.query_one(&format!("SELECT count(*) FROM {}", made.table), &[])?.get(0);
+            if count > 0 {
+                let rows = if count == 1 { "row" } else { "rows" };
+                losses.push(format!("{count} {rows} of the table that {} made", made.step));
+            }
+        }
         for (step, table, sql) in crate::generate::carry::complements(&version)? {
             if !names.contains(&step) || !place.installed.tables.contains(&table) {
                 continue;
@@ -298,7 +308,8 @@ impl Session {
         plan.steps.splice(1..1, told);
         plan.steps.extend(inverses(place, now)?);
         for (loss, count) in facts::losses(&mut self.client, &version, |_| true)? {
-            let keyed = version.schema.tables.get(&loss.table).and_then(row_key).is_some();
+            let keyed =
+                loss.kind == LossKind::Table || version.schema.tables.get(&loss.table).and_then(row_key).is_some();
             let kept = if keyed { format!("kept in `{}`", lost_table(&loss.step)) } else { "not kept".to_owned() };
             plan.losses.push(format!("{}; {kept} ({})", loss.sentence(count), loss.step));
         }

@@ -110,6 +110,7 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
     let has_value = all(&loss.columns.iter().map(|c| format!("t.{c} IS NOT NULL")).collect::<Vec<_>>());
     let at = match loss.kind {
         LossKind::All => return has_value,
+        LossKind::Table => return "true".into(),
         LossKind::Unfaithful(at) => return shaped::unfaithful(&version.shaped[at], "t"),
         LossKind::Unreached(at) => at,
     };

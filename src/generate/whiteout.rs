@@ -33,7 +33,8 @@ pub fn whiteout(version: &Version, name: &TableName, gone: &Gone, next: &Ident) 
         view: TableName { schema: next.clone(), name: name.name.clone() },
         fields: &version.schema.tables[name].fields,
         hint: Literal(format!(
-            "Code on the new shape uses the new name; old code sets its search_path without \"{}\".",
+            "Code on the new shape {}; old code sets its search_path without \"{}\".",
+            if gone.now.is_some() { "uses the new name" } else { "does without it" },
             next.as_str()
         )),
         comment: comment(&message),

@@ -7,6 +7,7 @@ use crate::journal::{Entry, State};
 use crate::name::{Ident, TableName};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::sql::Literal;
+pub use crate::version::lost_table;
 use crate::version::{Carry, Direction, OnOldWrite, RemarkKind, Version};
 
 /// The journal in the database.
@@ -14,7 +15,8 @@ pub const JOURNAL: &str = "CREATE SCHEMA IF NOT EXISTS refactor;
 COMMENT ON SCHEMA refactor IS 'refactor: journal, complement and generated functions';
 GRANT USAGE ON SCHEMA refactor TO PUBLIC;
 CREATE TABLE IF NOT EXISTS refactor.journal (
-  position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  position bigint GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME refactor.refactor_journal_position)
+    CONSTRAINT refactor_journal_position_key PRIMARY KEY,
   name text NOT NULL,
   text text NOT NULL,
   hash text NOT NULL,
@@ -24,7 +26,7 @@ CREATE TABLE IF NOT EXISTS refactor.journal (
   changed_by text NOT NULL DEFAULT session_user,
   tool text NOT NULL
 );
-CREATE UNIQUE INDEX IF NOT EXISTS journal_name ON refactor.journal (name) WHERE state <> 'undone';
+CREATE UNIQUE INDEX IF NOT EXISTS refactor_journal_name ON refactor.journal (name) WHERE state <> 'undone';
 GRANT SELECT ON refactor.journal TO PUBLIC;
 COMMENT ON TABLE refactor.journal IS 'refactor: what was done to this database';";
 
@@ -80,6 +82,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     let keep: BTreeSet<TableName> = complements
         .iter()
         .map(|(_, name, _)| name.clone())
+        .chain(version.made.iter().map(|m| m.table.clone()))
         .chain(installed.tables.iter().filter(|t| t.name.as_str().starts_with("lost_")).cloned())
         .collect();
     let mut plan = Plan { title: title.to_owned(), ..Plan::default() };
@@ -110,6 +113,10 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
             "let the tables' owners own their views",
             format!("GRANT USAGE, CREATE ON SCHEMA {schemas} TO {owners};"),
         ));
+    }
+    for made in version.made.iter().filter(|m| m.restores.is_none() && !installed.tables.contains(&m.table)) {
+        let sentence = format!("create table `{}` for {}", made.table.name, made.step);
+        plan.steps.push(PlanStep::new(sentence, generate::made::create(version, made)?));
     }
     for (step, name, sql) in complements.iter().filter(|(_, name, _)| !installed.tables.contains(name)) {
         plan.steps.push(PlanStep::new(format!("create complement `{}` for {step}", name.name), sql.clone()));
@@ -241,12 +248,6 @@ fn restores(version: &Version, installed: &Installed) -> Vec<PlanStep> {
         ));
     }
     steps
-}
-
-/// Where the values are kept that materializing a refactoring leaves without a home.
-#[must_use]
-pub fn lost_table(step: &str) -> TableName {
-    own(&["lost", step])
 }
 
 /// SQL that records entries.

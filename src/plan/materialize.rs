@@ -110,6 +110,10 @@ pub fn materialize(
     let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| *way != Way::Rebuild).map(|(r, _)| *r).collect();
     plan.steps.extend(rebuild::swap(version, &rebuilt, &keep));
     plan.steps.extend(kept.iter().flat_map(|r| columns(version, r)));
+    for dropped in &version.dropped {
+        let sentence = format!("keep `{}` as `{}`", dropped.table.short(), lost_table(&dropped.step).name);
+        plan.steps.push(PlanStep::new(sentence, generate::made::keep(version, dropped)?));
+    }
     plan.steps.extend(rename_tables(&ways));
     plan.steps.extend(kept.iter().flat_map(|r| trigger_arguments(version, r)));
     plan.steps.extend(rebuilt.iter().flat_map(|r| rebuild::dress(version, r)));
@@ -117,6 +121,7 @@ pub fn materialize(
     plan.steps.extend(rebuilt.iter().flat_map(|r| rebuild::foreign_keys(version, r)));
     plan.steps.extend(rebuild::foreign_keys_here(version, &rebuilt, &keep));
     plan.steps.extend(kept.iter().flat_map(|r| attach::foreign_keys(version, r)));
+    plan.steps.extend(restored_keys(version));
     plan.steps.extend(fill::drop_fillers(version));
     plan.steps.push(PlanStep::new("write the journal", change_state(names, "materialized")));
     Ok(plan)
@@ -136,6 +141,7 @@ fn remarks(version: &Version, plan: &mut Plan) {
 /// Every table that the plan reads or changes, in one order: those referred to first, as writers take them.
 fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
     let mut tables: BTreeSet<&TableName> = version.touched().map(|r| &r.base).collect();
+    tables.extend(version.dropped.iter().map(|d| &d.table));
     tables.extend(version.carries.iter().flat_map(|c| c.hops.iter().flat_map(|h| [&h.from, &h.to])));
     tables.extend(rebuild::neighbours(version, rebuilt));
     let mut ordered: Vec<&TableName> = Vec::new();
@@ -163,6 +169,9 @@ fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
 /// Keeps values that the new shape has no place for, with the key of their row.
 fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanStep> {
     let loss = &version.losses[at];
+    if loss.kind == LossKind::Table {
+        return Vec::new(); // The table itself is kept.
+    }
     let Some(table) = version.schema.tables.get(&loss.table) else { return Vec::new() };
     let Some(key) = row_key(table) else {
         notes.push(format!(
@@ -177,7 +186,7 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
     let mut selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("t.{k} AS {c}")).collect();
     match loss.kind {
         LossKind::Unfaithful(at) => selected.extend(shaped::originals(&version.shaped[at], "t")),
-        LossKind::All | LossKind::Unreached(_) => {
+        LossKind::All | LossKind::Unreached(_) | LossKind::Table => {
             selected.extend(loss.columns.iter().map(|c| format!("t.{c} AS refactor_value")));
         }
     }
@@ -251,16 +260,41 @@ fn rename_tables(ways: &[(&Relation, Way)]) -> Vec<PlanStep> {
     let mut first = Vec::new();
     let mut then = Vec::new();
     for (at, (from, to)) in renames.iter().enumerate() {
-        let in_the_way = renames.iter().any(|(_, other)| *other == from);
-        let aside = Ident::new(format!("refactor_aside_{at}"));
-        if in_the_way {
+        let mut from = from.clone();
+        // Nobody is met on the way, neither where it is going nor in the other schema.
+        if from.schema != to.schema || renames.iter().any(|(_, other)| **other == from) {
+            let aside = Ident::new(format!("refactor_aside_{at}"));
             first.push(format!("ALTER TABLE {from} RENAME TO {aside};"));
+            from = from.renamed(aside);
         }
-        let from = if in_the_way { from.renamed(aside) } else { from.clone() };
+        if from.schema != to.schema {
+            then.push(format!("ALTER TABLE {from} SET SCHEMA {};", to.schema));
+            from.schema = to.schema.clone();
+        }
         then.push(format!("ALTER TABLE {from} RENAME TO {};", to.name));
     }
     first.append(&mut then);
     if first.is_empty() { Vec::new() } else { vec![PlanStep::new("name the tables", first.join("\n"))] }
+}
+
+/// Kept tables lost their foreign keys, so that they would not bind what is alive.
+fn restored_keys(version: &Version) -> Vec<PlanStep> {
+    let mut steps = Vec::new();
+    for made in version.made.iter().filter(|m| m.restores.is_some()) {
+        let Some(relation) = version.over(&made.table) else { continue };
+        let lines: Vec<String> = relation
+            .foreign_keys()
+            .filter(|(key, _)| key.origin == made.table)
+            .flat_map(|(key, far)| {
+                attach::constraint_lines(&relation.name, &key.item, &attach::foreign_key(version, &key.item, far))
+            })
+            .collect();
+        if !lines.is_empty() {
+            let sentence = format!("give `{}` its foreign keys back", relation.name.short());
+            steps.push(PlanStep::new(sentence, lines.join("\n")));
+        }
+    }
+    steps
 }
 
 /// Triggers whose arguments name fields that have another name now. PostgreSQL renames everything else by itself.

@@ -42,6 +42,7 @@ pub fn read(client: &mut impl GenericClient) -> Result<Schema, Error> {
 const SESSION: &str = "
 SELECT current_setting('server_version_num')::oid AS version,
        current_setting('search_path') AS setting,
+       current_user::text AS me,
        current_schemas(false)::text[] AS search_path";
 
 /// The user's schemas: neither the system's nor our own.
@@ -107,6 +108,7 @@ fn read_all(client: &mut impl GenericClient, session: &Row) -> Result<Schema, Er
         sequences: hangers::read_sequences(client, &catalogue)?,
         other_names: names::read_others(client, &catalogue)?,
         schemas,
+        user: Some(Ident::new(session.try_get::<_, String>("me")?)),
         search_path: session.idents("search_path")?,
         tables: tables
             .into_iter()

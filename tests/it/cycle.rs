@@ -71,7 +71,7 @@ fn everything(database: &Database) -> Vec<String> {
         "SELECT 'schema', nspname, nspacl FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'refactor'".to_owned(),
         "SELECT 'rule', ev_class::regclass, rulename FROM pg_rewrite WHERE oid >= 16384".to_owned(),
         "SELECT 'role setting', setdatabase, setrole, setconfig FROM pg_db_role_setting".to_owned(),
-        "SELECT 'ours', relname, relkind FROM pg_class WHERE relnamespace = to_regnamespace('refactor') AND relname !~ '^journal|^pg_toast'".to_owned(),
+        "SELECT 'ours', relname, relkind FROM pg_class WHERE relnamespace = to_regnamespace('refactor') AND relname !~ '^(refactor_)?journal|^pg_toast'".to_owned(),
         "SELECT 'our function', proname FROM pg_proc WHERE pronamespace = to_regnamespace('refactor')".to_owned(),
     ]
     .iter()

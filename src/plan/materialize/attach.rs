@@ -2,7 +2,6 @@
 //! comments, rights, statistics targets.
 
 use crate::catalogue::entangled::renames;
-use crate::generate::list;
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
 use crate::relation::{Attached, Home, Relation};
@@ -65,37 +64,11 @@ pub fn definition(constraint: &Attached<Constraint>) -> String {
 /// A foreign key's definition with the names of the version.
 #[must_use]
 pub fn foreign_key(version: &Version, constraint: &Constraint, key: &ForeignKey) -> String {
-    let action = |letter: char| match letter {
-        'r' => "RESTRICT",
-        'c' => "CASCADE",
-        'n' => "SET NULL",
-        'd' => "SET DEFAULT",
-        _ => "NO ACTION",
-    };
     let far = version.over(&key.table);
     let table = far.map_or(&key.table, |r| &r.name);
     let shown = |c: &Ident| far.and_then(|r| r.showing(&version.schema, c)).map(|f| f.shape.name.clone());
     let fields: Vec<Ident> = key.fields.iter().map(|c| shown(c).unwrap_or_else(|| c.clone())).collect();
-    let mut text = format!("FOREIGN KEY ({}) REFERENCES {table} ({})", list(&constraint.fields), list(&fields));
-    if key.match_full {
-        text += " MATCH FULL";
-    }
-    if key.on_update != 'a' {
-        text += &format!(" ON UPDATE {}", action(key.on_update));
-    }
-    if key.on_delete != 'a' {
-        text += &format!(" ON DELETE {}", action(key.on_delete));
-    }
-    if constraint.deferrable {
-        text += " DEFERRABLE";
-    }
-    if constraint.deferred {
-        text += " INITIALLY DEFERRED";
-    }
-    if !constraint.validated {
-        text += " NOT VALID";
-    }
-    text
+    key.definition(constraint, table, &fields)
 }
 
 /// `ALTER TABLE … ADD CONSTRAINT …` with its comment.

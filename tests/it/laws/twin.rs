@@ -209,7 +209,9 @@ impl<'s> Twin<'s> {
                 begin += "BEGIN;";
             }
             for sequence in &self.sequences {
-                let _ = write!(begin, "SELECT setval('{sequence}', {});", 30 + (step % 100) * 8);
+                // A new table's lives in our schema until it is real.
+                let there = format!("coalesce(to_regclass('{sequence}'), to_regclass('refactor.{sequence}'))");
+                let _ = write!(begin, "SELECT setval({there}, {});", 30 + (step % 100) * 8);
             }
             self.both(&begin);
             if mixed && self.r.percent(40) {

@@ -1,0 +1,221 @@
+//! A table put together from the elements of CREATE TABLE, as the model has it.
+
+use std::collections::BTreeSet;
+
+use crate::name::{Ident, TableName, TableRef, listed};
+use crate::refusal::{Refusal, similar};
+use crate::schema::element::{FieldElement, Reference, Rule, RuleElement};
+use crate::schema::{Constraint, ConstraintKind, Field, ForeignKey, Generated, Index, Sequence, Table};
+use crate::sql::Literal;
+use crate::version::Version;
+
+/// A table being put together.
+pub struct Draft<'a> {
+    before: &'a Version,
+    name: &'a TableName,
+    physical: &'a TableName,
+    taken: BTreeSet<Ident>,
+    /// The table so far.
+    pub table: Table,
+    /// The sequences that number its fields.
+    pub sequences: Vec<(TableName, Sequence)>,
+}
+
+impl<'a> Draft<'a> {
+    /// An empty table of this name, which is physically called otherwise until it is materialized.
+    #[must_use]
+    pub fn new(before: &'a Version, name: &'a TableName, physical: &'a TableName) -> Self {
+        let table = Table { owner: before.schema.user.clone(), ..Table::default() };
+        Self { before, name, physical, taken: BTreeSet::new(), table, sequences: Vec::new() }
+    }
+
+    /// Adds a field. `kept`: it comes from a kept table, which has taken its sequences along.
+    ///
+    /// # Errors
+    /// When its name is taken.
+    pub fn field(&mut self, element: &FieldElement, kept: bool) -> Result<(), Refusal> {
+        let name = element.name.clone();
+        if self.table.fields.iter().any(|f| f.name == name) {
+            return Err(Refusal::Taken {
+                place: format!("table `{}`", self.name.short()),
+                kind: "a field".into(),
+                name,
+                hint: "name each field once".into(),
+            });
+        }
+        let is_key = |rule: &RuleElement| matches!(rule.rule, Rule::Primary(_));
+        let mut field = Field {
+            type_name: element.type_name.clone(),
+            collation: element.collation.clone(),
+            not_null: element.not_null || element.identity.is_some() || element.rules.iter().any(is_key),
+            default: element.default.as_ref().map(ToString::to_string),
+            identity: element.identity,
+            generated: element.generated.as_ref().map(|(value, stored)| Generated {
+                expression: value.to_string(),
+                stored: *stored,
+                fields: value.fields().into_iter().collect(),
+            }),
+            number: i16::try_from(self.table.fields.len() + 1).unwrap_or(i16::MAX),
+            ..Field::named(name)
+        };
+        if field.identity.is_some() {
+            self.number(&mut field);
+        } else if kept {
+            self.renumber(&mut field);
+        }
+        self.table.fields.push(field);
+        Ok(())
+    }
+
+    fn number(&mut self, field: &mut Field) {
+        let own = Ident::generated(&[self.name.name.as_str(), field.name.as_str(), "seq"]);
+        let sequence = self.physical.renamed(own);
+        field.sequence = Some(sequence.clone());
+        self.sequences.push((sequence, Sequence { options: String::new(), comment: None, grants: None }));
+    }
+
+    /// A kept table has taken its sequence along to our schema.
+    fn renumber(&self, field: &mut Field) {
+        let Some(default) = &field.default else { return };
+        let Some(text) = default.strip_prefix("nextval('").and_then(|t| t.strip_suffix("'::regclass)")) else { return };
+        let Ok(TableRef { name, .. }) = text.parse::<TableRef>() else { return };
+        let sequence = self.physical.renamed(name);
+        field.default = Some(format!("nextval({}::regclass)", Literal(sequence.to_string())));
+    }
+
+    /// Adds a rule, under the name that PostgreSQL would give it.
+    ///
+    /// # Errors
+    /// When a field or a table that it names is not there.
+    pub fn rule(&mut self, element: &RuleElement) -> Result<(), Refusal> {
+        let fields: Vec<Ident> = match &element.rule {
+            Rule::Primary(fields) | Rule::Unique(fields, _) => fields.clone(),
+            Rule::Check(condition) => condition.fields().into_iter().collect(),
+            Rule::Foreign(reference) => reference.fields.clone(),
+        };
+        let unknown = |f: &&Ident| !self.table.fields.iter().any(|k| k.name == **f);
+        if let Some(unknown) = fields.iter().find(unknown) {
+            let names = self.table.fields.iter().map(|f| f.name.as_str());
+            return Err(Refusal::NoField {
+                table: self.name.clone(),
+                field: unknown.clone(),
+                similar: similar(unknown.as_str(), names),
+            });
+        }
+        let joined = fields.iter().map(Ident::as_str).collect::<Vec<_>>().join("_");
+        let table = self.name.name.as_str();
+        let name = |parts: &[&str]| element.name.clone().unwrap_or_else(|| self.free(parts));
+        let listed = listed(&fields);
+        let (name, kind, definition) = match &element.rule {
+            Rule::Primary(_) => (name(&[table, "pkey"]), ConstraintKind::Primary, format!("PRIMARY KEY ({listed})")),
+            Rule::Unique(_, distinct) => {
+                let nulls = if *distinct { "" } else { " NULLS NOT DISTINCT" };
+                (name(&[table, &joined, "key"]), ConstraintKind::Unique, format!("UNIQUE{nulls} ({listed})"))
+            }
+            Rule::Check(condition) => {
+                let parts: &[&str] = if fields.len() == 1 { &[table, &joined, "check"] } else { &[table, "check"] };
+                (name(parts), ConstraintKind::Check, format!("CHECK ({condition})"))
+            }
+            Rule::Foreign(reference) => {
+                let key = self.foreign(reference)?;
+                (name(&[table, &joined, "fkey"]), ConstraintKind::Foreign(key), String::new())
+            }
+        };
+        self.taken.insert(name.clone());
+        let late = |pick: fn(&Reference) -> bool| matches!(&element.rule, Rule::Foreign(r) if pick(r));
+        let mut constraint = Constraint {
+            name: name.clone(),
+            fields: fields.clone(),
+            definition,
+            deferrable: late(|r| r.deferrable),
+            deferred: late(|r| r.deferred),
+            validated: true,
+            inherited: false,
+            comment: None,
+            kind,
+        };
+        match &constraint.kind {
+            ConstraintKind::Foreign(key) => {
+                constraint.definition = key.definition(&constraint, &key.table, &key.fields);
+            }
+            ConstraintKind::Primary | ConstraintKind::Unique => {
+                if constraint.kind == ConstraintKind::Primary {
+                    let keys = self.table.fields.iter_mut().filter(|f| fields.contains(&f.name));
+                    keys.for_each(|f| f.not_null = true);
+                }
+                self.table.indexes.push(Index {
+                    definition: format!("CREATE UNIQUE INDEX {name} ON {} USING btree ({listed})", self.physical),
+                    unique: true,
+                    immediate: true,
+                    valid: true,
+                    partial: false,
+                    keys: fields.iter().cloned().map(Some).collect(),
+                    fields,
+                    method: Ident::new("btree"),
+                    constraint: Some(name.clone()),
+                    clustered: false,
+                    inherited: false,
+                    comment: None,
+                    statistics: Vec::new(),
+                    name,
+                });
+            }
+            _ => {}
+        }
+        self.table.constraints.push(constraint);
+        Ok(())
+    }
+
+    /// A name that no constraint of the table has yet.
+    fn free(&self, parts: &[&str]) -> Ident {
+        let first = Ident::generated(parts);
+        let more = (1..).map(|n| Ident::generated(&[&parts.join("_"), &n.to_string()]));
+        std::iter::once(first).chain(more).find(|n| !self.taken.contains(n)).unwrap_or_else(|| Ident::new(""))
+    }
+
+    /// Looks the far side of a foreign key up. Its fields must be real: the key is.
+    fn foreign(&self, reference: &Reference) -> Result<ForeignKey, Refusal> {
+        let (table, fields) = self.referred(reference)?;
+        if fields.len() != reference.fields.len() {
+            return Err(Refusal::Other {
+                why: format!(
+                    "the foreign key has {} fields, and what it refers to has {}",
+                    reference.fields.len(),
+                    fields.len()
+                ),
+                hint: Some("name as many fields on both sides".into()),
+            });
+        }
+        Ok(ForeignKey {
+            table,
+            fields,
+            on_update: reference.on_update,
+            on_delete: reference.on_delete,
+            match_full: reference.match_full,
+        })
+    }
+
+    fn referred(&self, reference: &Reference) -> Result<(TableName, Vec<Ident>), Refusal> {
+        let itself = reference.table.name == self.name.name
+            && reference.table.schema.as_ref().is_none_or(|s| *s == self.name.schema);
+        let primary = |fields: Option<&Vec<Ident>>, name: &TableName| {
+            fields.cloned().ok_or_else(|| Refusal::NoKey { table: name.clone() })
+        };
+        if itself {
+            let key = self.table.constraints.iter().find(|c| c.kind == ConstraintKind::Primary).map(|c| &c.fields);
+            let given = Some(&reference.referred).filter(|r| !r.is_empty());
+            return Ok((self.physical.clone(), primary(given.or(key), self.name)?));
+        }
+        let far = self.before.find_plain(&reference.table)?;
+        let key = far.constraints.iter().find(|c| c.item.kind == ConstraintKind::Primary).map(|c| &c.item.fields);
+        let given = Some(&reference.referred).filter(|r| !r.is_empty());
+        let fields = primary(given.or(key), &far.name)?;
+        if !far.is_unique(&fields) {
+            return Err(Refusal::Other {
+                why: format!("no unique key of `{}` is on {}", far.name.short(), listed(&fields)),
+                hint: Some("refer to its primary key or to a unique one".into()),
+            });
+        }
+        Ok((far.base.clone(), self.before.stored(far, &fields)?))
+    }
+}

@@ -1,0 +1,105 @@
+//! `drop-table`: a table that nobody sees any more.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::create_table::{CreateTable, elements};
+use crate::catalogue::{Refactor, Refactoring, entangled};
+use crate::fact::{Loss, LossKind, Words};
+use crate::name::{Ident, TableRef};
+use crate::refusal::Refusal;
+use crate::relation::{Home, Relation};
+use crate::schema::TableKind;
+use crate::version::{Dropped, Gone, RemarkKind, Version};
+
+/// Remove a table.
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DropTable {
+    /// Table to remove
+    pub table: TableRef,
+}
+
+impl Refactor for DropTable {
+    fn wish(&self) -> String {
+        format!("drop table `{}`", self.table)
+    }
+
+    fn slug(&self) -> String {
+        format!("drop-{}", self.table.name.as_str())
+    }
+
+    fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
+        let relation = before.find_plain(&self.table)?;
+        if let Some(field) = relation.fields.iter().find(|f| !matches!(f.home, Home::Own(_))) {
+            let step = before.put_there_by(relation, field);
+            let field = crate::name::FieldRef { table: self.table.clone(), field: field.shape.name.clone() };
+            return Err(Refusal::NotMaterialized { field, step });
+        }
+        let mut after = before.clone();
+        after.drop_relation(step, relation, "was dropped")?;
+        Ok(after)
+    }
+
+    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
+        let relation = before.find_plain(&self.table)?;
+        Ok(Refactoring::CreateTable(CreateTable {
+            table: entangled::reference(&relation.name),
+            elements: elements(before, relation)?,
+            restores: Some(step.to_owned()),
+        }))
+    }
+}
+
+impl Version {
+    /// Takes a relation away; its table is kept until it is materialized, and its rows even then. `fate` completes
+    /// "table …".
+    ///
+    /// # Errors
+    /// When something refers to it, or it is partitioned.
+    pub fn drop_relation(&mut self, step: &str, relation: &Relation, fate: &str) -> Result<(), Refusal> {
+        let table = &self.schema.tables[&relation.base];
+        if table.kind == TableKind::Partitioned {
+            return Err(Refusal::TableKind {
+                table: relation.name.clone(),
+                why: "is partitioned, and its parts could not be kept together".into(),
+                hint: Some("detach and drop its partitions by hand".into()),
+            });
+        }
+        for other in self.relations.values().filter(|r| r.base != relation.base) {
+            if let Some((key, _)) = other.foreign_keys().find(|(_, key)| key.table == relation.base) {
+                return Err(Refusal::TableKind {
+                    table: relation.name.clone(),
+                    why: format!("is what the foreign key `{}` of `{}` refers to", key.item.name, other.name.short()),
+                    hint: Some("drop that foreign key first if it is no longer wanted".into()),
+                });
+            }
+        }
+        let schema = self.schema.clone();
+        for view in schema.views.iter().filter(|v| v.relations.contains(&relation.base)) {
+            let kind = if view.materialized { "materialized view" } else { "view" };
+            let text = format!("{kind} `{}` reads `{}`", view.name.short(), relation.base.short());
+            self.remark(step, RemarkKind::InTheWay, text);
+        }
+        let own: Vec<Ident> = relation.foreign_keys().map(|(key, _)| key.item.name.clone()).collect();
+        for key in own {
+            self.remark(step, RemarkKind::Note, format!("`{key}` holds in both shapes until this is materialized"));
+        }
+        for publication in &schema.tables[&relation.base].publications {
+            self.remark(step, RemarkKind::Lost, format!("membership in publication `{}`", publication.name));
+        }
+        let mentions = entangled::functions_that_mention_table(self, relation);
+        entangled::note_functions(self, step, &mentions, &format!("`{}`", relation.name.short()));
+        self.losses.push(Loss {
+            step: step.to_owned(),
+            table: relation.base.clone(),
+            columns: Vec::new(),
+            kind: LossKind::Table,
+            words: Words { table: relation.name.clone(), field: Ident::new(""), other: relation.name.clone() },
+        });
+        self.dropped.push(Dropped { step: step.to_owned(), table: relation.base.clone() });
+        self.relations.remove(&relation.name);
+        self.gone.insert(relation.name.clone(), Gone { step: step.to_owned(), fate: fate.to_owned(), now: None });
+        Ok(())
+    }
+}
