@@ -10,6 +10,8 @@ pub mod draft;
 pub mod drop_field;
 pub mod drop_table;
 pub mod entangled;
+pub mod extract_table;
+pub mod inline_table;
 pub mod merge_fields;
 pub mod move_field;
 pub mod path;
@@ -93,6 +95,10 @@ catalogue! {
     CreateTable(create_table::CreateTable) = "create-table",
     /// Remove a table
     DropTable(drop_table::DropTable) = "drop-table",
+    /// Make a table of the distinct values of fields, and refer to it
+    ExtractTable(extract_table::ExtractTable) = "extract-table",
+    /// Give a table's fields to the one that refers to it
+    InlineTable(inline_table::InlineTable) = "inline-table",
     /// Add a field with a type, a default or an expression over the row
     AddField(add_field::AddField) = "add-field",
     /// Remove a field

@@ -40,6 +40,28 @@ pub enum Claim {
         /// For the sentence.
         words: Words,
     },
+    /// Every row whose columns are not NULL finds a row of another table by them.
+    Listed {
+        /// The table.
+        table: TableName,
+        /// Its columns.
+        columns: Vec<Ident>,
+        /// The other table.
+        other: TableName,
+        /// The columns that they are compared with.
+        found_by: Vec<Ident>,
+        /// For the sentence.
+        words: Words,
+    },
+    /// No two rows have the same values, NULL apart.
+    Alone {
+        /// The table.
+        table: TableName,
+        /// Its columns.
+        columns: Vec<Ident>,
+        /// For the sentence.
+        words: Words,
+    },
     /// An expression gives a value that fits the type for every row, and not NULL if it may not be.
     Fits {
         /// The table.
@@ -53,6 +75,21 @@ pub enum Claim {
         /// For the sentence.
         words: Words,
     },
+}
+
+impl Claim {
+    /// The tables that it is about.
+    #[must_use]
+    pub fn tables(&self) -> Vec<&TableName> {
+        match self {
+            Self::Agree { hops, .. } => vec![&hops[0].from],
+            Self::Reached { hops, .. } | Self::Reaches { hops, .. } => {
+                hops.iter().flat_map(|h| [&h.from, &h.to]).collect()
+            }
+            Self::Listed { table, other, .. } => vec![table, other],
+            Self::Alone { table, .. } | Self::Fits { table, .. } => vec![table],
+        }
+    }
 }
 
 /// Names for sentences, as the user knows them.
@@ -86,6 +123,15 @@ impl Fact {
                 w.other.short(),
                 w.field
             ),
+            Claim::Listed { words: w, .. } => {
+                format!("each `{}` in `{}` must be in `{}`", w.field, w.table.short(), w.other.short())
+            }
+            Claim::Alone { words: w, .. } => format!(
+                "each `{}` must have a `{}` of its own, by which `{}` finds it",
+                w.table.short(),
+                w.field,
+                w.other.short()
+            ),
             Claim::Fits { words: w, type_name, .. } => {
                 format!("each `{}` must give a value of type {type_name} for `{}`", w.table.short(), w.field)
             }
@@ -102,6 +148,10 @@ impl Fact {
             Claim::Reached { .. } | Claim::Reaches { .. } => {
                 "give those rows a partner first, or drop NOT NULL from the field"
             }
+            Claim::Listed { .. } => {
+                "insert them there first, or say `--on-missing insert` (the tool does) or `--on-missing null`"
+            }
+            Claim::Alone { .. } => "correct those rows first; who refers to which of them could not be told",
             Claim::Fits { .. } => "correct those rows, or change the expression",
         }
     }
@@ -129,6 +179,10 @@ pub enum LossKind {
     All,
     /// The whole table with its rows.
     Table,
+    /// Those that the other table does not list: a place in the version's lookups.
+    Unlisted(usize),
+    /// Rows of the other table that no row refers to: a place in the version's lookups.
+    Unshown(usize),
     /// Those without a partner: a place in the version's carries.
     Unreached(usize),
     /// Those whose value there and back is another: a place in the version's shaped fields.
@@ -143,6 +197,13 @@ impl Loss {
         let (values, have) = if count == 1 { ("value", "has") } else { ("values", "have") };
         let table = table.short();
         match self.kind {
+            LossKind::Unlisted(_) => {
+                format!("{count} {values} of `{table}.{field}` {have} no `{}` that is called so", other.short())
+            }
+            LossKind::Unshown(_) => {
+                let (rows, are) = if count == 1 { ("row", "is") } else { ("rows", "are") };
+                format!("{count} {rows} of `{table}` {are} referred to by no `{}`", other.short())
+            }
             LossKind::Table => {
                 let (rows, them) = if count == 1 { ("row", "it") } else { ("rows", "them") };
                 format!("{count} {rows} of `{table}` will be gone, and the table with {them}")

@@ -5,6 +5,7 @@ pub mod carry;
 pub mod drawn;
 pub mod fact;
 pub mod get;
+pub mod lookup;
 pub mod made;
 pub mod put;
 pub mod rows;
@@ -113,6 +114,9 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     pieces.extend(carry::forgetting(version)?);
     for index in 0..version.shaped.len() {
         pieces.push(shaped::guard(version, index)?);
+    }
+    for index in 0..version.lookups.len() {
+        pieces.push(lookup::companions(version, index)?);
     }
     let next = shown_in(version);
     for relation in version.touched() {

@@ -46,6 +46,9 @@ pub enum Home {
     Added(usize),
     /// In other fields of the row: the place in [`crate::version::Version::shaped`], and which of its fields.
     Shaped(usize, usize),
+    /// In a row of another table, found by what this row stores: the place in [`crate::version::Version::lookups`], and
+    /// which of its fields.
+    Looked(usize, usize),
 }
 
 /// A column of the base that the version does not show.

@@ -43,6 +43,8 @@ pub struct Version {
     pub added: Vec<Added>,
     /// Fields that other fields of their row tell.
     pub shaped: Vec<Shaped>,
+    /// Fields that a row of another table tells.
+    pub lookups: Vec<Lookup>,
     /// What the data must satisfy.
     pub facts: Vec<Fact>,
     /// What materializing makes unrecoverable.
@@ -274,6 +276,69 @@ pub struct Shaped {
     pub restores: Option<String>,
 }
 
+/// Fields that are told by the row of another table which is found by what the row stores. Either a foreign key, told by
+/// the values that it stands for; or values, told by the foreign key that leads to them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lookup {
+    /// The refactoring.
+    pub step: String,
+    /// Short unique name for what is generated.
+    pub id: Ident,
+    /// The physical table whose rows have the fields.
+    pub table: TableName,
+    /// The columns that are stored in it.
+    pub columns: Vec<Ident>,
+    /// The physical table that is looked into.
+    pub other: TableName,
+    /// Its columns that the stored ones are compared with, one each.
+    pub found_by: Vec<Ident>,
+    /// Which of them are compared with NULL like with a value, as several together may be. Where none is, NULL leads
+    /// nowhere.
+    pub null_safe: Vec<bool>,
+    /// Its columns that are shown.
+    pub shows: Vec<Ident>,
+    /// Their types.
+    pub types: Vec<String>,
+    /// What writing them does where no row of the other table has them.
+    pub missing: Missing,
+    /// What stored values do that no row of the other table has.
+    pub unlisted: Unlisted,
+    /// Whether the other table keeps itself from having two rows with the same `found_by`.
+    pub unique: bool,
+    /// The tables' names in sentences and messages: the one with the fields, the other.
+    pub words: (TableName, TableName),
+    /// The fields that it shows, by the names of the refactoring.
+    pub fields: Vec<Ident>,
+}
+
+/// What writing fields does where no row of the looked-up table has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// It breaks the foreign key of that name.
+    Refuse(Ident),
+    /// A row is made: another one's values change only if nobody else refers to it, and never those of a table that is
+    /// still shown.
+    Make {
+        /// The stored columns may be NULL, for values that are all NULL.
+        optional: bool,
+        /// The table is still shown, so its rows belong to others too.
+        shown: bool,
+    },
+}
+
+/// What to do with stored values that the looked-up table does not list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unlisted {
+    /// Refuse them.
+    #[default]
+    Reject,
+    /// List them.
+    Insert,
+    /// Show NULL.
+    Null,
+}
+
 impl Version {
     /// The version before any refactoring.
     #[must_use]
@@ -289,6 +354,7 @@ impl Version {
             dormant: Vec::new(),
             added: Vec::new(),
             shaped: Vec::new(),
+            lookups: Vec::new(),
             facts: Vec::new(),
             losses: Vec::new(),
             remarks: Vec::new(),
@@ -480,7 +546,7 @@ impl Version {
                 ([column], [_]) => Some(column),
                 _ => None,
             },
-            Home::Carried(_) | Home::Added(_) => None,
+            Home::Carried(_) | Home::Added(_) | Home::Looked(..) => None,
         }
     }
 
@@ -492,6 +558,7 @@ impl Version {
             Home::Carried(at) => self.carries[at].step.clone(),
             Home::Added(at) => self.added[at].step.clone(),
             Home::Shaped(at, _) => self.shaped[at].step.clone(),
+            Home::Looked(at, _) => self.lookups[at].step.clone(),
         }
     }
 

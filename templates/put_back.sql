@@ -3,6 +3,9 @@ LANGUAGE plpgsql{{ rights }} AS $refactor$
 #variable_conflict use_variable
 DECLARE
   r {{ base }};
+{%- for l in looks %}
+  {{ l.variable }} {{ l.row_type }};
+{%- endfor %}
 BEGIN
 {%- for f in generated %}
   IF NEW.{{ f }} IS NOT NULL THEN
@@ -15,6 +18,9 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'not_null_violation', SCHEMA = {{ f.schema }}, TABLE = {{ f.table }}, COLUMN = {{ f.column }},
       MESSAGE = {{ f.message }};
   END IF;
+{%- endfor %}
+{%- for l in looks %}
+  {{ l.on_insert }}
 {%- endfor %}
 {%- for setting in flags %}
   PERFORM pg_catalog.set_config('{{ setting }}', '1', true);
@@ -54,6 +60,9 @@ LANGUAGE plpgsql{{ rights }} AS $refactor$
 DECLARE
   r {{ base }};
   now record;
+{%- for l in looks %}
+  {{ l.variable }} {{ l.row_type }};
+{%- endfor %}
 {%- if has_up %}
   strong boolean := false;
 {%- endif %}
@@ -73,14 +82,21 @@ BEGIN
 {%- endif %}
   END IF;
 {%- endfor %}
+{%- for l in looks %}
+{%- if let Some(lock) = l.lock %}
+  IF {{ l.changed }} THEN
+    {{ lock }}
+  END IF;
+{%- endif %}
+{%- endfor %}
 {%- if has_up %}
   IF strong THEN
-    SELECT b.ctid AS token, b.xmin AS writer{{ part_now }} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR UPDATE;
+    SELECT b.ctid AS token, b.xmin AS writer{{ part_now }}{% for l in looks %}{{ l.before }}{% endfor %} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR UPDATE;
   ELSE
-    SELECT b.ctid AS token, b.xmin AS writer{{ part_now }} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR NO KEY UPDATE;
+    SELECT b.ctid AS token, b.xmin AS writer{{ part_now }}{% for l in looks %}{{ l.before }}{% endfor %} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR NO KEY UPDATE;
   END IF;
 {%- else %}
-  SELECT b.ctid AS token, b.xmin AS writer{{ part_now }} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR NO KEY UPDATE;
+  SELECT b.ctid AS token, b.xmin AS writer{{ part_now }}{% for l in looks %}{{ l.before }}{% endfor %} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR NO KEY UPDATE;
 {%- endif %}
   IF NOT FOUND THEN RETURN NULL; END IF;
   IF now.token <> OLD.refactor_token{{ part_changed }} THEN
@@ -100,10 +116,10 @@ BEGIN
       RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
         HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
     END IF;
-{%- if !carried.is_empty() %}
+{%- if !stale.is_empty() %}
   -- The row is as this statement saw it, whoever wrote it, but a value that it gets from elsewhere is not.
-  ELSIF {% for c in carried %}{% if !loop.first %}
-    OR {% endif %}record_image_ne(ROW(({{ c.get }}({{ c.keys_old }})){{ c.part }}), ROW(OLD.{{ c.field }})){% endfor %} THEN
+  ELSIF {% for condition in stale %}{% if !loop.first %}
+    OR {% endif %}{{ condition }}{% endfor %} THEN
     RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
       HINT = 'A value of the row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
 {%- endif %}
@@ -112,6 +128,11 @@ BEGIN
   IF NEW.{{ f.field }} IS NULL AND OLD.{{ f.field }} IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'not_null_violation', SCHEMA = {{ f.schema }}, TABLE = {{ f.table }}, COLUMN = {{ f.column }},
       MESSAGE = {{ f.message }};
+  END IF;
+{%- endfor %}
+{%- for l in looks %}
+  IF {{ l.changed }} THEN
+    {{ l.on_update }}
   END IF;
 {%- endfor %}
 {%- for setting in quiet %}

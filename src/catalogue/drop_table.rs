@@ -37,7 +37,7 @@ impl Refactor for DropTable {
             return Err(Refusal::NotMaterialized { field, step });
         }
         let mut after = before.clone();
-        after.drop_relation(step, relation, "was dropped")?;
+        after.drop_relation(step, relation, "was dropped", LossKind::Table)?;
         Ok(after)
     }
 
@@ -53,11 +53,17 @@ impl Refactor for DropTable {
 
 impl Version {
     /// Takes a relation away; its table is kept until it is materialized, and its rows even then. `fate` completes
-    /// "table …".
+    /// "table …", `loss` says which of them are counted.
     ///
     /// # Errors
     /// When something refers to it, or it is partitioned.
-    pub fn drop_relation(&mut self, step: &str, relation: &Relation, fate: &str) -> Result<(), Refusal> {
+    pub fn drop_relation(
+        &mut self,
+        step: &str,
+        relation: &Relation,
+        fate: &str,
+        loss: LossKind,
+    ) -> Result<(), Refusal> {
         let table = &self.schema.tables[&relation.base];
         if table.kind == TableKind::Partitioned {
             return Err(Refusal::TableKind {
@@ -94,7 +100,7 @@ impl Version {
             step: step.to_owned(),
             table: relation.base.clone(),
             columns: Vec::new(),
-            kind: LossKind::Table,
+            kind: loss,
             words: Words { table: relation.name.clone(), field: Ident::new(""), other: relation.name.clone() },
         });
         self.dropped.push(Dropped { step: step.to_owned(), table: relation.base.clone() });

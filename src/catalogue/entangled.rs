@@ -20,6 +20,8 @@ pub enum Purpose {
     Change,
     /// To be in the same place with another type; indexes stay.
     Retype,
+    /// To be told by a row of another table that is referred to instead.
+    Refer,
 }
 
 impl Purpose {
@@ -51,8 +53,9 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
             ConstraintKind::Primary => format!("is part of the primary key `{name}`"),
             ConstraintKind::Exclude => format!("is part of the exclusion constraint `{name}`"),
             ConstraintKind::Foreign(_) if !alone => format!("is part of the foreign key `{name}`"),
+            ConstraintKind::Unique if purpose == Purpose::Refer => continue,
             ConstraintKind::Unique if !alone => format!("is part of the unique constraint `{name}`"),
-            ConstraintKind::Check if !alone && purpose == Purpose::Move => {
+            ConstraintKind::Check if !alone && matches!(purpose, Purpose::Move | Purpose::Refer) => {
                 format!("is part of the check `{name}` over several fields")
             }
             ConstraintKind::Check if purpose.changes() => format!("is part of the check `{name}`"),
@@ -63,7 +66,11 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
         return held(role, Some("drop that constraint first if it is no longer wanted"));
     }
     for index in relation.indexes.iter().map(|i| &i.item).filter(|i| i.fields.contains(&field.shape.name)) {
-        if index.unique && (index.fields.len() > 1 || purpose.changes()) && index.constraint.is_none() {
+        if purpose != Purpose::Refer
+            && index.unique
+            && (index.fields.len() > 1 || purpose.changes())
+            && index.constraint.is_none()
+        {
             return held(format!("is part of the unique index `{}`", index.name), Some("drop that index first"));
         }
     }
@@ -137,7 +144,7 @@ pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field,
         let goes = match purpose {
             Purpose::Drop | Purpose::Change => true,
             Purpose::Move => index.item.fields.len() > 1,
-            Purpose::Retype => false,
+            Purpose::Retype | Purpose::Refer => false,
         };
         if goes {
             let with: Vec<String> = index.item.fields.iter().filter(|f| *f != name).map(ToString::to_string).collect();

@@ -93,19 +93,68 @@ impl Refactor for MoveField {
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let (from, field) = before.find_field(&self.field)?;
         let to = before.find_own(&self.to)?;
-        let old = field.shape.name.clone();
-        let new = self.as_name.clone().unwrap_or_else(|| old.clone());
         let Some(column) = from.column(&before.schema, field).cloned() else {
             return self.move_on(step, before, from, to, field);
         };
+        let path = self.path(before, from, to)?;
+        self.along(step, before, &column, path)
+    }
+
+    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
+        let (from, field) = before.find_field(&self.field)?;
+        let to = before.find_own(&self.to)?;
+        let path = self.path(before, from, to)?;
+        let moved = self.as_name.clone().unwrap_or_else(|| field.shape.name.clone());
+        let as_name = (moved != field.shape.name).then(|| field.shape.name.clone());
+        Ok(Refactoring::MoveField(Self {
+            field: FieldRef { table: reference(&to.name), field: moved },
+            to: reference(&from.name),
+            as_name,
+            via: path.keys.iter().rev().map(|k| Ident::new(&**k)).collect(),
+            on: self.on.iter().map(|p| Pair(p.1.clone(), p.0.clone())).collect(),
+            down: from.base == to.base && path.direction == Direction::Up,
+            on_old_write: self.on_old_write,
+            fill: None,
+            restores: Some(step.to_owned()),
+            before: from.following(&field.shape.name),
+        }))
+    }
+}
+
+impl MoveField {
+    /// A move as others make it, along a way that they know.
+    #[must_use]
+    pub fn plain(field: FieldRef, to: TableRef, as_name: Option<Ident>, before: Option<Ident>) -> Self {
+        Self {
+            field,
+            to,
+            as_name,
+            via: Vec::new(),
+            on: Vec::new(),
+            down: false,
+            on_old_write: OnOldWrite::default(),
+            fill: None,
+            restores: None,
+            before,
+        }
+    }
+
+    /// The version after the field has moved along a way that is known.
+    ///
+    /// # Errors
+    /// When something holds the field, or a value must be given.
+    pub fn along(&self, step: &str, before: &Version, column: &Ident, path: Path) -> Result<Version, Refusal> {
+        let (from, field) = before.find_field(&self.field)?;
+        let to = before.find_own(&self.to)?;
+        let old = field.shape.name.clone();
+        let new = self.as_name.clone().unwrap_or_else(|| old.clone());
         if from.base != to.base || new != old {
             entangled::must_be_free(to, &new, "choose another name with `--as`")?;
         }
-        let path = self.path(before, from, to)?;
         entangled::check(before, from, field, Purpose::Move)?;
         self.check_values(before, from, field, &path)?;
         let row_key = row_key(before.table(to)).ok_or_else(|| Refusal::NoKey { table: to.name.clone() })?;
-        let stored = before.table(from).fields.iter().find(|f| f.name == column).unwrap_or(&field.shape);
+        let stored = before.table(from).fields.iter().find(|f| f.name == *column).unwrap_or(&field.shape);
 
         let mut after = before.clone();
         let carry = after.carries.len();
@@ -138,28 +187,8 @@ impl Refactor for MoveField {
         note_missing_indexes(&mut after, step, carry);
         let shape = crate::schema::Field { name: new.clone(), ..field.shape.clone() };
         let moved = Field { shape, home: Home::Carried(carry) };
-        hand_over(&mut after, step, (&from.name, &to.name), &old, moved, Some(column), self.before.as_ref());
+        hand_over(&mut after, step, (&from.name, &to.name), &old, moved, Some(column.clone()), self.before.as_ref());
         Ok(after)
-    }
-
-    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
-        let (from, field) = before.find_field(&self.field)?;
-        let to = before.find_own(&self.to)?;
-        let path = self.path(before, from, to)?;
-        let moved = self.as_name.clone().unwrap_or_else(|| field.shape.name.clone());
-        let as_name = (moved != field.shape.name).then(|| field.shape.name.clone());
-        Ok(Refactoring::MoveField(Self {
-            field: FieldRef { table: reference(&to.name), field: moved },
-            to: reference(&from.name),
-            as_name,
-            via: path.keys.iter().rev().map(|k| Ident::new(&**k)).collect(),
-            on: self.on.iter().map(|p| Pair(p.1.clone(), p.0.clone())).collect(),
-            down: from.base == to.base && path.direction == Direction::Up,
-            on_old_write: self.on_old_write,
-            fill: None,
-            restores: Some(step.to_owned()),
-            before: from.following(&field.shape.name),
-        }))
     }
 }
 
@@ -337,6 +366,7 @@ impl MoveField {
                 (step, hint)
             }
             Home::Shaped(at, _) => (version.shaped[at].step.clone(), "materialize first".into()),
+            Home::Looked(at, _) => (version.lookups[at].step.clone(), "materialize first".into()),
             Home::Own(_) => (String::new(), String::new()),
         };
         Refusal::Entangled {

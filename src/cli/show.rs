@@ -130,6 +130,16 @@ fn tables(context: &Context, args: &Show, version: &Version) -> Result<(), Probl
                     let shaped = &version.shaped[at];
                     format!("{}, told by expressions ({})", generate::list(&shaped.columns), shaped.step)
                 }
+                Home::Looked(at, member) => {
+                    let lookup = &version.lookups[at];
+                    format!(
+                        "{}.{}, found by {} ({})",
+                        lookup.other.short(),
+                        lookup.shows[member],
+                        generate::list(&lookup.columns),
+                        lookup.step
+                    )
+                }
                 Home::Added(at) => format!("the complement ({})", version.added[at].step),
             };
             let null = if field.shape.not_null { " not null" } else { "" };

@@ -44,6 +44,8 @@ impl Answer {
             Claim::Agree { words, .. }
             | Claim::Reached { words, .. }
             | Claim::Reaches { words, .. }
+            | Claim::Listed { words, .. }
+            | Claim::Alone { words, .. }
             | Claim::Fits { words, .. } => &words.table,
         };
         let (rows, verb) = if self.count == 1 { ("row", "does") } else { ("rows", "do") };

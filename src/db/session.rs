@@ -9,7 +9,7 @@ use crate::catalogue::Refactor;
 use crate::db::facts::{self, Answer};
 use crate::db::run::{self, Patience};
 use crate::db::{installed, judge, lock};
-use crate::fact::{Loss, LossKind};
+use crate::fact::{Fact, Loss, LossKind};
 use crate::generate::rows;
 use crate::journal::{Entry, Recorded, State};
 use crate::name::TableName;
@@ -77,6 +77,8 @@ pub struct Deferred {
     pub version: Version,
     /// The facts that were asked.
     pub facts: Vec<Answer>,
+    /// The facts about tables that this makes, to be asked when they are there.
+    later: Vec<Fact>,
     /// Values without a place in the new shape.
     pub losses: Vec<(Loss, i64)>,
     /// Time that the data took to answer: facts and losses.
@@ -180,7 +182,15 @@ impl Session {
         let plan = defer(&version, &place.installed, &title, record(entries, State::Deferred))?;
         let asked = Instant::now();
         let mut facts = Vec::new();
-        for wanted in version.facts.iter().filter(|f| names.contains(&f.step.as_str())) {
+        // A table that this very run will make has no rows yet.
+        let is_there = |t: &TableName| place.schema.tables.contains_key(t) || place.installed.tables.contains(t);
+        let (now, later): (Vec<_>, Vec<_>) = version
+            .facts
+            .iter()
+            .filter(|f| names.contains(&f.step.as_str()))
+            .partition(|f| f.claim.tables().into_iter().all(is_there));
+        let later = later.into_iter().cloned().collect();
+        for wanted in now {
             facts.push(facts::ask(&mut self.client, wanted).map_err(|e| fact_problem(entries, wanted, &e))?);
         }
         let broken: Vec<Answer> = facts.iter().filter(|a| !a.holds()).cloned().collect();
@@ -189,9 +199,13 @@ impl Session {
             let wish = entry.map_or_else(String::new, |e| e.step.refactoring.wish());
             return Err(Problem::facts(&wish, &broken));
         }
-        // A table that this very run will make has no rows yet.
-        let is_there = |t: &TableName| place.schema.tables.contains_key(t) || place.installed.tables.contains(t);
-        let wanted = |l: &Loss| names.contains(&l.step.as_str()) && is_there(&l.table);
+        let hops = |l: &Loss| match l.kind {
+            LossKind::Unreached(at) => version.carries[at].hops.clone(),
+            _ => Vec::new(),
+        };
+        let wanted = |l: &Loss| {
+            names.contains(&l.step.as_str()) && is_there(&l.table) && hops(l).iter().all(|h| is_there(&h.to))
+        };
         let losses = match facts::losses(&mut self.client, &version, wanted) {
             Ok(losses) => losses,
             Err(error) => {
@@ -203,7 +217,7 @@ impl Session {
         };
         let asking = asked.elapsed();
         let time = start.elapsed().saturating_sub(asking);
-        Ok(Deferred { version, facts, losses, asking, time, plan, before })
+        Ok(Deferred { version, facts, later, losses, asking, time, plan, before })
     }
 
     /// Shows refactorings that were prepared.
@@ -212,8 +226,14 @@ impl Session {
     /// Whatever the server says, or a fact that somebody broke meanwhile. The database is then as it was.
     pub fn defer(&mut self, place: &Place, deferred: &mut Deferred, seen: Seen) -> Result<(), Problem> {
         let start = Instant::now();
-        let Deferred { facts, plan, before, .. } = &*deferred;
+        let Deferred { facts, later, plan, before, .. } = &*deferred;
         self.run(plan, &place.schema.search_path, seen, &mut |transaction| {
+            for wanted in later {
+                let answer = facts::ask(transaction, wanted)?;
+                if !answer.holds() {
+                    return Err(Problem::facts(&plan.title, &[answer]));
+                }
+            }
             // The triggers are in place and their locks held. If anybody wrote since the facts were asked, ask again.
             if !facts.is_empty() && !nobody_wrote_since(transaction, before)? {
                 for answer in facts {

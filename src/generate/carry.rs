@@ -316,7 +316,13 @@ pub fn one_owner(version: &Version, tables: &[&TableName]) -> Option<Ident> {
 
 /// Who works with more rights than the caller's must be nobody's tool: such a function belongs to the tables' owner, and
 /// only a put-back may call it, on behalf of those who may write.
-fn guarded(version: &Version, sql: &str, tables: &[&TableName], called: &[&TableName], target: &TableName) -> String {
+pub(super) fn guarded(
+    version: &Version,
+    sql: &str,
+    tables: &[&TableName],
+    called: &[&TableName],
+    target: &TableName,
+) -> String {
     let mut sql = sql.to_owned();
     let names = |text: &str| -> Vec<String> {
         let heads = text.lines().filter_map(|l| l.strip_prefix("CREATE FUNCTION "));
@@ -385,7 +391,7 @@ fn fill(version: &Version, carry: &Carry) -> String {
 }
 
 /// A trigger's name: `!` sorts before the user's own triggers.
-fn trigger(event: &str, id: &Ident) -> Ident {
+pub(super) fn trigger(event: &str, id: &Ident) -> Ident {
     Ident::generated(&["!refactor", event, id.as_str()])
 }
 

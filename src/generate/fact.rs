@@ -2,7 +2,7 @@
 
 use crate::fact::{Claim, Fact, Loss, LossKind};
 use crate::generate::get::{complement_keys, way_up};
-use crate::generate::{all, equal, list, own, shaped};
+use crate::generate::{all, equal, list, lookup, own, shaped};
 use crate::sql::Expression;
 use crate::version::{Direction, Hop, Version};
 
@@ -36,6 +36,24 @@ pub fn offenders(fact: &Fact) -> String {
         Claim::Reaches { hops, .. } => {
             let keys: Vec<String> = hops[0].from_columns.iter().map(|c| format!("b.{c}")).collect();
             format!("SELECT {} FROM {} AS b WHERE NOT EXISTS ({})", key_text(&keys), hops[0].from, reach(hops, "b"))
+        }
+        Claim::Listed { table, columns, other, found_by, .. } => {
+            let values: Vec<String> = columns.iter().map(|c| format!("b.{c}")).collect();
+            let present = all(&values.iter().map(|v| format!("{v} IS NOT NULL")).collect::<Vec<_>>());
+            format!(
+                "SELECT DISTINCT {} FROM {table} AS b WHERE {present} AND NOT EXISTS (SELECT FROM {other} AS t WHERE {})",
+                key_text(&values),
+                equal("t", found_by, "b", columns)
+            )
+        }
+        Claim::Alone { table, columns, .. } => {
+            let values: Vec<String> = columns.iter().map(|c| format!("b.{c}")).collect();
+            let present = all(&values.iter().map(|v| format!("{v} IS NOT NULL")).collect::<Vec<_>>());
+            format!(
+                "SELECT {} FROM {table} AS b WHERE {present} GROUP BY {} HAVING count(*) > 1",
+                key_text(&values),
+                list(&values)
+            )
         }
         Claim::Fits { table, expression, type_name, not_null, .. } => {
             let value = over_row(expression);
@@ -111,6 +129,8 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
     let at = match loss.kind {
         LossKind::All => return has_value,
         LossKind::Table => return "true".into(),
+        LossKind::Unlisted(at) => return lookup::unlisted(&version.lookups[at], "t"),
+        LossKind::Unshown(at) => return lookup::unshown(&version.lookups[at]),
         LossKind::Unfaithful(at) => return shaped::unfaithful(&version.shaped[at], "t"),
         LossKind::Unreached(at) => at,
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::generate::carry::Names;
-use crate::generate::{equal, own, shaped};
+use crate::generate::{equal, lookup, own, shaped};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation};
 use crate::version::{Added, Carry, Direction, Hop, Version};
@@ -17,6 +17,7 @@ pub fn get(version: &Version, relation: &Relation, field: &Field) -> String {
         Home::Carried(at) => carried(&version.carries[at], "b"),
         Home::Added(at) => added(&version.added[at], "b"),
         Home::Shaped(at, field) => shaped::get(&version.shaped[at], field, "b"),
+        Home::Looked(at, field) => lookup::get(&version.lookups[at], field, "b"),
     }
 }
 

@@ -86,7 +86,14 @@ pub fn keep(version: &Version, dropped: &Dropped) -> Result<String, askama::Erro
     let name = &dropped.table;
     let table = &version.schema.tables[name];
     let mut before = Vec::new();
-    // What is kept must not bind what is alive.
+    // What is kept must not bind what is alive, in neither direction.
+    for (other, referring) in &version.schema.tables {
+        let keys = referring.constraints.iter().filter(|c| !c.inherited);
+        let here = keys.filter(|c| matches!(&c.kind, ConstraintKind::Foreign(key) if key.table == *name));
+        for key in here.filter(|_| other != name) {
+            before.push(format!("ALTER TABLE IF EXISTS {other} DROP CONSTRAINT IF EXISTS {}", key.name));
+        }
+    }
     for constraint in table.constraints.iter().filter(|c| matches!(c.kind, ConstraintKind::Foreign(_))) {
         before.push(format!("ALTER TABLE {name} DROP CONSTRAINT {}", constraint.name));
     }

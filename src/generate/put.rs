@@ -5,7 +5,7 @@ use askama::Template;
 
 use crate::generate::carry::{self, Names, is_partitioned};
 use crate::generate::view::{kept_for_others, key_aliases};
-use crate::generate::{all, comment, get, list, own, shaped};
+use crate::generate::{all, comment, get, list, lookup, own, shaped};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Stores, row_key};
 use crate::schema::Identity;
@@ -93,6 +93,8 @@ struct PutBack {
     self_same: String,
     followed: String,
     keeps: Vec<(String, String)>,
+    looks: Vec<lookup::Put>,
+    stale: Vec<String>,
 }
 
 /// The put-back of a relation.
@@ -145,6 +147,20 @@ pub fn put_back(
         }
         keeps.push((put.changed, put.keep));
     }
+    let this_row = all(&key.iter().zip(&old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>());
+    let mut looks = Vec::new();
+    for (at, one) in version.lookups.iter().enumerate() {
+        if !relation.fields.iter().any(|f| matches!(f.home, Home::Looked(group, _) if group == at)) {
+            continue;
+        }
+        let put = lookup::put(one, relation, at, &this_row);
+        for (column, on_insert, on_update) in &put.columns {
+            insert.push(column.to_string());
+            values.push(on_insert.clone());
+            sets.push(format!("{column} = {on_update}"));
+        }
+        looks.push(put);
+    }
     let mut flags = Vec::new();
     for hidden in &relation.hidden {
         let value = match &hidden.stores {
@@ -161,7 +177,7 @@ pub fn put_back(
     let (mut carried, mut added, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
     for field in &relation.fields {
         match field.home {
-            Home::Own(_) | Home::Shaped(..) => {}
+            Home::Own(_) | Home::Shaped(..) | Home::Looked(..) => {}
             Home::Carried(at) => {
                 let one = &version.carries[at];
                 if one.direction == Direction::Down {
@@ -193,7 +209,13 @@ pub fn put_back(
         overriding,
         update_sets: sets.join(", "),
         touch,
-        this_row: all(&key.iter().zip(&old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>()),
+        this_row,
+        stale: carried
+            .iter()
+            .map(|c| format!("record_image_ne(ROW(({}({})){}), ROW(OLD.{}))", c.get, c.keys_old, c.part, c.field))
+            .chain(looks.iter().flat_map(|l| l.stale.clone()))
+            .collect(),
+        looks,
         part_now: if partitioned { ", b.tableoid AS part" } else { "" },
         part_changed: if partitioned { " OR now.part <> OLD.refactor_part" } else { "" },
         has_up: carried.iter().any(|c| c.up),

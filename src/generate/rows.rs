@@ -1,7 +1,7 @@
 //! The rows of a relation, as queries: what its view shows, and what its table must hold afterwards.
 
 use crate::generate::carry::Names;
-use crate::generate::{all, equal, get, list, own, shaped};
+use crate::generate::{all, equal, get, list, lookup, own, shaped};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation, row_key};
 use crate::version::{Added, Carry, Direction, Version};
@@ -77,6 +77,11 @@ pub fn joined(version: &Version, relation: &Relation) -> Joined {
                 }
             }
             Home::Shaped(at, member) => shaped::get(&version.shaped[at], member, "b"),
+            Home::Looked(at, member) => {
+                let (join, value) = lookup::joined(&version.lookups[at], at, member);
+                from.extend(join.filter(|j| !from.contains(j.as_str())));
+                value
+            }
             Home::Added(at) => {
                 let added = &version.added[at];
                 let (join, value) = of_added(added, at);

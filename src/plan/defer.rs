@@ -8,7 +8,7 @@ use crate::name::{Ident, TableName};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::sql::Literal;
 pub use crate::version::lost_table;
-use crate::version::{Carry, Direction, OnOldWrite, RemarkKind, Version};
+use crate::version::{Carry, Direction, Lookup, Missing, OnOldWrite, RemarkKind, Unlisted, Version};
 
 /// The journal in the database.
 pub const JOURNAL: &str = "CREATE SCHEMA IF NOT EXISTS refactor;
@@ -132,7 +132,15 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         }
         plan.steps.push(step);
     }
+    for lookup in version.lookups.iter().filter(|l| l.unlisted == Unlisted::Insert) {
+        let function = format!("{}(", generate::lookup::finder(lookup));
+        if !installed.functions.iter().any(|f| f.starts_with(&function)) {
+            let sentence = format!("list the values in `{}` ({})", lookup.words.1.short(), lookup.step);
+            plan.steps.push(PlanStep::new(sentence, generate::lookup::seed(version, lookup)));
+        }
+    }
     plan.steps.push(PlanStep::new("write the journal", journal));
+    plan.notes.extend(version.lookups.iter().flat_map(lookup_reasons));
     plan.notes.extend(version.carries.iter().flat_map(trigger_reasons));
     plan.notes.extend(version.shaped.iter().map(|s| {
         format!(
@@ -184,6 +192,28 @@ pub fn told_back(before: &Version, after: &Version, installed: &Installed) -> Ve
         }
     }
     steps
+}
+
+/// Which triggers a lookup needs, and why: no view sees what is written to the tables themselves.
+fn lookup_reasons(lookup: &Lookup) -> Vec<String> {
+    if matches!(lookup.missing, Missing::Make { .. }) {
+        return Vec::new();
+    }
+    let (table, other) = (lookup.words.0.short(), lookup.words.1.short());
+    let (columns, step) = (list(&lookup.columns), &lookup.step);
+    let mut reasons = vec![format!(
+        "triggers on `{other}`: a row that is referred to cannot go, and when its values change, those who refer to it follow ({step})"
+    )];
+    match lookup.unlisted {
+        Unlisted::Insert => {
+            reasons.push(format!("triggers on `{table}`: new values of {columns} are listed in `{other}` ({step})"))
+        }
+        Unlisted::Reject => reasons.push(format!(
+            "triggers on `{table}`: values of {columns} that `{other}` does not list are rejected ({step})"
+        )),
+        Unlisted::Null => {}
+    }
+    reasons
 }
 
 /// Which triggers a carry needs on base tables, and why: its fact spans tables, and no view sees a write of old code or

@@ -141,6 +141,7 @@ fn remarks(version: &Version, plan: &mut Plan) {
 /// Every table that the plan reads or changes, in one order: those referred to first, as writers take them.
 fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
     let mut tables: BTreeSet<&TableName> = version.touched().map(|r| &r.base).collect();
+    tables.extend(version.lookups.iter().flat_map(|l| [&l.table, &l.other]));
     tables.extend(version.dropped.iter().map(|d| &d.table));
     tables.extend(version.carries.iter().flat_map(|c| c.hops.iter().flat_map(|h| [&h.from, &h.to])));
     tables.extend(rebuild::neighbours(version, rebuilt));
@@ -169,7 +170,7 @@ fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
 /// Keeps values that the new shape has no place for, with the key of their row.
 fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanStep> {
     let loss = &version.losses[at];
-    if loss.kind == LossKind::Table {
+    if matches!(loss.kind, LossKind::Table | LossKind::Unshown(_)) {
         return Vec::new(); // The table itself is kept.
     }
     let Some(table) = version.schema.tables.get(&loss.table) else { return Vec::new() };
@@ -186,7 +187,7 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
     let mut selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("t.{k} AS {c}")).collect();
     match loss.kind {
         LossKind::Unfaithful(at) => selected.extend(shaped::originals(&version.shaped[at], "t")),
-        LossKind::All | LossKind::Unreached(_) | LossKind::Table => {
+        LossKind::All | LossKind::Unreached(_) | LossKind::Unlisted(_) | LossKind::Table | LossKind::Unshown(_) => {
             selected.extend(loss.columns.iter().map(|c| format!("t.{c} AS refactor_value")));
         }
     }

@@ -181,7 +181,8 @@ fn type_name(data_type: &ast::DataType) -> Result<String, String> {
                 Some(("decimal", rest)) => format!("numeric({rest}"),
                 None if other == "varchar" => "character varying".into(),
                 None if other == "char" => "character(1)".into(),
-                _ => text,
+                _ if matches!(data_type, ast::DataType::Custom(..)) => text,
+                _ => other.to_owned(),
             });
         }
     };

@@ -1,6 +1,6 @@
 //! Filling new columns of a table that keeps its identity: one `ADD COLUMN`, one rewrite.
 
-use crate::generate::{get, list, own, shaped};
+use crate::generate::{get, list, lookup, own, shaped};
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::{draft, filler};
@@ -37,6 +37,16 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                     adds.push(format!("ADD COLUMN {draft} {kind}"));
                     fills.push(format!("ALTER COLUMN {draft} TYPE {kind} USING {call}"));
                 }
+            }
+            Home::Looked(at, member) => {
+                let lookup = &version.lookups[at];
+                let kind = &lookup.types[member];
+                let id = Ident::generated(&[lookup.id.as_str(), &member.to_string()]);
+                let body = lookup::get(lookup, member, "b");
+                functions.push(function(version, &id, base, &lookup.columns, kind, &body));
+                adds.push(format!("ADD COLUMN {draft} {kind}{}", collation(&field.shape)));
+                let call = format!("{}({})", filler(&id), list(&lookup.columns));
+                fills.push(format!("ALTER COLUMN {draft} TYPE {kind}{} USING {call}", collation(&field.shape)));
             }
             Home::Carried(carry) => {
                 let carry = &version.carries[carry];
@@ -84,6 +94,10 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     steps
 }
 
+fn collation(field: &crate::schema::Field) -> String {
+    field.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default()
+}
+
 /// The functions were only for the filling.
 #[must_use]
 pub fn drop_fillers(version: &Version) -> Vec<PlanStep> {
@@ -91,7 +105,9 @@ pub fn drop_fillers(version: &Version) -> Vec<PlanStep> {
     let members = version
         .shaped
         .iter()
-        .flat_map(|s| (0..s.names.len()).map(|member| Ident::generated(&[s.id.as_str(), &member.to_string()])));
+        .map(|s| (&s.id, s.names.len()))
+        .chain(version.lookups.iter().map(|l| (&l.id, l.shows.len())))
+        .flat_map(|(id, count)| (0..count).map(move |member| Ident::generated(&[id.as_str(), &member.to_string()])));
     let drops: Vec<String> = ids.chain(members).map(|id| format!("DROP FUNCTION IF EXISTS {};", filler(&id))).collect();
     if drops.is_empty() { Vec::new() } else { vec![PlanStep::new("put the filling functions away", drops.join("\n"))] }
 }

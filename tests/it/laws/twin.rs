@@ -145,7 +145,7 @@ impl<'s> Twin<'s> {
             .collect();
         let shown: Vec<String> = new.tables.iter().map(|t| t.name.clone()).collect();
         x.batch_execute("SET search_path = next, public").unwrap();
-        let sequences = "SELECT c.oid::regclass::text, '' FROM pg_class c WHERE c.relkind = 'S'
+        let sequences = "SELECT quote_ident(c.relname), '' FROM pg_class c WHERE c.relkind = 'S'
             AND c.relnamespace = 'public'::regnamespace";
         let orphans = "SELECT conname::text, format('SELECT 1 FROM %s AS a WHERE (%s) AND NOT EXISTS (SELECT FROM %s AS b WHERE %s)', conrelid::regclass,
               (SELECT string_agg(format('a.%I IS NOT NULL', attname), ' AND ') FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey)),
@@ -153,9 +153,13 @@ impl<'s> Twin<'s> {
               (SELECT string_agg(format('a.%I = b.%I', a.attname, b.attname), ' AND ') FROM unnest(conkey, confkey) AS k (x, y)
                 JOIN pg_attribute a ON a.attrelid = conrelid AND a.attnum = x JOIN pg_attribute b ON b.attrelid = confrelid AND b.attnum = y))
             FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 AND connamespace = 'public'::regnamespace";
+        let mut all_sequences: Vec<String> =
+            [&mut x, &mut y].into_iter().flat_map(|c| texts(c, sequences)).map(|(name, _)| name).collect();
+        all_sequences.sort();
+        all_sequences.dedup();
         Self {
             orphans: texts(&mut y, orphans),
-            sequences: texts(&mut y, sequences).into_iter().map(|(name, _)| name).collect(),
+            sequences: all_sequences,
             state: state_of(&shown),
             base: state_of(&base),
             scenario,
@@ -211,7 +215,8 @@ impl<'s> Twin<'s> {
             for sequence in &self.sequences {
                 // A new table's lives in our schema until it is real.
                 let there = format!("coalesce(to_regclass('{sequence}'), to_regclass('refactor.{sequence}'))");
-                let _ = write!(begin, "SELECT setval({there}, {});", 30 + (step % 100) * 8);
+                let at = 30 + (self.done + self.failed) * 8;
+                let _ = write!(begin, "SELECT setval(s, {at}) FROM {there} AS s WHERE s IS NOT NULL;");
             }
             self.both(&begin);
             if mixed && self.r.percent(40) {

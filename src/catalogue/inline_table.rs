@@ -1,0 +1,392 @@
+//! `inline-table`: the fields of a table go to the one that refers to it, in place of the reference.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::create_table::elements;
+use crate::catalogue::entangled::{self, Purpose};
+use crate::catalogue::extract_table::{ExtractTable, KeyType};
+use crate::catalogue::move_field::MoveField;
+use crate::catalogue::path::{self, Path};
+use crate::catalogue::{Refactor, Refactoring};
+use crate::fact::LossKind;
+use crate::name::{FieldRef, Ident, TableRef, listed};
+use crate::refusal::Refusal;
+use crate::relation::{Attached, Field, Home, NamesFields, Relation};
+use crate::schema::{Constraint, ConstraintKind, Index};
+use crate::sql::Expression;
+use crate::version::{Hop, Lookup, Missing, RemarkKind, Unlisted, Version};
+
+/// Give a table's fields to the one that refers to it.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InlineTable {
+    /// Table that goes
+    pub table: TableRef,
+    /// Table that refers to it and gets its fields
+    #[arg(long, value_name = "TABLE")]
+    pub into: TableRef,
+    /// Foreign key that refers to it, where there are several
+    #[arg(long, value_name = "KEY", value_parser = str::parse::<Ident>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Ident>,
+    /// Another name for a field, as in `name=city`
+    #[arg(long = "as", value_name = "FIELD=NAME", value_delimiter = ',', value_parser = renamed)]
+    #[serde(default, rename = "as", skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<Renamed>,
+    /// Keep the table
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
+    /// Only these fields, from a table that is kept
+    #[arg(long, value_name = "FIELD", value_delimiter = ',', requires = "keep", value_parser = str::parse::<Ident>)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<Ident>,
+    /// Default of a field
+    #[arg(long, hide = true, value_name = "FIELD=EXPRESSION", value_parser = default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub defaults: Vec<Default>,
+    /// Field that they stand before
+    #[arg(long, hide = true, value_name = "FIELD", value_parser = str::parse::<Ident>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Ident>,
+}
+
+/// A field with its new name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renamed(pub Ident, pub Ident);
+
+/// A field with its default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Default(pub Ident, pub Expression);
+
+fn renamed(text: &str) -> Result<Renamed, String> {
+    let (a, b) = text.split_once('=').ok_or("expected two names, as in `name=city`")?;
+    Ok(Renamed(a.parse().map_err(|e| format!("{e}"))?, b.parse().map_err(|e| format!("{e}"))?))
+}
+
+fn default(text: &str) -> Result<Default, String> {
+    let (a, b) = text.split_once('=').ok_or("expected a field and an expression")?;
+    Ok(Default(a.parse().map_err(|e| format!("{e}"))?, b.parse().map_err(|e| format!("{e}"))?))
+}
+
+/// How the two tables hang together.
+struct Found<'v> {
+    table: &'v Relation,
+    into: &'v Relation,
+    path: Path,
+    /// The referring fields, and the key they refer to, by the names of the version.
+    reference: Vec<Ident>,
+    key: Vec<Ident>,
+}
+
+impl InlineTable {
+    fn find<'v>(&self, version: &'v Version) -> Result<Found<'v>, Refusal> {
+        let table = version.find_own(&self.table)?;
+        let into = version.find_own(&self.into)?;
+        if table.base == into.base {
+            return Err(Refusal::Nothing("a table cannot be inlined into itself".into()));
+        }
+        let via: Vec<Ident> = self.via.iter().cloned().collect();
+        let path = path::find(version, table, into, &via, false)?;
+        let [Hop { from, .. }] = &path.hops[..] else {
+            return Err(Refusal::Other {
+                why: format!("`{}` does not refer to `{}` itself", into.name.short(), table.name.short()),
+                hint: None,
+            });
+        };
+        if *from != into.base {
+            return Err(Refusal::Other {
+                why: format!("`{}` refers to `{}`, not the other way round", table.name.short(), into.name.short()),
+                hint: Some(format!(
+                    "move its fields instead: `refactor move-field {}.… {}`",
+                    table.name.short(),
+                    into.name.short()
+                )),
+            });
+        }
+        let shown = |relation: &Relation, columns: &[Ident]| -> Vec<Ident> {
+            columns.iter().filter_map(|c| relation.showing(&version.schema, c)).map(|f| f.shape.name.clone()).collect()
+        };
+        let reference = shown(into, &path.hops[0].from_columns);
+        let key = shown(table, &path.hops[0].to_columns);
+        Ok(Found { table, into, path, reference, key })
+    }
+
+    /// The name of a field where it goes.
+    fn name(&self, field: &Ident) -> Ident {
+        self.names.iter().find(|r| r.0 == *field).map_or_else(|| field.clone(), |r| r.1.clone())
+    }
+
+    fn fields<'v>(&self, found: &Found<'v>) -> Result<Vec<&'v Field>, Refusal> {
+        let known = |name: &&Ident| found.table.field(name).is_none();
+        if let Some(unknown) = self.names.iter().map(|r| &r.0).chain(&self.only).find(known) {
+            let names = found.table.fields.iter().map(|f| f.shape.name.as_str());
+            let similar = crate::refusal::similar(unknown.as_str(), names);
+            return Err(Refusal::NoField { table: found.table.name.clone(), field: unknown.clone(), similar });
+        }
+        let wanted = |f: &&Field| {
+            !found.key.contains(&f.shape.name) && (self.only.is_empty() || self.only.contains(&f.shape.name))
+        };
+        Ok(found.table.fields.iter().filter(wanted).collect())
+    }
+}
+
+impl Refactor for InlineTable {
+    fn wish(&self) -> String {
+        format!("inline table `{}` into `{}`", self.table, self.into)
+    }
+
+    fn slug(&self) -> String {
+        format!("inline-{}-into-{}", self.table.name.as_str(), self.into.name.as_str())
+    }
+
+    fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
+        let found = self.find(before)?;
+        let fields = self.fields(&found)?;
+        for field in &fields {
+            let new = self.name(&field.shape.name);
+            if !found.reference.contains(&new) {
+                entangled::must_be_free(
+                    found.into,
+                    &new,
+                    &format!("choose another name: `--as {}=…`", field.shape.name),
+                )?;
+            }
+        }
+        let mut after = if found.is_numbered() {
+            self.by_reference(step, before, &found, &fields)?
+        } else {
+            self.by_value(step, before, &found, &fields)?
+        };
+        if !self.keep {
+            let at = after.lookups.iter().rposition(|l| l.step == step);
+            let table = after.relations[&found.table.name].clone();
+            let kind = at.map_or(LossKind::Table, LossKind::Unshown);
+            after.drop_relation(step, &table, &format!("was inlined into `{}`", found.into.name.short()), kind)?;
+        }
+        Ok(after)
+    }
+
+    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
+        let found = self.find(before)?;
+        let fields = self.fields(&found)?;
+        let mut leaving: Vec<(Ident, Ident)> =
+            fields.iter().map(|f| (self.name(&f.shape.name), f.shape.name.clone())).collect();
+        let natural = !found.is_numbered();
+        if natural {
+            leaving.splice(0..0, found.reference.iter().cloned().zip(found.key.iter().cloned()));
+        }
+        let mut names = leaving.iter().map(|(here, _)| here.clone());
+        let first = names.next().ok_or_else(|| Refusal::Nothing("it has no fields besides its key".into()))?;
+        let into = entangled::reference(&found.into.name);
+        Ok(Refactoring::ExtractTable(ExtractTable {
+            field: FieldRef { table: into, field: first },
+            with: names.collect(),
+            into: entangled::reference(&found.table.name),
+            names: leaving.iter().map(|(_, there)| there.clone()).collect(),
+            key: found.key.first().cloned(),
+            key_type: KeyType::default(),
+            as_name: found.reference.first().filter(|_| !natural).cloned(),
+            by: Vec::new(),
+            on_missing: Some(Unlisted::Insert),
+            restores: Some(step.to_owned()).filter(|_| !self.keep),
+            elements: if self.keep { Vec::new() } else { elements(before, found.table)? },
+            constraint: found.path.keys.first().map(|k| Ident::new(&**k)),
+            before: found.reference.last().and_then(|r| found.into.following(r)),
+        }))
+    }
+}
+
+impl Found<'_> {
+    /// Whether a new row gets its key by itself.
+    fn is_numbered(&self) -> bool {
+        let by_itself = |f: &Field| f.shape.identity.is_some() || f.shape.default.is_some();
+        matches!(&self.key[..], [key] if self.table.field(key).is_some_and(by_itself))
+    }
+}
+
+impl InlineTable {
+    /// Rows of the table can be made as they are needed, so its rows go on holding the values.
+    fn by_reference(&self, step: &str, before: &Version, found: &Found, fields: &[&Field]) -> Result<Version, Refusal> {
+        let (table, into) = (found.table, found.into);
+        let mut after = before.clone();
+        let hop = &found.path.hops[0];
+        let names: Vec<Ident> = fields.iter().map(|f| f.shape.name.clone()).collect();
+        let columns = before.stored(table, &names)?;
+        if let Some(field) = fields.iter().find(|f| f.shape.generated.is_some() || f.shape.identity.is_some()) {
+            return Err(Refusal::Entangled {
+                field: FieldRef { table: self.table.clone(), field: field.shape.name.clone() },
+                role: "is filled by PostgreSQL itself, so no row with another value could be made".into(),
+                hint: Some("drop that field first, if it is no longer wanted".into()),
+            });
+        }
+        let reference = &found.reference[0];
+        let referring = into.field(reference).cloned().ok_or_else(|| Refusal::NoKey { table: into.name.clone() })?;
+        let optional = !referring.shape.not_null;
+        let at = after.lookups.len();
+        let news: Vec<Ident> = names.iter().map(|n| self.name(n)).collect();
+        after.lookups.push(Lookup {
+            step: step.to_owned(),
+            id: entangled::generated_id(step, &Ident::generated(&[into.name.name.as_str(), table.name.name.as_str()])),
+            table: into.base.clone(),
+            columns: hop.from_columns.clone(),
+            other: table.base.clone(),
+            found_by: hop.to_columns.clone(),
+            null_safe: vec![false],
+            shows: columns,
+            types: fields.iter().map(|f| f.shape.type_name.clone()).collect(),
+            missing: Missing::Make { optional, shown: self.keep },
+            unlisted: Unlisted::Null,
+            unique: true,
+            words: (into.name.clone(), table.name.clone()),
+            fields: news.clone(),
+        });
+        self.let_go(step, &mut after, found)?;
+        // Without an index each write would search the whole table.
+        let indexed = table
+            .indexes
+            .iter()
+            .any(|i| i.item.keys.first().is_some_and(|k| k.as_ref().is_some_and(|k| names.contains(k))));
+        if !indexed && !names.is_empty() {
+            let text = format!(
+                "there is no index on {}: each row that is written searches all of `{}`",
+                listed(&names),
+                table.name.short()
+            );
+            after.remark(step, RemarkKind::Note, text);
+        }
+        let changed = after.change(&into.name, step);
+        let place = self.before.clone().or_else(|| changed.following(reference));
+        for (member, (field, new)) in fields.iter().zip(&news).enumerate() {
+            let shape = crate::schema::Field {
+                name: new.clone(),
+                not_null: field.shape.not_null && !optional,
+                default: self.default(field, new),
+                sequence: None,
+                grants: referring.shape.grants.clone(),
+                ..field.shape.clone()
+            };
+            let place = place.clone().filter(|p| p != reference);
+            changed.insert_field(Field { shape, home: Home::Looked(at, member) }, place.as_ref());
+        }
+        stand_in(changed, reference, table, &names, &news);
+        changed.fields.retain(|f| {
+            f.shape.name != *reference
+                || news.contains(&f.shape.name) && matches!(f.home, Home::Looked(a, _) if a == at)
+        });
+        self.bring(changed, table, &names, &news, &referring);
+        for text in cannot_follow(table, &names) {
+            after.remark(step, RemarkKind::Lost, text);
+        }
+        Ok(after)
+    }
+
+    fn default(&self, field: &Field, new: &Ident) -> Option<String> {
+        let given = self.defaults.iter().find(|d| d.0 == *new).map(|d| d.1.to_string());
+        given.or_else(|| field.shape.default.clone())
+    }
+
+    /// Nobody can say what key a new row would have, so the values are carried down and kept apart where they differ.
+    fn by_value(&self, step: &str, before: &Version, found: &Found, fields: &[&Field]) -> Result<Version, Refusal> {
+        let mut after = before.clone();
+        for field in fields {
+            let name = &field.shape.name;
+            let new = self.name(name);
+            let column = after.stored(found.table, std::slice::from_ref(name))?.remove(0);
+            let moving = MoveField::plain(
+                FieldRef { table: entangled::reference(&found.table.name), field: name.clone() },
+                entangled::reference(&found.into.name),
+                (new != *name).then_some(new),
+                self.before.clone(),
+            );
+            after = moving.along(step, &after, &column, found.path.clone())?;
+        }
+        if !self.keep {
+            // The whole table is kept.
+            after.losses.retain(|l| l.step != step || !matches!(l.kind, LossKind::Unreached(_)));
+        }
+        self.drop_key(step, &mut after, found);
+        Ok(after)
+    }
+
+    fn drop_key(&self, step: &str, after: &mut Version, found: &Found) {
+        let key = found.path.keys.first().map(|k| Ident::new(&**k));
+        let changed = after.change(&found.into.name, step);
+        changed.constraints.retain(|c| Some(&c.item.name) != key.as_ref());
+        if let Some(key) = key {
+            after.remark(step, RemarkKind::Note, format!("`{key}` holds in both shapes until this is materialized"));
+        }
+    }
+
+    /// The reference goes, and the foreign key with it.
+    fn let_go(&self, step: &str, after: &mut Version, found: &Found) -> Result<(), Refusal> {
+        let key = found.path.keys.first().map(|k| Ident::new(&**k));
+        let changed = after.change(&found.into.name, step);
+        changed.constraints.retain(|c| Some(&c.item.name) != key.as_ref());
+        let into = after.relations[&found.into.name].clone();
+        for name in &found.reference {
+            let Some(field) = into.field(name) else { continue };
+            entangled::check(after, &into, field, Purpose::Refer)?;
+            entangled::note(after, step, &into, field, Purpose::Refer);
+            if let Some(default) = &field.shape.default {
+                after.remark(step, RemarkKind::Lost, format!("default `{default}` of `{name}`"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks, foreign keys and indexes over the fields come along.
+    fn bring(&self, into: &mut Relation, table: &Relation, names: &[Ident], news: &[Ident], _: &Field) {
+        let rename = |item: &mut dyn NamesFields| {
+            for field in item.fields_mut().iter_mut() {
+                if let Some(at) = names.iter().position(|n| n == field) {
+                    *field = news[at].clone();
+                }
+            }
+        };
+        let all = |fields: &[Ident]| !fields.is_empty() && fields.iter().all(|f| names.contains(f));
+        for constraint in table.constraints.iter().filter(|c| all(&c.item.fields)) {
+            if matches!(constraint.item.kind, ConstraintKind::Check | ConstraintKind::Foreign(_)) {
+                let mut constraint: Attached<Constraint> = constraint.clone();
+                rename(&mut constraint.item);
+                into.constraints.push(constraint);
+            }
+        }
+        for index in table.indexes.iter().filter(|i| !i.item.unique && all(&i.item.fields)) {
+            let mut index: Attached<Index> = index.clone();
+            rename(&mut index.item);
+            for key in index.item.keys.iter_mut().flatten() {
+                if let Some(at) = names.iter().position(|n| n == key) {
+                    *key = news[at].clone();
+                }
+            }
+            into.indexes.push(index);
+        }
+    }
+}
+
+/// Where one field stands for the reference, indexes of the reference become its own, unique ones too if the values are.
+fn stand_in(into: &mut Relation, reference: &Ident, table: &Relation, names: &[Ident], news: &[Ident]) {
+    let unique = names.len() == 1 && table.is_unique(names);
+    let mentions = |fields: &[Ident]| fields.contains(reference);
+    let keep = |is_unique: bool| names.len() == 1 && (!is_unique || unique);
+    into.indexes.retain(|i| !mentions(&i.item.fields) || keep(i.item.unique));
+    into.constraints.retain(|c| !mentions(&c.item.fields) || keep(c.item.kind == ConstraintKind::Unique));
+    if let [new] = news {
+        into.indexes.iter_mut().for_each(|i| i.item.rename(reference, new));
+        into.constraints.iter_mut().for_each(|c| c.item.rename(reference, new));
+    }
+}
+
+/// Unique keys: several rows may now have the same values.
+fn cannot_follow(table: &Relation, names: &[Ident]) -> Vec<String> {
+    let of = |fields: &[Ident]| fields.iter().any(|f| names.contains(f));
+    let constraints = table.constraints.iter().map(|c| &c.item).filter(|c| of(&c.fields));
+    let unique = constraints.filter(|c| matches!(c.kind, ConstraintKind::Unique | ConstraintKind::Exclude));
+    let indexes = table.indexes.iter().map(|i| &i.item).filter(|i| i.unique && i.constraint.is_none() && of(&i.fields));
+    unique
+        .map(|c| format!("constraint `{}` of `{}`", c.name, table.name.short()))
+        .chain(indexes.map(|i| format!("index `{}` of `{}`", i.name, table.name.short())))
+        .collect()
+}

@@ -1,0 +1,480 @@
+//! Fields told by a row of another table: how they are read and written, and what keeps both tables in step.
+
+use askama::Template;
+
+use crate::generate::carry::{changed, guarded, trigger};
+use crate::generate::{Piece, all, comment, list, own};
+use crate::name::{Ident, TableName};
+use crate::relation::{Home, Relation, row_key};
+use crate::sql::Literal;
+use crate::version::{Lookup, Missing, Unlisted, Version};
+
+/// The function that finds the row of the other table for what is written.
+#[must_use]
+pub fn finder(lookup: &Lookup) -> TableName {
+    own(&["find", lookup.id.as_str()])
+}
+
+/// The value of a field for the row `row` of the table.
+#[must_use]
+pub fn get(lookup: &Lookup, member: usize, row: &str) -> String {
+    match itself(lookup, member) {
+        Some(column) => format!("{row}.{column}"),
+        None => {
+            let stored: Vec<String> = lookup.columns.iter().map(|c| format!("{row}.{c}")).collect();
+            looked_up(lookup, member, &stored)
+        }
+    }
+}
+
+/// A field that is what the table stores: a natural key.
+fn itself(lookup: &Lookup, member: usize) -> Option<&Ident> {
+    let at = lookup.found_by.iter().position(|c| *c == lookup.shows[member])?;
+    Some(&lookup.columns[at])
+}
+
+fn looked_up(lookup: &Lookup, member: usize, stored: &[String]) -> String {
+    format!("(SELECT t.{} FROM {} AS t WHERE {})", lookup.shows[member], lookup.other, found(lookup, "t", stored))
+}
+
+/// `t.a = x AND (t.b = y OR t.b IS NULL AND y IS NULL)`: whether the row `t` of the other table is found by `stored`.
+fn found(lookup: &Lookup, t: &str, stored: &[String]) -> String {
+    let one = |((c, stored), null_safe): ((&Ident, &String), &bool)| same(&format!("{t}.{c}"), stored, *null_safe);
+    all(&lookup.found_by.iter().zip(stored).zip(&lookup.null_safe).map(one).collect::<Vec<_>>())
+}
+
+/// Whether two values are the same, in a way that an index can answer.
+fn same(a: &str, b: &str, null_safe: bool) -> String {
+    if null_safe { format!("({a} = {b} OR ({a} IS NULL AND {b} IS NULL))") } else { format!("{a} = {b}") }
+}
+
+/// The same as a join for the row `b`, and the value: for reading all rows.
+#[must_use]
+pub fn joined(lookup: &Lookup, at: usize, member: usize) -> (Option<String>, String) {
+    if itself(lookup, member).is_some() || lookup.null_safe.contains(&true) {
+        return (None, get(lookup, member, "b"));
+    }
+    let t = format!("l{at}");
+    let stored: Vec<String> = lookup.columns.iter().map(|c| format!("b.{c}")).collect();
+    let join = format!("\n  LEFT JOIN {} AS {t} ON {}", lookup.other, found(lookup, &t, &stored));
+    (Some(join), format!("{t}.{}", lookup.shows[member]))
+}
+
+/// Values that lead nowhere.
+fn none(lookup: &Lookup, values: &[String]) -> String {
+    let nulls: Vec<String> = values.iter().map(|v| format!("{v} IS NULL")).collect();
+    if lookup.null_safe.contains(&true) { all(&nulls) } else { nulls.join(" OR ") }
+}
+
+fn of(row: &str, columns: &[Ident]) -> Vec<String> {
+    columns.iter().map(|c| format!("{row}.{c}")).collect()
+}
+
+fn row(values: &[String]) -> String {
+    format!("ROW({})", list(values))
+}
+
+/// Two writers of the same values wait for one another.
+fn lock_key(lookup: &Lookup, values: &[String]) -> String {
+    let texts: Vec<String> = values.iter().map(|v| format!("coalesce({v}::text, '')")).collect();
+    format!("concat_ws('/', {}, {})", Literal(lookup.other.to_string()), list(&texts))
+}
+
+/// The part of a put-back that one lookup adds.
+pub struct Put {
+    /// Its variable.
+    pub variable: String,
+    /// The variable's type.
+    pub row_type: TableName,
+    /// Finds the row for an insert.
+    pub on_insert: String,
+    /// Whether an update writes its fields.
+    pub changed: String,
+    /// Finds the row for an update.
+    pub on_update: String,
+    /// What must be read of the row before: ` , b.c AS look_0_1`.
+    pub before: String,
+    /// Each column with its value on insert and on update.
+    pub columns: Vec<(Ident, String, String)>,
+    /// Locks the other table's row whose values this statement has seen and changes.
+    pub lock: Option<String>,
+    /// Whether the values are others than the statement has seen.
+    pub stale: Vec<String>,
+}
+
+/// How one lookup's fields are written through a relation.
+#[must_use]
+pub fn put(lookup: &Lookup, relation: &Relation, at: usize, this_row: &str) -> Put {
+    let member = |i: usize| relation.fields.iter().find(|f| f.home == Home::Looked(at, i)).map(|f| &f.shape.name);
+    let names: Vec<&Ident> = (0..lookup.shows.len()).filter_map(member).collect();
+    let given = |row: &str| names.iter().map(|n| format!("{row}.{n}")).collect::<Vec<_>>();
+    let alias = |i: usize| format!("look_{at}_{}", i + 1);
+    let make = matches!(lookup.missing, Missing::Make { .. });
+    let current: Vec<String> = (0..lookup.columns.len()).map(|i| format!("now.{}", alias(i))).collect();
+    let nothing: Vec<String> = lookup.columns.iter().map(|_| "NULL".to_owned()).collect();
+    let with = |more: &[String]| list(&[given("NEW"), if make { more.to_vec() } else { Vec::new() }].concat());
+    let variable = format!("look_{at}");
+    let changed = format!("record_image_ne({}, {})", row(&given("NEW")), row(&given("OLD")));
+    let columns = lookup.columns.iter().zip(&lookup.found_by).map(|(column, found)| {
+        let value = format!("{variable}.{found}");
+        (column.clone(), value.clone(), format!("CASE WHEN {changed} THEN {value} ELSE b.{column} END"))
+    });
+    let stored: Vec<String> = lookup.columns.iter().map(|c| format!("b.{c}")).collect();
+    Put {
+        on_insert: format!("{variable} := {}({});", finder(lookup), with(&nothing)),
+        on_update: format!("{variable} := {}({});", finder(lookup), with(&current)),
+        before: if make {
+            lookup.columns.iter().enumerate().map(|(i, c)| format!(", b.{c} AS {}", alias(i))).collect()
+        } else {
+            String::new()
+        },
+        columns: columns.collect(),
+        lock: make.then(|| {
+            format!(
+                "PERFORM 1 FROM {} AS b JOIN {} AS t ON {} WHERE {this_row} FOR UPDATE OF t;",
+                lookup.table,
+                lookup.other,
+                found(lookup, "t", &stored)
+            )
+        }),
+        stale: if make {
+            let now = (0..names.len()).map(|i| looked_up(lookup, i, &current)).collect::<Vec<_>>();
+            vec![format!("record_image_ne({}, {})", row(&now), row(&given("OLD")))]
+        } else {
+            Vec::new()
+        },
+        row_type: lookup.other.clone(),
+        variable,
+        changed,
+    }
+}
+
+#[derive(Template)]
+#[template(path = "find.sql", escape = "none")]
+struct Find {
+    find: TableName,
+    args: String,
+    other: TableName,
+    table: TableName,
+    path: String,
+    make: bool,
+    shown: bool,
+    none: String,
+    is_now: String,
+    now_row: String,
+    given_row: String,
+    shown_row: String,
+    lock_key: String,
+    equal: String,
+    order: String,
+    refers_to_now: String,
+    sets: String,
+    shows: String,
+    given: String,
+    schema_literal: Literal,
+    table_literal: Literal,
+    constraint: Literal,
+    message: Literal,
+    detail: String,
+    no_values: String,
+    nameless: Literal,
+    comment: Literal,
+}
+
+#[derive(Template)]
+#[template(path = "listed.sql", escape = "none")]
+struct Listed {
+    enters: bool,
+    insert: bool,
+    unique: bool,
+    enter: TableName,
+    leave: TableName,
+    alone: TableName,
+    path: String,
+    table: TableName,
+    other: TableName,
+    none: String,
+    none_other: String,
+    is_new: String,
+    is_new_other: String,
+    lock_key_new: String,
+    lock_key_other: String,
+    found_by: String,
+    new_values: String,
+    changed: String,
+    other_changed: String,
+    same_key: String,
+    refers_to_old: String,
+    refers_to_d: String,
+    cascade: String,
+    old_values: String,
+    new_values_t: String,
+    old_row: String,
+    new_row: String,
+    schema_literal: Literal,
+    table_literal: Literal,
+    other_schema_literal: Literal,
+    other_table_literal: Literal,
+    constraint: Literal,
+    message: Literal,
+    no_values: String,
+    nameless: Literal,
+    unlisted: Literal,
+    hint: Literal,
+    twice: Literal,
+    twice_hint: Literal,
+    comment: Literal,
+    trigger_insert: Ident,
+    trigger_update: Ident,
+    trigger_moved: Ident,
+    trigger_left: Ident,
+    trigger_alone: Ident,
+    trigger_alone_update: Ident,
+}
+
+/// Helpers and table triggers of one lookup.
+///
+/// # Errors
+/// Only if a template cannot be rendered.
+pub fn companions(version: &Version, at: usize) -> Result<Piece, askama::Error> {
+    let lookup = &version.lookups[at];
+    let mut sql = find(version, lookup)?;
+    if let Missing::Refuse(constraint) = &lookup.missing {
+        sql += "\n";
+        sql += &listed(version, lookup, constraint)?;
+        sql += "\n";
+    }
+    let sql = guarded(version, &sql, &[&lookup.table, &lookup.other], &[&finder(lookup)], &lookup.table);
+    let title = format!("helpers and table triggers for {} ({})", quoted(&lookup.fields), lookup.step);
+    Ok(Piece { title, sql })
+}
+
+fn quoted(names: &[Ident]) -> String {
+    names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn path(lookup: &Lookup) -> String {
+    let mut schemas = vec![&lookup.table.schema, &lookup.other.schema];
+    schemas.dedup();
+    let schemas: Vec<String> = schemas.iter().map(ToString::to_string).collect();
+    format!("pg_catalog, {}, pg_temp", schemas.join(", "))
+}
+
+fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
+    let fields = |table: &TableName| &version.schema.tables[table].fields;
+    let type_of = |c: &Ident| {
+        fields(&lookup.table).iter().find(|f| f.name == *c).map(|f| f.type_name.clone()).unwrap_or_default()
+    };
+    let given: Vec<String> = (1..=lookup.shows.len()).map(|i| format!("s{i}")).collect();
+    let current: Vec<String> = (1..=lookup.columns.len()).map(|i| format!("c{i}")).collect();
+    let mut args: Vec<String> = given.iter().zip(&lookup.types).map(|(s, t)| format!("{s} {t}")).collect();
+    let (make, shown, optional, constraint) = match &lookup.missing {
+        Missing::Make { optional, shown } => (true, *shown, *optional, String::new()),
+        Missing::Refuse(constraint) => (false, false, true, constraint.as_str().to_owned()),
+    };
+    if make {
+        args.extend(current.iter().zip(&lookup.columns).map(|(c, column)| format!("{c} {}", type_of(column))));
+    }
+    let comparable = |c: &Ident| fields(&lookup.other).iter().find(|f| f.name == *c).is_none_or(|f| f.comparable);
+    let equal: Vec<String> = lookup
+        .shows
+        .iter()
+        .zip(&given)
+        .filter(|(c, _)| !make || comparable(c))
+        .map(|(c, s)| same(&format!("t.{c}"), s, make))
+        .collect();
+    let nulls: Vec<String> = given.iter().map(|s| format!("{s} IS NULL")).collect();
+    let (table, other) = (&lookup.words.0, &lookup.words.1);
+    let joined = list(&lookup.fields);
+    Find {
+        find: finder(lookup),
+        args: list(&args),
+        other: lookup.other.clone(),
+        table: lookup.table.clone(),
+        path: path(lookup),
+        make,
+        shown,
+        none: match (optional, make) {
+            (false, _) => String::new(),
+            (true, true) => all(&nulls),
+            (true, false) => nulls.join(" OR "),
+        },
+        is_now: found(lookup, "t", &current),
+        now_row: row(&of("now", &lookup.shows)),
+        given_row: row(&given),
+        shown_row: row(&of("t", &lookup.shows)),
+        lock_key: lock_key(lookup, &given),
+        equal: if equal.is_empty() { "true".into() } else { all(&equal) },
+        order: list(&of("t", &lookup.found_by)),
+        refers_to_now: all(&lookup
+            .columns
+            .iter()
+            .zip(&current)
+            .map(|(c, now)| format!("b.{c} = {now}"))
+            .collect::<Vec<_>>()),
+        sets: list(&lookup.shows.iter().zip(&given).map(|(c, s)| format!("{c} = {s}")).collect::<Vec<_>>()),
+        shows: list(&lookup.shows),
+        given: list(&given),
+        schema_literal: Literal(table.schema.as_str().into()),
+        table_literal: Literal(table.name.as_str().into()),
+        message: Literal(format!(
+            "insert or update on table \"{}\" violates foreign key constraint \"{constraint}\"",
+            table.name.as_str()
+        )),
+        detail: format!(
+            "format({}, {})",
+            Literal(format!(
+                "Key ({})=({}) is not present in table \"{}\".",
+                joined.replace('%', "%%"),
+                vec!["%s"; given.len()].join(", "),
+                other.name.as_str().replace('%', "%%")
+            )),
+            list(&given)
+        ),
+        constraint: Literal(constraint),
+        no_values: none(lookup, &of("row_found", &lookup.found_by)),
+        nameless: nameless(lookup),
+        comment: comment(&format!("{}: finds the row of {} that is meant", lookup.step, other.short())),
+    }
+    .render()
+}
+
+fn nameless(lookup: &Lookup) -> Literal {
+    Literal(format!(
+        "a row of `{}` without {} cannot be what `{}` refers to ({})",
+        lookup.words.1.short(),
+        quoted(&lookup.found_by),
+        lookup.words.0.short(),
+        lookup.step
+    ))
+}
+
+fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<String, askama::Error> {
+    let (table, other) = (&lookup.words.0, &lookup.words.1);
+    let id = &lookup.id;
+    let new = of("NEW", &lookup.columns);
+    let stored = |row: &str| of(row, &lookup.columns);
+    let numbered = |prefix: &str| (1..=lookup.columns.len()).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
+    let named = |row: &str, prefix: &str| {
+        let each = lookup.found_by.iter().zip(numbered(prefix));
+        list(&each.map(|(c, n)| format!("{row}.{c} AS {n}")).collect::<Vec<_>>())
+    };
+    let refers = |values: &[String]| {
+        let each = stored("b").into_iter().zip(values).zip(&lookup.null_safe);
+        all(&each.map(|((b, v), null_safe)| same(&b, v, *null_safe)).collect::<Vec<_>>())
+    };
+    // A natural key is not followed: who refers to it keeps the row from getting another.
+    let natural = lookup.shows == lookup.found_by;
+    let old_d: Vec<String> = numbered("old_").iter().map(|n| format!("d.{n}")).collect();
+    let cascade = lookup.columns.iter().zip(numbered("new_")).map(|(c, n)| format!("{c} = d.{n}"));
+    let new_other = of("NEW", &lookup.found_by);
+    let names = quoted(&lookup.columns);
+    Listed {
+        enters: lookup.unlisted != Unlisted::Null,
+        insert: lookup.unlisted == Unlisted::Insert,
+        unique: lookup.unique,
+        enter: own(&["enter", id.as_str()]),
+        leave: own(&["leave", id.as_str()]),
+        alone: own(&["alone", id.as_str()]),
+        path: path(lookup),
+        none: none(lookup, &new),
+        none_other: none(lookup, &new_other),
+        is_new: found(lookup, "t", &new),
+        is_new_other: found(lookup, "t", &new_other),
+        lock_key_new: lock_key(lookup, &new),
+        lock_key_other: lock_key(lookup, &new_other),
+        found_by: list(&lookup.found_by),
+        new_values: list(&new),
+        changed: changed(&lookup.columns),
+        other_changed: changed(&lookup.found_by),
+        same_key: all(&lookup.shows.iter().map(|c| format!("t.{c} = o.{c}")).collect::<Vec<_>>()),
+        refers_to_old: refers(&of("o", &lookup.found_by)),
+        refers_to_d: refers(&old_d),
+        cascade: if natural { String::new() } else { list(&cascade.collect::<Vec<_>>()) },
+        old_values: named("o", "old_"),
+        new_values_t: named("t", "new_"),
+        old_row: list(&of("o", &lookup.found_by)),
+        new_row: list(&of("t", &lookup.found_by)),
+        schema_literal: Literal(table.schema.as_str().into()),
+        table_literal: Literal(table.name.as_str().into()),
+        other_schema_literal: Literal(other.schema.as_str().into()),
+        other_table_literal: Literal(other.name.as_str().into()),
+        message: Literal(format!(
+            "update or delete on table \"{}\" violates foreign key constraint \"{}\" on table \"{}\"",
+            other.name.as_str(),
+            constraint.as_str(),
+            table.name.as_str()
+        )),
+        constraint: Literal(constraint.as_str().into()),
+        no_values: none(lookup, &of("t", &lookup.found_by)),
+        nameless: nameless(lookup),
+        unlisted: Literal(format!("no `{}` has this value of {names} ({})", other.short(), lookup.step)),
+        hint: Literal(format!("Insert it into `{}` first.", other.short())),
+        twice: Literal(format!(
+            "two rows of `{}` have the same {}, by which `{}` finds them ({})",
+            other.short(),
+            quoted(&lookup.found_by),
+            table.short(),
+            lookup.step
+        )),
+        twice_hint: Literal("Each must have its own until this is materialized.".into()),
+        comment: comment(&lookup.step),
+        trigger_insert: trigger("insert", id),
+        trigger_update: trigger("update", id),
+        trigger_moved: trigger("moved", id),
+        trigger_left: trigger("left", id),
+        trigger_alone: trigger("alone", id),
+        trigger_alone_update: trigger("alone_update", id),
+        table: version.schema.tables.get_key_value(&lookup.table).map_or(&lookup.table, |(n, _)| n).clone(),
+        other: lookup.other.clone(),
+    }
+    .render()
+}
+
+/// Lists the values that are stored and not listed yet, in the order in which they first came.
+#[must_use]
+pub fn seed(version: &Version, lookup: &Lookup) -> String {
+    let stored = of("b", &lookup.columns);
+    let numbered: Vec<String> = (1..=stored.len()).map(|i| format!("v{i}")).collect();
+    let key = row_key(&version.schema.tables[&lookup.table]).unwrap_or_default();
+    let order: Vec<String> = (1..=key.len()).map(|i| format!("k{i}")).collect();
+    let named: Vec<String> = stored.iter().zip(&numbered).map(|(c, v)| format!("{c} AS {v}")).collect();
+    let keyed: Vec<String> = of("b", &key).iter().zip(&order).map(|(c, k)| format!("{c} AS {k}")).collect();
+    let by = if order.is_empty() { numbered.clone() } else { order };
+    format!(
+        "INSERT INTO {other} ({found_by})\nSELECT {values} FROM (\n  SELECT DISTINCT ON ({distinct}) {selected} FROM {table} AS b\n  WHERE NOT ({none}) AND NOT EXISTS (SELECT FROM {other} AS t WHERE {found})\n  ORDER BY {sorted}\n) AS s ORDER BY {by};",
+        other = lookup.other,
+        found_by = list(&lookup.found_by),
+        values = list(&numbered),
+        distinct = list(&stored),
+        selected = list(&[named, keyed].concat()),
+        table = lookup.table,
+        none = none(lookup, &stored),
+        found = found(lookup, "t", &stored),
+        sorted = list(&[stored.clone(), of("b", &key)].concat()),
+        by = list(&by),
+    )
+}
+
+/// Rows `row` of the table whose values the other table does not list, or lists as others that only look the same.
+#[must_use]
+pub fn unlisted(lookup: &Lookup, row_alias: &str) -> String {
+    let stored = of(row_alias, &lookup.columns);
+    format!(
+        "NOT ({}) AND NOT EXISTS (SELECT FROM {} AS o WHERE {} AND record_image_eq({}, {}))",
+        none(lookup, &stored),
+        lookup.other,
+        found(lookup, "o", &stored),
+        row(&of("o", &lookup.found_by)),
+        row(&stored)
+    )
+}
+
+/// Rows `t` of the other table to which nobody refers.
+#[must_use]
+pub fn unshown(lookup: &Lookup) -> String {
+    let other = of("t", &lookup.found_by);
+    let each = of("b", &lookup.columns).into_iter().zip(other).zip(&lookup.null_safe);
+    let refers = all(&each.map(|((b, v), null_safe)| same(&b, &v, *null_safe)).collect::<Vec<_>>());
+    format!("NOT EXISTS (SELECT FROM {} AS b WHERE {refers})", lookup.table)
+}

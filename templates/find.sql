@@ -1,0 +1,43 @@
+CREATE FUNCTION {{ find }}({{ args }}) RETURNS {{ other }}
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+DECLARE
+  row_found {{ other }};
+{%- if make %}
+  now {{ other }};
+  held boolean;
+{%- endif %}
+BEGIN
+{%- if !none.is_empty() %}
+  IF {{ none }} THEN RETURN NULL; END IF;
+{%- endif %}
+{%- if make %}
+  SELECT t.* INTO now FROM {{ other }} AS t WHERE {{ is_now }} FOR {% if shown %}SHARE{% else %}UPDATE{% endif %};
+  held := FOUND;
+  IF held AND record_image_eq({{ now_row }}, {{ given_row }}) THEN RETURN now; END IF;
+  PERFORM pg_advisory_xact_lock(hashtextextended({{ lock_key }}, 7));
+  SELECT t.* INTO row_found FROM {{ other }} AS t WHERE {{ equal }} AND record_image_eq({{ shown_row }}, {{ given_row }}) ORDER BY {{ order }} LIMIT 1 FOR SHARE;
+  IF FOUND THEN RETURN row_found; END IF;
+{%- if !shown %}
+  -- Nobody else refers to the row: its values change.
+  IF held AND (SELECT count(*) FROM (SELECT FROM {{ table }} AS b WHERE {{ refers_to_now }} LIMIT 2) AS q) < 2 THEN
+    UPDATE {{ other }} AS t SET {{ sets }} WHERE {{ is_now }} RETURNING t.* INTO row_found;
+    RETURN row_found;
+  END IF;
+{%- endif %}
+  INSERT INTO {{ other }} AS t ({{ shows }}) VALUES ({{ given }}) RETURNING t.* INTO row_found;
+{%- else %}
+  -- The values must not change before we commit.
+  SELECT t.* INTO row_found FROM {{ other }} AS t WHERE {{ equal }} FOR SHARE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'foreign_key_violation', SCHEMA = {{ schema_literal }}, TABLE = {{ table_literal }},
+      CONSTRAINT = {{ constraint }}, MESSAGE = {{ message }}, DETAIL = {{ detail }};
+  END IF;
+  IF {{ no_values }} THEN
+    RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', SCHEMA = {{ schema_literal }}, TABLE = {{ table_literal }},
+      MESSAGE = {{ nameless }}, HINT = 'It can be referred to once it has one, or once this is materialized.';
+  END IF;
+{%- endif %}
+  RETURN row_found;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ find }} IS {{ comment }};

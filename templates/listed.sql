@@ -1,0 +1,74 @@
+{%- if enters %}
+CREATE FUNCTION {{ enter }}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+BEGIN
+  IF {{ none }} THEN RETURN NULL; END IF;
+  -- The values must not change before we commit.
+  PERFORM 1 FROM {{ other }} AS t WHERE {{ is_new }} FOR SHARE;
+  IF FOUND THEN RETURN NULL; END IF;
+{%- if insert %}
+  PERFORM pg_advisory_xact_lock(hashtextextended({{ lock_key_new }}, 7));
+  PERFORM 1 FROM {{ other }} AS t WHERE {{ is_new }} FOR SHARE;
+  IF NOT FOUND THEN
+    INSERT INTO {{ other }} ({{ found_by }}) VALUES ({{ new_values }}){% if unique %} ON CONFLICT DO NOTHING{% endif %};
+  END IF;
+  RETURN NULL;
+{%- else %}
+  RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', SCHEMA = {{ schema_literal }}, TABLE = {{ table_literal }},
+    MESSAGE = {{ unlisted }}, HINT = {{ hint }};
+{%- endif %}
+END
+$refactor$;
+COMMENT ON FUNCTION {{ enter }}() IS {{ comment }};
+CREATE TRIGGER {{ trigger_insert }} AFTER INSERT ON {{ table }}
+  FOR EACH ROW EXECUTE FUNCTION {{ enter }}();
+CREATE TRIGGER {{ trigger_update }} AFTER UPDATE ON {{ table }}
+  FOR EACH ROW WHEN ({{ changed }}) EXECUTE FUNCTION {{ enter }}();
+{%- endif %}
+CREATE FUNCTION {{ leave }}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+BEGIN
+  IF EXISTS (SELECT FROM was AS o WHERE NOT EXISTS (SELECT FROM {{ other }} AS t WHERE {{ same_key }})
+      AND EXISTS (SELECT FROM {{ table }} AS b WHERE {{ refers_to_old }})) THEN
+    RAISE EXCEPTION USING ERRCODE = 'foreign_key_violation', SCHEMA = {{ schema_literal }}, TABLE = {{ table_literal }},
+      CONSTRAINT = {{ constraint }}, MESSAGE = {{ message }};
+  END IF;
+{%- if !cascade.is_empty() %}
+  IF EXISTS (SELECT FROM was AS o JOIN {{ other }} AS t ON {{ same_key }}
+      WHERE {{ no_values }} AND EXISTS (SELECT FROM {{ table }} AS b WHERE {{ refers_to_old }})) THEN
+    RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', SCHEMA = {{ other_schema_literal }}, TABLE = {{ other_table_literal }},
+      MESSAGE = {{ nameless }}, HINT = 'It can go without once this is materialized.';
+  END IF;
+  -- Whoever refers to the row goes on doing so.
+  UPDATE {{ table }} AS b SET {{ cascade }}
+  FROM (SELECT {{ old_values }}, {{ new_values_t }} FROM was AS o JOIN {{ other }} AS t ON {{ same_key }}
+        WHERE record_image_ne(ROW({{ old_row }}), ROW({{ new_row }}))) AS d
+  WHERE {{ refers_to_d }};
+{%- endif %}
+  RETURN NULL;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ leave }}() IS {{ comment }};
+CREATE TRIGGER {{ trigger_moved }} AFTER UPDATE ON {{ other }} REFERENCING OLD TABLE AS was
+  FOR EACH STATEMENT EXECUTE FUNCTION {{ leave }}();
+CREATE TRIGGER {{ trigger_left }} AFTER DELETE ON {{ other }} REFERENCING OLD TABLE AS was
+  FOR EACH STATEMENT EXECUTE FUNCTION {{ leave }}();
+{%- if !unique %}
+CREATE FUNCTION {{ alone }}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+BEGIN
+  IF {{ none_other }} THEN RETURN NULL; END IF;
+  PERFORM pg_advisory_xact_lock(hashtextextended({{ lock_key_other }}, 7));
+  IF (SELECT count(*) FROM (SELECT FROM {{ other }} AS t WHERE {{ is_new_other }} LIMIT 2) AS q) > 1 THEN
+    RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', SCHEMA = {{ other_schema_literal }}, TABLE = {{ other_table_literal }},
+      MESSAGE = {{ twice }}, HINT = {{ twice_hint }};
+  END IF;
+  RETURN NULL;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ alone }}() IS {{ comment }};
+CREATE TRIGGER {{ trigger_alone }} AFTER INSERT ON {{ other }}
+  FOR EACH ROW EXECUTE FUNCTION {{ alone }}();
+CREATE TRIGGER {{ trigger_alone_update }} AFTER UPDATE ON {{ other }}
+  FOR EACH ROW WHEN ({{ other_changed }}) EXECUTE FUNCTION {{ alone }}();
+{%- endif %}
