@@ -15,6 +15,7 @@ pub mod move_field;
 pub mod path;
 pub mod rename_field;
 pub mod rename_table;
+pub mod reorder_fields;
 pub mod reshape;
 pub mod split_field;
 
@@ -87,6 +88,8 @@ catalogue! {
     MoveField(move_field::MoveField) = "move-field",
     /// Give a field another name
     RenameField(rename_field::RenameField) = "rename-field",
+    /// Show the fields of a table in another order
+    ReorderFields(reorder_fields::ReorderFields) = "reorder-fields",
     /// Give a table another name
     RenameTable(rename_table::RenameTable) = "rename-table",
     /// Create a table that only the new shape has

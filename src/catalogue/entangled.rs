@@ -265,15 +265,16 @@ pub fn generated_id(step: &str, field: &Ident) -> Ident {
 pub fn take_along(from: &mut Relation, to: &mut Relation, old: &Ident, new: &Ident) {
     let alone = |fields: &[Ident]| fields == [old.clone()];
     let names = |fields: &[Ident]| fields.contains(old);
+    let renamed = BTreeMap::from([(old.clone(), new.clone())]);
     for mut constraint in from.constraints.extract_if(.., |c| names(&c.item.fields)) {
         if alone(&constraint.item.fields) {
-            constraint.item.rename(old, new);
+            constraint.item.rename(&renamed);
             to.constraints.push(constraint);
         }
     }
     for mut index in from.indexes.extract_if(.., |i| names(&i.item.fields)) {
         if alone(&index.item.fields) {
-            index.item.rename(old, new);
+            index.item.rename(&renamed);
             to.indexes.push(index);
         }
     }

@@ -171,6 +171,7 @@ impl Session {
                 version.remark(&entry.step.name, RemarkKind::Note, remark);
             }
         }
+        note_fixed_order(&mut version, entries);
         if place.schema.server_version < 150_000 {
             note_row_policies(&mut version, entries);
         }
@@ -354,8 +355,8 @@ impl Session {
     }
 
     fn analyze(&mut self, version: &Version) -> Result<(), Problem> {
-        let rewritten =
-            version.touched().filter(|r| r.fields.iter().any(|f| !matches!(f.home, crate::relation::Home::Own(_))));
+        let new = |f: &crate::relation::Field| !matches!(f.home, crate::relation::Home::Own(_));
+        let rewritten = version.touched().filter(|r| version.is_reordered(r) || r.fields.iter().any(new));
         for relation in rewritten {
             self.client.batch_execute(&format!("ANALYZE {}", relation.name))?;
         }
@@ -391,6 +392,15 @@ impl Session {
                 Err(failure) => return Err(Problem::failure(&plan.title, &failure)),
             }
         }
+    }
+}
+
+/// Tells early that an order of fields cannot be made real.
+fn note_fixed_order(version: &mut Version, entries: &[Entry]) {
+    let fixed = version.touched().filter_map(|r| materialize::rebuild::fixed_order(version, r));
+    let fixed: Vec<(String, String)> = fixed.map(|(step, why)| (step.clone(), why)).collect();
+    for (step, why) in fixed.into_iter().filter(|(step, _)| entries.iter().any(|e| e.step.name == *step)) {
+        version.remark(&step, RemarkKind::InTheWay, why);
     }
 }
 

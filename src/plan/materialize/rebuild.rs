@@ -19,6 +19,14 @@ use crate::version::Version;
 pub use dress::{dress, foreign_keys, foreign_keys_here};
 pub use obstacle::obstacle;
 
+/// Why a table cannot have the order of fields that was asked for, if it cannot, with the step that asked.
+#[must_use]
+pub fn fixed_order<'r>(version: &Version, relation: &'r Relation) -> Option<(&'r String, String)> {
+    let step = relation.ordered_by.as_ref().filter(|_| version.is_reordered(relation))?;
+    let why = obstacle(version, relation)?;
+    Some((step, format!("`{}` must be built anew for another order of fields, but {why}", relation.name.short())))
+}
+
 /// The new table until the old one is gone.
 #[must_use]
 pub fn draft_table(relation: &Relation) -> TableName {
