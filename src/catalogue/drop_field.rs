@@ -43,15 +43,16 @@ impl Refactor for DropField {
         let mut after = before.clone();
         let (name, shape, home) = (relation.name.clone(), field.shape.clone(), field.home);
         let column = relation.column(&before.schema, field).cloned();
+        // Also of a field that is not real yet: what put it there may become real before this does.
+        if shape.not_null && shape.default.is_none() && shape.identity.is_none() && self.default.is_none() {
+            return Err(Refusal::NeedsValue(
+                "it is NOT NULL and has no default, so new code could insert no row while old code still needs it"
+                    .into(),
+                entangled::value_hint("--default", &field.shape.type_name),
+            ));
+        }
         if let Some(column) = &column {
             entangled::check(before, relation, field, Purpose::Drop)?;
-            if shape.not_null && shape.default.is_none() && shape.identity.is_none() && self.default.is_none() {
-                return Err(Refusal::NeedsValue(
-                    "it is NOT NULL and has no default, so new code could insert no row while old code still needs it"
-                        .into(),
-                    entangled::value_hint("--default", &field.shape.type_name),
-                ));
-            }
             entangled::note(&mut after, step, relation, field, Purpose::Drop);
             if shape.generated.is_none() {
                 after.losses.push(Loss {
