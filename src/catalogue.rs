@@ -3,6 +3,7 @@
 //! A refactoring is one struct: clap reads it from the command line, serde from a file, and [`Refactor`] says what it
 //! means. Nothing else in the program switches over the list.
 
+pub mod add_calculated;
 pub mod add_field;
 pub mod change_type;
 pub mod create_table;
@@ -98,6 +99,8 @@ catalogue! {
     DropTable(drop_table::DropTable) = "drop-table",
     /// Add a field with a type, a default or an expression over the row
     AddField(add_field::AddField) = "add-field",
+    /// Add a field that is computed from its row and cannot be written
+    AddCalculated(add_calculated::AddCalculated) = "add-calculated",
     /// Remove a field
     DropField(drop_field::DropField) = "drop-field",
     /// Give a field another type, or other codes

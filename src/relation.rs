@@ -50,6 +50,8 @@ pub enum Home {
     Added(usize),
     /// In other fields of the row: the place in [`crate::version::Version::shaped`], and which of its fields.
     Shaped(usize, usize),
+    /// Nowhere: computed from the row whenever it is read, the place in [`crate::version::Version::calculated`].
+    Calculated(usize),
 }
 
 /// A column of the base that the version does not show.

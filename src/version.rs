@@ -43,6 +43,8 @@ pub struct Version {
     pub added: Vec<Added>,
     /// Fields that other fields of their row tell.
     pub shaped: Vec<Shaped>,
+    /// Fields that are computed from their row.
+    pub calculated: Vec<Calculated>,
     /// What the data must satisfy.
     pub facts: Vec<Fact>,
     /// What materializing makes unrecoverable.
@@ -274,6 +276,21 @@ pub struct Shaped {
     pub restores: Option<String>,
 }
 
+/// A field that is computed from its row and cannot be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Calculated {
+    /// The refactoring that added it.
+    pub step: String,
+    /// Short unique name for what is generated.
+    pub id: Ident,
+    /// The physical table.
+    pub table: TableName,
+    /// The type.
+    pub type_name: String,
+    /// Its value, over the physical columns.
+    pub value: Expression,
+}
+
 impl Version {
     /// The version before any refactoring.
     #[must_use]
@@ -289,6 +306,7 @@ impl Version {
             dormant: Vec::new(),
             added: Vec::new(),
             shaped: Vec::new(),
+            calculated: Vec::new(),
             facts: Vec::new(),
             losses: Vec::new(),
             remarks: Vec::new(),
@@ -480,7 +498,7 @@ impl Version {
                 ([column], [_]) => Some(column),
                 _ => None,
             },
-            Home::Carried(_) | Home::Added(_) => None,
+            Home::Carried(_) | Home::Added(_) | Home::Calculated(_) => None,
         }
     }
 
@@ -492,6 +510,7 @@ impl Version {
             Home::Carried(at) => self.carries[at].step.clone(),
             Home::Added(at) => self.added[at].step.clone(),
             Home::Shaped(at, _) => self.shaped[at].step.clone(),
+            Home::Calculated(at) => self.calculated[at].step.clone(),
         }
     }
 
@@ -557,6 +576,14 @@ impl Version {
         } else {
             own_name
         }
+    }
+
+    /// An expression over the physical columns of a relation's base as one over its fields, if it shows them all.
+    #[must_use]
+    pub fn over_shown(&self, relation: &Relation, expression: &Expression) -> Option<Expression> {
+        let shown = |column: &Ident| Some(relation.showing(&self.schema, column)?.shape.name.to_string());
+        let values = expression.fields().into_iter().map(|c| Some((c.clone(), shown(&c)?))).collect::<Option<_>>()?;
+        Expression::parse(&expression.with(&values)).ok()
     }
 
     /// Adds a remark.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
-use crate::relation::{Field, NamesFields, Relation};
+use crate::relation::{Field, Home, NamesFields, Relation};
 use crate::schema::{ConstraintKind, Table, Trigger};
 use crate::sql::trigger_arguments;
 use crate::version::{RemarkKind, Version, numbered};
@@ -82,6 +82,15 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
             return held(
                 format!("is what the generated field `{}` is computed from", other.name),
                 Some("drop or change the generated field first"),
+            );
+        }
+    }
+    let reads = |at: usize| version.calculated[at].value.fields().contains(column);
+    for other in &relation.fields {
+        if matches!(other.home, Home::Calculated(at) if reads(at)) {
+            return held(
+                format!("is what the calculated field `{}` is computed from", other.shape.name),
+                Some("drop the calculated field first"),
             );
         }
     }

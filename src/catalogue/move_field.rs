@@ -337,6 +337,10 @@ impl MoveField {
                 (step, hint)
             }
             Home::Shaped(at, _) => (version.shaped[at].step.clone(), "materialize first".into()),
+            Home::Calculated(at) => (
+                version.calculated[at].step.clone(),
+                "a calculated field stays with the fields that it reads; add one to the other table".into(),
+            ),
             Home::Own(_) => (String::new(), String::new()),
         };
         Refusal::Entangled {

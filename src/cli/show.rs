@@ -56,7 +56,7 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
             context.ui.out(format!(
                 "view of `{}` (class {class:?}) cannot: {}",
                 relation.name.short(),
-                class.cannot().join("; ")
+                class.cannot(relation).join("; ")
             ));
         }
         let kept = place.recorded.iter().find(|r| r.entry.step.name == *name).and_then(|r| r.inverse.clone());
@@ -129,6 +129,10 @@ fn tables(context: &Context, args: &Show, version: &Version) -> Result<(), Probl
                 Home::Shaped(at, _) => {
                     let shaped = &version.shaped[at];
                     format!("{}, told by expressions ({})", generate::list(&shaped.columns), shaped.step)
+                }
+                Home::Calculated(at) => {
+                    let calculated = &version.calculated[at];
+                    format!("computed as {} ({})", calculated.value, calculated.step)
                 }
                 Home::Added(at) => format!("the complement ({})", version.added[at].step),
             };

@@ -77,6 +77,7 @@ pub fn joined(version: &Version, relation: &Relation) -> Joined {
                 }
             }
             Home::Shaped(at, member) => shaped::get(&version.shaped[at], member, "b"),
+            Home::Calculated(at) => get::calculated(&version.calculated[at], "b"),
             Home::Added(at) => {
                 let added = &version.added[at];
                 let (join, value) = of_added(added, at);
