@@ -90,6 +90,12 @@ pub fn lost_table(step: &str) -> TableName {
     own(&["lost", step])
 }
 
+/// Where a refactoring keeps what it takes from a field that is not its first.
+#[must_use]
+pub fn kept_apart(step: &str, field: &Ident) -> String {
+    format!("{step}_{}", field.as_str())
+}
+
 /// The number of a refactoring, or its whole name where it has none.
 #[must_use]
 pub fn numbered(step: &str) -> &str {
@@ -586,9 +592,21 @@ impl Version {
         Expression::parse(&expression.with(&values)).ok()
     }
 
-    /// Adds a remark.
+    /// Where the values of a loss are kept.
+    #[must_use]
+    pub fn kept_in(&self, loss: &Loss) -> TableName {
+        match self.losses.iter().find(|l| l.step == loss.step) {
+            Some(first) if first != loss => lost_table(&kept_apart(&loss.step, &loss.words.field)),
+            _ => lost_table(&loss.step),
+        }
+    }
+
+    /// Adds a remark, once.
     pub fn remark(&mut self, step: &str, kind: RemarkKind, text: impl Into<String>) {
-        self.remarks.push(Remark { step: step.to_owned(), kind, text: text.into() });
+        let remark = Remark { step: step.to_owned(), kind, text: text.into() };
+        if !self.remarks.contains(&remark) {
+            self.remarks.push(remark);
+        }
     }
 }
 

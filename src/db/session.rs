@@ -13,7 +13,7 @@ use crate::fact::{Loss, LossKind};
 use crate::generate::rows;
 use crate::journal::{Entry, Recorded, State};
 use crate::name::TableName;
-use crate::plan::defer::{change_state, defer, lost_table, record, record_inverse, told_back};
+use crate::plan::defer::{change_state, defer, record, record_inverse, told_back};
 use crate::plan::materialize::{self, Options};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::problem::{Kind, Problem};
@@ -311,7 +311,7 @@ impl Session {
         for (loss, count) in facts::losses(&mut self.client, &version, |_| true)? {
             let keyed =
                 loss.kind == LossKind::Table || version.schema.tables.get(&loss.table).and_then(row_key).is_some();
-            let kept = if keyed { format!("kept in `{}`", lost_table(&loss.step)) } else { "not kept".to_owned() };
+            let kept = if keyed { format!("kept in `{}`", version.kept_in(&loss)) } else { "not kept".to_owned() };
             plan.losses.push(format!("{}; {kept} ({})", loss.sentence(count), loss.step));
         }
         if !plan.obstacles.is_empty() {

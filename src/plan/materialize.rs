@@ -184,7 +184,7 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
         ));
         return Vec::new();
     };
-    let kept = lost_table(&loss.step);
+    let kept = version.kept_in(loss);
     let columns = generate::get::complement_keys(key.len());
     let mut selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("t.{k} AS {c}")).collect();
     match loss.kind {

@@ -103,6 +103,9 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
     } else if words[0] == "move-field" {
         let chance = random.below(3);
         words.truncate(if chance == 0 { 7 } else { 5 });
+        if random.below(4) == 0 {
+            words.extend(["--with".into(), format!("{}={new}_too", random.pick(fields))]);
+        }
         if chance == 1 {
             words.push("--on-old-write=propagate".into());
         }

@@ -67,4 +67,25 @@ scenarios! {
         pools: &[("name", &["'x'", "'yy'"])],
         moves: &["tier", "name"],
     }
+    move_three_up {
+        sql: "CREATE TABLE customers (id int PRIMARY KEY, name text);
+            CREATE TABLE orders (id int PRIMARY KEY, city text, customer_id int REFERENCES customers ON UPDATE CASCADE ON DELETE SET NULL, street text NOT NULL DEFAULT 's', n int, code varchar(3) CHECK (code <> 'bad'));
+            CREATE INDEX ON orders (customer_id);
+            INSERT INTO customers VALUES (1, 'a'), (2, 'b');
+            INSERT INTO orders VALUES (1, 'u', 1, 'x', 1, NULL), (2, 'u', 1, 'x', 2, NULL), (3, NULL, NULL, 'y', 3, 'c'), (4, 'v', 2, 'z', 4, 'd');",
+        commands: &[&["move-field", "orders.city", "customers", "--with", "street=road,code"], &["rename-field", "customers.city", "name", "--with", "name=city"]],
+        pools: &[("code", &["'a'", "'b'", "'bad'"])],
+        renamed: &[("street", "road"), ("city", "name"), ("name", "city")],
+        moves: &["city", "street", "code", "name"],
+    }
+    move_two_down {
+        sql: "CREATE TABLE customers (id int PRIMARY KEY, city text, name text DEFAULT 'n', tier int);
+            CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers ON DELETE SET NULL ON UPDATE CASCADE, n int);
+            CREATE INDEX ON orders (customer_id);
+            INSERT INTO customers VALUES (1, 'u', 'a', 1), (2, NULL, 'b', 2), (3, 'w', 'c', NULL);
+            INSERT INTO orders VALUES (1, 1), (2, 1), (3, 2), (4, NULL);",
+        commands: &[&["move-field", "customers.city", "orders", "--with", "tier"]],
+        truth: super::DOWN_TRUTH,
+        moves: &["city", "customer_id", "tier"],
+    }
 }
