@@ -257,7 +257,11 @@ impl fmt::Display for Renaming {
         let side = |name: &Ident| {
             if name.as_str().contains('=') { quoted(name) } else { typed(name) }
         };
-        if self.from == self.to { f.write_str(&side(&self.from)) } else { write!(f, "{}={}", side(&self.from), side(&self.to)) }
+        if self.from == self.to {
+            f.write_str(&side(&self.from))
+        } else {
+            write!(f, "{}={}", side(&self.from), side(&self.to))
+        }
     }
 }
 

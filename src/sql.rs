@@ -3,6 +3,8 @@
 //!
 //! Knows grammar, not schemas: which fields exist is the caller's business.
 
+pub mod codes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::ControlFlow;

@@ -33,7 +33,8 @@ struct Guard {
 pub fn guard(version: &Version, at: usize) -> Result<Option<Piece>, askama::Error> {
     let calculated = &version.calculated[at];
     let columns: Vec<Ident> = calculated.value.fields().into_iter().collect();
-    let Some(field) = version.over(&calculated.table).and_then(|r| r.fields.iter().find(|f| f.home == Home::Calculated(at)))
+    let Some(field) =
+        version.over(&calculated.table).and_then(|r| r.fields.iter().find(|f| f.home == Home::Calculated(at)))
     else {
         return Ok(None);
     };

@@ -48,7 +48,8 @@ pub fn build(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         format!("CREATE {unlogged}TABLE {draft}{place} AS\nSELECT {}\nFROM {from};", selected.join(",\n  "))
     } else {
         let names = renames(version, relation);
-        let columns: Vec<String> = relation.fields.iter().map(|f| format!("  {}", column(version, f, &names))).collect();
+        let columns: Vec<String> =
+            relation.fields.iter().map(|f| format!("  {}", column(version, f, &names))).collect();
         let given: Vec<&(String, &Field)> = typed.iter().filter(|(_, f)| f.generated.is_none()).collect();
         let filled = list(&given.iter().map(|(_, f)| f.name.clone()).collect::<Vec<_>>());
         let selected: Vec<String> = given.iter().map(|(value, _)| value.clone()).collect();

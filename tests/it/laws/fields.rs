@@ -88,4 +88,24 @@ scenarios! {
         truth: super::DOWN_TRUTH,
         moves: &["city", "customer_id", "tier"],
     }
+    codes {
+        sql: "CREATE TYPE state AS ENUM ('new', 'paid', 'void'); CREATE TYPE sort AS ENUM ('none', 'one', 'two');
+            CREATE TABLE t (id int PRIMARY KEY, status int NOT NULL DEFAULT 1, kind varchar(4), n int);
+            CREATE TABLE u (id int PRIMARY KEY, t_id int REFERENCES t ON UPDATE CASCADE ON DELETE CASCADE);
+            CREATE INDEX ON t (status);
+            INSERT INTO t VALUES (1, 1, 'a'), (2, 2, NULL), (3, 9, 'b''c'), (4, 7, 'd=e'); INSERT INTO u VALUES (1, 1);",
+        commands: &[
+            &["change-type", "t.status", "state", "--map", "1=new", "--map", "2=paid", "--map", "9=paid", "--map", "7=void"],
+            &["change-type", "t.kind", "sort", "--map", "a=one", "--map", "'b''c'=two", "--map", "'d=e'=two", "--map", "NULL=none"],
+            &["rename-field", "t.status", "state", "--with", "kind=sort"],
+        ],
+        pools: &[
+            ("status", &["1", "2", "9", "7", "5"]),
+            ("state", &["'new'", "'paid'", "'void'"]),
+            ("kind", &["'a'", "'b''c'", "'d=e'", "'z'"]),
+            ("sort", &["'none'", "'one'", "'two'"]),
+        ],
+        renamed: &[("status", "state"), ("kind", "sort")],
+        moves: &["status", "kind"],
+    }
 }

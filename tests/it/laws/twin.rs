@@ -245,7 +245,8 @@ impl<'s> Twin<'s> {
         let fault = if let (Outcome::Failed(x), Outcome::Failed(y)) = (&there, &here) {
             self.y.batch_execute("ROLLBACK TO s").unwrap();
             self.failed += 1;
-            (!Self::same_refusal(x, y) && !self.another_order(&sql, x, y)).then(|| format!("next: {x:?}\n  table: {y:?}"))
+            (!Self::same_refusal(x, y) && !self.another_order(&sql, x, y))
+                .then(|| format!("next: {x:?}\n  table: {y:?}"))
         } else {
             self.done += 1;
             let differs = there != here && !Self::allowed(&there, &here);
