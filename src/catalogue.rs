@@ -3,6 +3,7 @@
 //! A refactoring is one struct: clap reads it from the command line, serde from a file, and [`Refactor`] says what it
 //! means. Nothing else in the program switches over the list.
 
+pub mod add_calculated;
 pub mod add_field;
 pub mod change_type;
 pub mod create_table;
@@ -17,6 +18,7 @@ pub mod move_field;
 pub mod path;
 pub mod rename_field;
 pub mod rename_table;
+pub mod reorder_fields;
 pub mod reshape;
 pub mod split_field;
 
@@ -89,6 +91,8 @@ catalogue! {
     MoveField(move_field::MoveField) = "move-field",
     /// Give a field another name
     RenameField(rename_field::RenameField) = "rename-field",
+    /// Show the fields of a table in another order
+    ReorderFields(reorder_fields::ReorderFields) = "reorder-fields",
     /// Give a table another name
     RenameTable(rename_table::RenameTable) = "rename-table",
     /// Create a table that only the new shape has
@@ -101,6 +105,8 @@ catalogue! {
     InlineTable(inline_table::InlineTable) = "inline-table",
     /// Add a field with a type, a default or an expression over the row
     AddField(add_field::AddField) = "add-field",
+    /// Add a field that is computed from its row and cannot be written
+    AddCalculated(add_calculated::AddCalculated) = "add-calculated",
     /// Remove a field
     DropField(drop_field::DropField) = "drop-field",
     /// Give a field another type, or other codes

@@ -103,6 +103,21 @@ pub struct Words {
     pub other: TableName,
 }
 
+impl Claim {
+    /// What it speaks of.
+    #[must_use]
+    pub fn words(&self) -> &Words {
+        match self {
+            Self::Agree { words, .. }
+            | Self::Reached { words, .. }
+            | Self::Reaches { words, .. }
+            | Self::Listed { words, .. }
+            | Self::Alone { words, .. }
+            | Self::Fits { words, .. } => words,
+        }
+    }
+}
+
 impl Fact {
     /// The fact as a sentence.
     #[must_use]

@@ -1,6 +1,7 @@
 //! Relations → SQL text: views, put-back, complement, companions, whiteouts, facts. The only place that writes SQL for
 //! them; everything is a pure function of a [`Version`].
 
+pub mod calculated;
 pub mod carry;
 pub mod drawn;
 pub mod fact;
@@ -48,12 +49,20 @@ impl Class {
     /// The best class for a relation.
     #[must_use]
     pub fn of(relation: &Relation) -> Self {
-        if relation.fields.iter().all(|f| matches!(f.home, Home::Own(_))) { Self::U } else { Self::H }
+        let simple = |home| matches!(home, Home::Own(_) | Home::Calculated(_));
+        if relation.fields.iter().all(|f| simple(f.home)) { Self::U } else { Self::H }
     }
 
-    /// What such a view cannot do.
+    /// What the view of a relation cannot do.
     #[must_use]
-    pub fn cannot(self) -> &'static [&'static str] {
+    pub fn cannot(self, relation: &Relation) -> Vec<&'static str> {
+        let calculated = relation.fields.iter().any(|f| matches!(f.home, Home::Calculated(_)));
+        let mut cannot = self.cannot_ever().to_vec();
+        cannot.extend((self == Self::U && calculated).then_some("DEFAULT for a calculated field (leave it out)"));
+        cannot
+    }
+
+    fn cannot_ever(self) -> &'static [&'static str] {
         match self {
             Self::U => &[
                 "COPY FROM",
@@ -117,6 +126,9 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     }
     for index in 0..version.lookups.len() {
         pieces.push(lookup::companions(version, index)?);
+    }
+    for index in 0..version.calculated.len() {
+        pieces.extend(calculated::guard(version, index)?);
     }
     let next = shown_in(version);
     for relation in version.touched() {

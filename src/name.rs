@@ -135,6 +135,15 @@ pub struct FieldRef {
     pub field: Ident,
 }
 
+/// A field and the name that it gets, as a person typed them: `city=town`, or `city` where it keeps its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Renaming {
+    /// The field.
+    pub from: Ident,
+    /// Its name afterwards.
+    pub to: Ident,
+}
+
 /// Why a typed name cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -230,6 +239,32 @@ impl FromStr for FieldRef {
     }
 }
 
+impl FromStr for Renaming {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let mut quoted = false;
+        let sign = text.char_indices().find(|(_, c)| {
+            quoted ^= *c == '"';
+            *c == '=' && !quoted
+        });
+        let (from, to) = sign.map_or((text, text), |(at, _)| (&text[..at], &text[at + 1..]));
+        Ok(Self { from: from.parse()?, to: to.parse()? })
+    }
+}
+
+impl fmt::Display for Renaming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = |name: &Ident| {
+            if name.as_str().contains('=') { quoted(name) } else { typed(name) }
+        };
+        if self.from == self.to {
+            f.write_str(&side(&self.from))
+        } else {
+            write!(f, "{}={}", side(&self.from), side(&self.to))
+        }
+    }
+}
+
 impl fmt::Display for TableRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.schema {
@@ -248,7 +283,11 @@ impl fmt::Display for FieldRef {
 /// The shortest text that [`parts`] reads back as the same name.
 fn typed(name: &Ident) -> String {
     let bare = !name.as_str().contains(['.', '"']) && name.as_str().trim() == name.as_str();
-    if bare { name.as_str().to_owned() } else { format!("\"{}\"", name.as_str().replace('"', "\"\"")) }
+    if bare { name.as_str().to_owned() } else { quoted(name) }
+}
+
+fn quoted(name: &Ident) -> String {
+    format!("\"{}\"", name.as_str().replace('"', "\"\""))
 }
 
 macro_rules! serde_as_text {
@@ -267,7 +306,7 @@ macro_rules! serde_as_text {
     )+};
 }
 
-serde_as_text!(Ident => typed, TableRef => ToString::to_string, FieldRef => ToString::to_string);
+serde_as_text!(Ident => typed, TableRef => ToString::to_string, FieldRef => ToString::to_string, Renaming => ToString::to_string);
 
 impl Serialize for TableName {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -318,6 +357,15 @@ mod tests {
             let name: FieldRef = text.parse().expect(text);
             assert_eq!(name.to_string().parse::<FieldRef>().expect(text), name);
         }
+    }
+
+    #[test]
+    fn renamings_are_read_back() {
+        for text in ["city=town", "\"a=b\"=c", "\"a\"\"=\"=\"a.b\"", "zip"] {
+            let renaming: Renaming = text.parse().expect(text);
+            assert_eq!(renaming.to_string(), text);
+        }
+        assert_eq!("zip".parse::<Renaming>().expect("zip").to, Ident::new("zip"));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! A row-preserving refactoring only rewrites `fields` (and what hangs on them), so any stack of them stays one view
 //! and one put-back over the physical table. Contains no SQL.
 
+use std::collections::BTreeMap;
+
 use crate::name::{Ident, TableName};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Index, Schema, Table};
 use crate::sql::Expression;
@@ -22,6 +24,8 @@ pub struct Relation {
     pub constraints: Vec<Attached<Constraint>>,
     /// Indexes as they must exist in this version.
     pub indexes: Vec<Attached<Index>>,
+    /// The refactoring that asked for this very order of fields.
+    pub ordered_by: Option<String>,
     /// The refactorings that touched it, oldest first.
     pub touched_by: Vec<String>,
 }
@@ -49,6 +53,8 @@ pub enum Home {
     /// In a row of another table, found by what this row stores: the place in [`crate::version::Version::lookups`], and
     /// which of its fields.
     Looked(usize, usize),
+    /// Nowhere: computed from the row whenever it is read, the place in [`crate::version::Version::calculated`].
+    Calculated(usize),
 }
 
 /// A column of the base that the version does not show.
@@ -90,9 +96,9 @@ pub trait NamesFields {
     fn fields(&self) -> &[Ident];
     /// The same, to be changed.
     fn fields_mut(&mut self) -> &mut Vec<Ident>;
-    /// Renames one field wherever it stands.
-    fn rename(&mut self, from: &Ident, to: &Ident) {
-        self.fields_mut().iter_mut().filter(|f| *f == from).for_each(|f| *f = to.clone());
+    /// Gives fields their new names wherever they stand, all at once.
+    fn rename(&mut self, names: &BTreeMap<Ident, Ident>) {
+        rename_each(self.fields_mut().iter_mut(), names);
     }
 }
 
@@ -112,11 +118,15 @@ impl NamesFields for Index {
     fn fields_mut(&mut self) -> &mut Vec<Ident> {
         &mut self.fields
     }
-    fn rename(&mut self, from: &Ident, to: &Ident) {
-        for f in self.keys.iter_mut().flatten().chain(&mut self.fields) {
-            if f == from {
-                *f = to.clone();
-            }
+    fn rename(&mut self, names: &BTreeMap<Ident, Ident>) {
+        rename_each(self.keys.iter_mut().flatten().chain(&mut self.fields), names);
+    }
+}
+
+fn rename_each<'i>(fields: impl Iterator<Item = &'i mut Ident>, names: &BTreeMap<Ident, Ident>) {
+    for field in fields {
+        if let Some(to) = names.get(field) {
+            field.clone_from(to);
         }
     }
 }
@@ -138,6 +148,7 @@ impl Relation {
             hidden: Vec::new(),
             constraints: attach(name, &table.constraints),
             indexes: attach(name, &table.indexes),
+            ordered_by: None,
             touched_by: Vec::new(),
         }
     }
@@ -195,17 +206,23 @@ impl Relation {
         })
     }
 
-    /// Renames a field here and in what hangs on it.
-    pub fn rename_field(&mut self, from: &Ident, to: &Ident) {
-        self.fields.iter_mut().filter(|f| &f.shape.name == from).for_each(|f| f.shape.name = to.clone());
-        self.constraints.iter_mut().for_each(|c| c.item.rename(from, to));
-        self.indexes.iter_mut().for_each(|i| i.item.rename(from, to));
+    /// Renames fields here and in what hangs on them, all at once, so that they may exchange names.
+    pub fn rename_fields(&mut self, names: &BTreeMap<Ident, Ident>) {
+        rename_each(self.fields.iter_mut().map(|f| &mut f.shape.name), names);
+        self.constraints.iter_mut().for_each(|c| c.item.rename(names));
+        self.indexes.iter_mut().for_each(|i| i.item.rename(names));
     }
 
     /// Puts a new field before another one, or last.
     pub fn insert_field(&mut self, field: Field, before: Option<&Ident>) {
         let at = before.and_then(|name| self.fields.iter().position(|f| f.shape.name == *name));
         self.fields.insert(at.unwrap_or(self.fields.len()), field);
+    }
+
+    /// Puts the named fields first, in this order; the others keep theirs.
+    pub fn put_in_order(&mut self, order: &[Ident]) {
+        let place = |f: &Field| order.iter().position(|name| *name == f.shape.name).unwrap_or(order.len());
+        self.fields.sort_by_key(place);
     }
 
     /// The field that follows another.

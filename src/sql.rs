@@ -3,6 +3,8 @@
 //!
 //! Knows grammar, not schemas: which fields exist is the caller's business.
 
+pub mod codes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::ControlFlow;
@@ -291,12 +293,16 @@ pub fn trigger_arguments(definition: &str) -> Vec<String> {
 #[must_use]
 pub fn rename_in_trigger(definition: &str, names: &BTreeMap<Ident, Ident>) -> String {
     let at = definition.rfind("EXECUTE FUNCTION ").unwrap_or(definition.len());
-    let mut call = definition[at..].to_owned();
-    for argument in trigger_arguments(definition) {
-        if let Some(to) = names.get(&Ident::new(&*argument)) {
-            call = call.replace(&Literal(argument).to_string(), &Literal(to.as_str().to_owned()).to_string());
-        }
-    }
+    let call = &definition[at..];
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, call).with_unescape(false).tokenize();
+    let argument = |token: Token| match &token {
+        Token::SingleQuotedString(text) => match names.get(&Ident::new(text.replace("''", "'"))) {
+            Some(to) => Literal(to.as_str().to_owned()).to_string(),
+            None => token.to_string(),
+        },
+        _ => token.to_string(),
+    };
+    let call = tokens.map_or_else(|_| call.to_owned(), |tokens| tokens.into_iter().map(argument).collect());
     rename(&definition[..at], names, true) + &call
 }
 
@@ -345,6 +351,11 @@ mod tests {
         let new =
             "CREATE TRIGGER t BEFORE UPDATE OF name ON public.film FOR EACH ROW EXECUTE FUNCTION f('fulltext', 'name')";
         assert_eq!(rename_in_trigger(old, &names), new);
+        let exchanged = BTreeMap::from([("a".into(), "b".into()), ("b".into(), "it's".into())]);
+        assert_eq!(
+            rename_in_trigger("CREATE TRIGGER t … EXECUTE FUNCTION f('a', 'b', 'o''c')", &exchanged),
+            "CREATE TRIGGER t … EXECUTE FUNCTION f('b', 'it''s', 'o''c')"
+        );
         assert_eq!(
             rename_in_trigger(
                 "CREATE TRIGGER title BEFORE UPDATE OF title ON title.title FOR EACH ROW WHEN ((old.title <> new.title)) EXECUTE FUNCTION title.title()",

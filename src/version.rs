@@ -45,6 +45,8 @@ pub struct Version {
     pub shaped: Vec<Shaped>,
     /// Fields that a row of another table tells.
     pub lookups: Vec<Lookup>,
+    /// Fields that are computed from their row.
+    pub calculated: Vec<Calculated>,
     /// What the data must satisfy.
     pub facts: Vec<Fact>,
     /// What materializing makes unrecoverable.
@@ -88,6 +90,12 @@ pub struct Dropped {
 #[must_use]
 pub fn lost_table(step: &str) -> TableName {
     own(&["lost", step])
+}
+
+/// Where a refactoring keeps what it takes from a field that is not its first.
+#[must_use]
+pub fn kept_apart(step: &str, field: &Ident) -> String {
+    format!("{step}_{}", field.as_str())
 }
 
 /// The number of a refactoring, or its whole name where it has none.
@@ -339,6 +347,21 @@ pub enum Unlisted {
     Null,
 }
 
+/// A field that is computed from its row and cannot be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Calculated {
+    /// The refactoring that added it.
+    pub step: String,
+    /// Short unique name for what is generated.
+    pub id: Ident,
+    /// The physical table.
+    pub table: TableName,
+    /// The type.
+    pub type_name: String,
+    /// Its value, over the physical columns.
+    pub value: Expression,
+}
+
 impl Version {
     /// The version before any refactoring.
     #[must_use]
@@ -355,6 +378,7 @@ impl Version {
             added: Vec::new(),
             shaped: Vec::new(),
             lookups: Vec::new(),
+            calculated: Vec::new(),
             facts: Vec::new(),
             losses: Vec::new(),
             remarks: Vec::new(),
@@ -546,7 +570,7 @@ impl Version {
                 ([column], [_]) => Some(column),
                 _ => None,
             },
-            Home::Carried(_) | Home::Added(_) | Home::Looked(..) => None,
+            Home::Carried(_) | Home::Added(_) | Home::Looked(..) | Home::Calculated(_) => None,
         }
     }
 
@@ -559,6 +583,7 @@ impl Version {
             Home::Added(at) => self.added[at].step.clone(),
             Home::Shaped(at, _) => self.shaped[at].step.clone(),
             Home::Looked(at, _) => self.lookups[at].step.clone(),
+            Home::Calculated(at) => self.calculated[at].step.clone(),
         }
     }
 
@@ -626,9 +651,29 @@ impl Version {
         }
     }
 
-    /// Adds a remark.
+    /// An expression over the physical columns of a relation's base as one over its fields, if it shows them all.
+    #[must_use]
+    pub fn over_shown(&self, relation: &Relation, expression: &Expression) -> Option<Expression> {
+        let shown = |column: &Ident| Some(relation.showing(&self.schema, column)?.shape.name.to_string());
+        let values = expression.fields().into_iter().map(|c| Some((c.clone(), shown(&c)?))).collect::<Option<_>>()?;
+        Expression::parse(&expression.with(&values)).ok()
+    }
+
+    /// Where the values of a loss are kept.
+    #[must_use]
+    pub fn kept_in(&self, loss: &Loss) -> TableName {
+        match self.losses.iter().find(|l| l.step == loss.step) {
+            Some(first) if first != loss => lost_table(&kept_apart(&loss.step, &loss.words.field)),
+            _ => lost_table(&loss.step),
+        }
+    }
+
+    /// Adds a remark, once.
     pub fn remark(&mut self, step: &str, kind: RemarkKind, text: impl Into<String>) {
-        self.remarks.push(Remark { step: step.to_owned(), kind, text: text.into() });
+        let remark = Remark { step: step.to_owned(), kind, text: text.into() };
+        if !self.remarks.contains(&remark) {
+            self.remarks.push(remark);
+        }
     }
 }
 

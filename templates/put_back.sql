@@ -39,6 +39,9 @@ BEGIN
 {%- for f in own %}
   NEW.{{ f.field }} := r.{{ f.column }};
 {%- endfor %}
+{%- for c in calculated %}
+  NEW.{{ c.0 }} := {{ c.1 }};
+{%- endfor %}
 {%- for keep in keeps %}
   {{ keep.1 }}
 {%- endfor %}
@@ -154,6 +157,9 @@ BEGIN
 {%- endfor %}
 {%- for f in own %}
   NEW.{{ f.field }} := r.{{ f.column }};
+{%- endfor %}
+{%- for c in calculated %}
+  NEW.{{ c.0 }} := {{ c.1 }};
 {%- endfor %}
 {%- for keep in keeps %}
   IF {{ keep.0 }} THEN

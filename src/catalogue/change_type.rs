@@ -7,6 +7,7 @@ use crate::catalogue::reshape::{Reshape, Told, replaced};
 use crate::catalogue::{Refactor, Refactoring};
 use crate::name::{FieldRef, Ident};
 use crate::refusal::Refusal;
+use crate::sql::codes::{self, Mapping};
 use crate::sql::{Expression, TypeName};
 use crate::version::Version;
 
@@ -28,6 +29,11 @@ pub struct ChangeType {
     #[arg(long, value_name = "EXPRESSION")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back: Option<Expression>,
+    /// Code and the new one that stands for it, as in `1=active`, once for each; a code with `=` or a quote in single
+    /// quotes, as in `'a=b'=c`; NULL for no value. Two codes with the same new one: the first is the way back
+    #[arg(long, value_name = "OLD=NEW", conflicts_with_all = ["using", "back"])]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub map: Vec<Mapping>,
     /// New default [default: the old one, converted]
     #[arg(long, value_name = "EXPRESSION")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +50,35 @@ impl ChangeType {
     }
 }
 
+impl ChangeType {
+    /// The ways there and back.
+    fn expressions(&self, field: &Ident, old_type: &str) -> Result<(Expression, Expression), Refusal> {
+        let new_type = self.type_name.to_string();
+        if self.map.is_empty() {
+            let using = self.using.clone().map_or_else(|| Self::cast(field, &new_type), Ok)?;
+            let back = self.back.clone().map_or_else(|| Self::cast(field, old_type), Ok)?;
+            return Ok((using, back));
+        }
+        let other = |why: String, hint: &str| Err(Refusal::Other { why, hint: Some(hint.into()) });
+        if self.using.is_some() || self.back.is_some() {
+            return other("`map` tells both ways already".into(), "leave out `using` and `back`");
+        }
+        let twice = self.map.iter().enumerate().find(|(at, p)| self.map[..*at].iter().any(|q| q.old == p.old));
+        // The inverse of a mapping that is not one to one has two ways for a code, and takes the first.
+        if let Some((_, pair)) = twice.filter(|_| self.restores.is_none()) {
+            return other(
+                format!("two pairs say what becomes of one code; the second is `{pair}`"),
+                "leave one of them out",
+            );
+        }
+        let reversed: Vec<Mapping> = self.map.iter().map(Mapping::reversed).collect();
+        let unreadable = |e: crate::sql::ExpressionError| Refusal::Expression(e.to_string());
+        let using = codes::mapped(field, old_type, &new_type, &self.map).map_err(unreadable)?;
+        let back = codes::mapped(field, &new_type, old_type, &reversed).map_err(unreadable)?;
+        Ok((using, back))
+    }
+}
+
 impl Refactor for ChangeType {
     fn wish(&self) -> String {
         format!("change the type of `{}` to {}", self.field, self.type_name)
@@ -56,15 +91,19 @@ impl Refactor for ChangeType {
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let (_, field) = before.find_field(&self.field)?;
         let old = &field.shape;
-        if old.type_name == self.type_name.to_string() && self.using.is_none() {
+        if old.type_name == self.type_name.to_string() && self.using.is_none() && self.map.is_empty() {
             return Err(Refusal::Nothing(format!("it has the type {} already", old.type_name)));
         }
-        let using = self.using.clone().map_or_else(|| Self::cast(&old.name, &self.type_name.to_string()), Ok)?;
-        let back = self.back.clone().map_or_else(|| Self::cast(&old.name, &old.type_name), Ok)?;
-        let converted = |default: &String| format!("({})::{}", replaced(&using, &old.name, default), self.type_name);
+        let new_type = self.type_name.to_string();
+        let (using, back) = self.expressions(&old.name, &old.type_name)?;
+        let converted = |default: &String| {
+            let constant = Expression::parse(default).ok().and_then(|d| codes::constant(&d));
+            let code = constant.and_then(|code| codes::mapped_constant(&code, &new_type, &self.map));
+            code.unwrap_or_else(|| format!("({})::{new_type}", replaced(&using, &old.name, default)))
+        };
         let default = self.default.as_ref().map(ToString::to_string).or_else(|| old.default.as_ref().map(converted));
         let shape = crate::schema::Field {
-            type_name: self.type_name.to_string(),
+            type_name: new_type.clone(),
             default,
             collation: None,
             storage: None,
@@ -91,6 +130,7 @@ impl Refactor for ChangeType {
             type_name: old.type_name.parse().map_err(unreadable)?,
             using: self.back.clone(),
             back: self.using.clone(),
+            map: self.map.iter().map(Mapping::reversed).collect(),
             default: old.default.as_deref().map(Expression::parse).transpose().map_err(unreadable)?,
             restores: Some(step.to_owned()),
         }))

@@ -3,13 +3,14 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::add_calculated::AddCalculated;
 use crate::catalogue::add_field::AddField;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Loss, LossKind, Words};
 use crate::name::FieldRef;
 use crate::refusal::Refusal;
-use crate::relation::{Hidden, Home, NamesFields, Stores};
+use crate::relation::{Field, Hidden, Home, NamesFields, Relation, Stores};
 use crate::sql::Expression;
 use crate::version::Version;
 
@@ -43,15 +44,16 @@ impl Refactor for DropField {
         let mut after = before.clone();
         let (name, shape, home) = (relation.name.clone(), field.shape.clone(), field.home);
         let column = relation.column(&before.schema, field).cloned();
+        // Also of a field that is not real yet: what put it there may become real before this does.
+        if shape.not_null && shape.default.is_none() && shape.identity.is_none() && self.default.is_none() {
+            return Err(Refusal::NeedsValue(
+                "it is NOT NULL and has no default, so new code could insert no row while old code still needs it"
+                    .into(),
+                entangled::value_hint("--default", &field.shape.type_name),
+            ));
+        }
         if let Some(column) = &column {
             entangled::check(before, relation, field, Purpose::Drop)?;
-            if shape.not_null && shape.default.is_none() && shape.identity.is_none() && self.default.is_none() {
-                return Err(Refusal::NeedsValue(
-                    "it is NOT NULL and has no default, so new code could insert no row while old code still needs it"
-                        .into(),
-                    entangled::value_hint("--default", &field.shape.type_name),
-                ));
-            }
             entangled::note(&mut after, step, relation, field, Purpose::Drop);
             if shape.generated.is_none() {
                 after.losses.push(Loss {
@@ -77,6 +79,14 @@ impl Refactor for DropField {
     fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
         let (relation, field) = before.find_field(&self.field)?;
         let unreadable = |e: crate::sql::ExpressionError| Refusal::Expression(e.to_string());
+        if let Some(expression) = calculation(before, relation, field) {
+            return Ok(Refactoring::AddCalculated(AddCalculated {
+                field: self.field.clone(),
+                type_name: field.shape.type_name.parse().map_err(unreadable)?,
+                expression,
+                before: relation.following(&field.shape.name),
+            }));
+        }
         let default = field.shape.default.as_deref().map(Expression::parse).transpose().map_err(unreadable)?;
         Ok(Refactoring::AddField(AddField {
             field: self.field.clone(),
@@ -89,4 +99,10 @@ impl Refactor for DropField {
             before: relation.following(&field.shape.name),
         }))
     }
+}
+
+/// How a field is computed from those that are shown, if it is.
+fn calculation(before: &Version, relation: &Relation, field: &Field) -> Option<Expression> {
+    let generated = field.shape.generated.as_ref().filter(|g| g.stored)?;
+    before.over_shown(relation, &Expression::parse(&generated.expression).ok()?)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
-use crate::relation::{Field, NamesFields, Relation};
+use crate::relation::{Field, Home, NamesFields, Relation};
 use crate::schema::{ConstraintKind, Table, Trigger};
 use crate::sql::trigger_arguments;
 use crate::version::{RemarkKind, Version, numbered};
@@ -89,6 +89,15 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
             return held(
                 format!("is what the generated field `{}` is computed from", other.name),
                 Some("drop or change the generated field first"),
+            );
+        }
+    }
+    let reads = |at: usize| version.calculated[at].value.fields().contains(column);
+    for other in &relation.fields {
+        if matches!(other.home, Home::Calculated(at) if reads(at)) {
+            return held(
+                format!("is what the calculated field `{}` is computed from", other.shape.name),
+                Some("drop the calculated field first"),
             );
         }
     }
@@ -272,15 +281,16 @@ pub fn generated_id(step: &str, field: &Ident) -> Ident {
 pub fn take_along(from: &mut Relation, to: &mut Relation, old: &Ident, new: &Ident) {
     let alone = |fields: &[Ident]| fields == [old.clone()];
     let names = |fields: &[Ident]| fields.contains(old);
+    let renamed = BTreeMap::from([(old.clone(), new.clone())]);
     for mut constraint in from.constraints.extract_if(.., |c| names(&c.item.fields)) {
         if alone(&constraint.item.fields) {
-            constraint.item.rename(old, new);
+            constraint.item.rename(&renamed);
             to.constraints.push(constraint);
         }
     }
     for mut index in from.indexes.extract_if(.., |i| names(&i.item.fields)) {
         if alone(&index.item.fields) {
-            index.item.rename(old, new);
+            index.item.rename(&renamed);
             to.indexes.push(index);
         }
     }

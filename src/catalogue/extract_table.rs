@@ -278,7 +278,7 @@ fn follow(draft: &mut Draft, from: &Relation, by: &[Leaving]) {
         }
         let mut item = constraint.clone();
         let renames = by.iter().map(|l| (l.field.shape.name.clone(), l.name.clone())).collect();
-        by.iter().for_each(|l| item.rename(&l.field.shape.name, &l.name));
+        item.rename(&renames);
         item.definition = match &item.kind {
             ConstraintKind::Check => rename_in_definition(&item.definition, &renames),
             ConstraintKind::Foreign(key) => key.definition(&item, &key.table, &key.fields),
@@ -553,8 +553,9 @@ impl ExtractTable {
             let follows = matches!(c.item.kind, ConstraintKind::Unique);
             !mentions(&c.item.fields) || follows
         });
-        changed.indexes.iter_mut().for_each(|i| i.item.rename(&names[0], &new));
-        changed.constraints.iter_mut().for_each(|c| c.item.rename(&names[0], &new));
+        let renames = [(names[0].clone(), new)].into();
+        changed.indexes.iter_mut().for_each(|i| i.item.rename(&renames));
+        changed.constraints.iter_mut().for_each(|c| c.item.rename(&renames));
         changed.fields.retain(|f| !names.contains(&f.shape.name));
         changed.insert_field(field, place.as_ref());
         lost.into_iter().for_each(|text| after.remark(step, RemarkKind::Lost, text));

@@ -275,7 +275,7 @@ impl InlineTable {
             f.shape.name != *reference
                 || news.contains(&f.shape.name) && matches!(f.home, Home::Looked(a, _) if a == at)
         });
-        self.bring(changed, table, &names, &news, &referring);
+        bring(changed, table, &names, &news);
         for text in cannot_follow(table, &names) {
             after.remark(step, RemarkKind::Lost, text);
         }
@@ -335,34 +335,23 @@ impl InlineTable {
         }
         Ok(())
     }
+}
 
-    /// Checks, foreign keys and indexes over the fields come along.
-    fn bring(&self, into: &mut Relation, table: &Relation, names: &[Ident], news: &[Ident], _: &Field) {
-        let rename = |item: &mut dyn NamesFields| {
-            for field in item.fields_mut().iter_mut() {
-                if let Some(at) = names.iter().position(|n| n == field) {
-                    *field = news[at].clone();
-                }
-            }
-        };
-        let all = |fields: &[Ident]| !fields.is_empty() && fields.iter().all(|f| names.contains(f));
-        for constraint in table.constraints.iter().filter(|c| all(&c.item.fields)) {
-            if matches!(constraint.item.kind, ConstraintKind::Check | ConstraintKind::Foreign(_)) {
-                let mut constraint: Attached<Constraint> = constraint.clone();
-                rename(&mut constraint.item);
-                into.constraints.push(constraint);
-            }
+/// Checks, foreign keys and indexes over the fields come along.
+fn bring(into: &mut Relation, table: &Relation, names: &[Ident], news: &[Ident]) {
+    let renames = names.iter().cloned().zip(news.iter().cloned()).collect();
+    let all = |fields: &[Ident]| !fields.is_empty() && fields.iter().all(|f| names.contains(f));
+    for constraint in table.constraints.iter().filter(|c| all(&c.item.fields)) {
+        if matches!(constraint.item.kind, ConstraintKind::Check | ConstraintKind::Foreign(_)) {
+            let mut constraint: Attached<Constraint> = constraint.clone();
+            constraint.item.rename(&renames);
+            into.constraints.push(constraint);
         }
-        for index in table.indexes.iter().filter(|i| !i.item.unique && all(&i.item.fields)) {
-            let mut index: Attached<Index> = index.clone();
-            rename(&mut index.item);
-            for key in index.item.keys.iter_mut().flatten() {
-                if let Some(at) = names.iter().position(|n| n == key) {
-                    *key = news[at].clone();
-                }
-            }
-            into.indexes.push(index);
-        }
+    }
+    for index in table.indexes.iter().filter(|i| !i.item.unique && all(&i.item.fields)) {
+        let mut index: Attached<Index> = index.clone();
+        index.item.rename(&renames);
+        into.indexes.push(index);
     }
 }
 
@@ -374,8 +363,9 @@ fn stand_in(into: &mut Relation, reference: &Ident, table: &Relation, names: &[I
     into.indexes.retain(|i| !mentions(&i.item.fields) || keep(i.item.unique));
     into.constraints.retain(|c| !mentions(&c.item.fields) || keep(c.item.kind == ConstraintKind::Unique));
     if let [new] = news {
-        into.indexes.iter_mut().for_each(|i| i.item.rename(reference, new));
-        into.constraints.iter_mut().for_each(|c| c.item.rename(reference, new));
+        let renames = [(reference.clone(), new.clone())].into();
+        into.indexes.iter_mut().for_each(|i| i.item.rename(&renames));
+        into.constraints.iter_mut().for_each(|c| c.item.rename(&renames));
     }
 }
 

@@ -7,12 +7,12 @@ use crate::catalogue::entangled::{self, Purpose, reference};
 use crate::catalogue::path::{self, Path};
 use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
-use crate::name::{FieldRef, Ident, TableName, TableRef};
+use crate::name::{FieldRef, Ident, Renaming, TableName, TableRef};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Field, Hidden, Home, Relation, Stores, row_key};
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::Expression;
-use crate::version::{Carry, CarryWords, Direction, Dormant, OnOldWrite, RemarkKind, Version};
+use crate::version::{Carry, CarryWords, Direction, Dormant, OnOldWrite, RemarkKind, Version, kept_apart};
 
 /// Move a field to another table.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -22,6 +22,10 @@ pub struct MoveField {
     pub field: FieldRef,
     /// Table it goes to
     pub to: TableRef,
+    /// More fields of the table that go the same way, each with its name there if that is another
+    #[arg(long, value_name = "FIELD[=NAME]", value_delimiter = ',', value_parser = str::parse::<Renaming>)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<Renaming>,
     /// Name it gets there
     #[arg(long = "as", value_name = "NAME", value_parser = str::parse::<Ident>)]
     #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
@@ -54,6 +58,10 @@ pub struct MoveField {
     #[arg(long, hide = true, value_name = "FIELD", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Ident>,
+    /// Order of the fields there
+    #[arg(long, hide = true, value_name = "FIELD", value_delimiter = ',', value_parser = str::parse::<Ident>)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<Ident>,
 }
 
 /// Two fields that match.
@@ -71,26 +79,19 @@ fn is_default(policy: &OnOldWrite) -> bool {
 }
 
 impl MoveField {
-    fn path(&self, version: &Version, from: &Relation, to: &Relation) -> Result<Path, Refusal> {
-        if self.on.is_empty() {
-            path::find(version, from, to, &self.via, self.down)
-        } else {
-            let pairs: Vec<_> = self.on.iter().map(|p| (p.0.clone(), p.1.clone())).collect();
-            path::on(version, from, to, &pairs)
-        }
-    }
-}
-
-impl Refactor for MoveField {
-    fn wish(&self) -> String {
-        format!("move field `{}` to `{}`", self.field, self.to)
+    /// The moves of the other fields, each by itself. Each has its lost values in a place of its own.
+    fn others(&self) -> impl Iterator<Item = Self> {
+        self.with.iter().map(|Renaming { from, to }| Self {
+            field: FieldRef { table: self.field.table.clone(), field: from.clone() },
+            as_name: Some(to.clone()),
+            with: Vec::new(),
+            restores: self.restores.as_ref().map(|step| kept_apart(step, to)),
+            ..self.clone()
+        })
     }
 
-    fn slug(&self) -> String {
-        format!("move-{}-to-{}", self.field.field.as_str(), self.to.name.as_str())
-    }
-
-    fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
+    /// The version after the first field went.
+    fn after_first(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let (from, field) = before.find_field(&self.field)?;
         let to = before.find_own(&self.to)?;
         let Some(column) = from.column(&before.schema, field).cloned() else {
@@ -98,26 +99,6 @@ impl Refactor for MoveField {
         };
         let path = self.path(before, from, to)?;
         self.along(step, before, &column, path)
-    }
-
-    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
-        let (from, field) = before.find_field(&self.field)?;
-        let to = before.find_own(&self.to)?;
-        let path = self.path(before, from, to)?;
-        let moved = self.as_name.clone().unwrap_or_else(|| field.shape.name.clone());
-        let as_name = (moved != field.shape.name).then(|| field.shape.name.clone());
-        Ok(Refactoring::MoveField(Self {
-            field: FieldRef { table: reference(&to.name), field: moved },
-            to: reference(&from.name),
-            as_name,
-            via: path.keys.iter().rev().map(|k| Ident::new(&**k)).collect(),
-            on: self.on.iter().map(|p| Pair(p.1.clone(), p.0.clone())).collect(),
-            down: from.base == to.base && path.direction == Direction::Up,
-            on_old_write: self.on_old_write,
-            fill: None,
-            restores: Some(step.to_owned()),
-            before: from.following(&field.shape.name),
-        }))
     }
 }
 
@@ -136,6 +117,8 @@ impl MoveField {
             fill: None,
             restores: None,
             before,
+            with: Vec::new(),
+            order: Vec::new(),
         }
     }
 
@@ -189,6 +172,70 @@ impl MoveField {
         let moved = Field { shape, home: Home::Carried(carry) };
         hand_over(&mut after, step, (&from.name, &to.name), &old, moved, Some(column.clone()), self.before.as_ref());
         Ok(after)
+    }
+
+    fn path(&self, version: &Version, from: &Relation, to: &Relation) -> Result<Path, Refusal> {
+        if self.on.is_empty() {
+            path::find(version, from, to, &self.via, self.down)
+        } else {
+            let pairs: Vec<_> = self.on.iter().map(|p| (p.0.clone(), p.1.clone())).collect();
+            path::on(version, from, to, &pairs)
+        }
+    }
+}
+
+impl Refactor for MoveField {
+    fn wish(&self) -> String {
+        let others: String = self.with.iter().map(|r| format!(", `{}`", r.from)).collect();
+        format!("move field `{}`{others} to `{}`", self.field, self.to)
+    }
+
+    fn slug(&self) -> String {
+        let (first, to) = (self.field.field.as_str(), self.to.name.as_str());
+        match self.with.len() {
+            0 => format!("move-{first}-to-{to}"),
+            more => format!("move-{first}-and-{more}-more-to-{to}"),
+        }
+    }
+
+    fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
+        let mut after = self.after_first(step, before)?;
+        for other in self.others() {
+            after = other.after_first(step, &after)?;
+        }
+        if !self.order.is_empty() {
+            let to = before.find_own(&self.to)?.name.clone();
+            after.change(&to, step).put_in_order(&self.order);
+        }
+        Ok(after)
+    }
+
+    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
+        let (from, field) = before.find_field(&self.field)?;
+        let to = before.find_own(&self.to)?;
+        let path = self.path(before, from, to)?;
+        let moved = self.as_name.clone().unwrap_or_else(|| field.shape.name.clone());
+        let mut with = Vec::new();
+        for Renaming { from: other, to } in &self.with {
+            let wanted = FieldRef { table: self.field.table.clone(), field: other.clone() };
+            with.push(Renaming { from: to.clone(), to: before.find_field(&wanted)?.1.shape.name.clone() });
+        }
+        let order = from.fields.iter().map(|f| f.shape.name.clone()).filter(|_| !with.is_empty()).collect();
+        let as_name = (moved != field.shape.name).then(|| field.shape.name.clone());
+        Ok(Refactoring::MoveField(Self {
+            field: FieldRef { table: reference(&to.name), field: moved },
+            to: reference(&from.name),
+            as_name,
+            via: path.keys.iter().rev().map(|k| Ident::new(&**k)).collect(),
+            on: self.on.iter().map(|p| Pair(p.1.clone(), p.0.clone())).collect(),
+            down: from.base == to.base && path.direction == Direction::Up,
+            on_old_write: self.on_old_write,
+            fill: None,
+            restores: Some(step.to_owned()),
+            before: from.following(&field.shape.name).filter(|_| with.is_empty()),
+            with,
+            order,
+        }))
     }
 }
 
@@ -314,7 +361,7 @@ impl MoveField {
         };
         let mut after = before.clone();
         // What the earlier refactoring needed of the data is now needed of the longer way.
-        after.facts.retain(|f| f.step != earlier.step);
+        after.facts.retain(|f| f.step != earlier.step || f.claim.words().field != earlier.words.field);
         after.losses.retain(|l| l.kind != LossKind::Unreached(at));
         let source = before.over(&earlier.source).unwrap_or(from);
         let stored = before.schema.tables[&earlier.source].fields.iter().find(|f| f.name == earlier.column);
@@ -367,6 +414,10 @@ impl MoveField {
             }
             Home::Shaped(at, _) => (version.shaped[at].step.clone(), "materialize first".into()),
             Home::Looked(at, _) => (version.lookups[at].step.clone(), "materialize first".into()),
+            Home::Calculated(at) => (
+                version.calculated[at].step.clone(),
+                "a calculated field stays with the fields that it reads; add one to the other table".into(),
+            ),
             Home::Own(_) => (String::new(), String::new()),
         };
         Refusal::Entangled {

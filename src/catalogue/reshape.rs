@@ -115,11 +115,7 @@ impl Reshape {
         let gone = |fields: &[Ident]| fields.iter().any(|f| self.from.contains(f));
         changed.fields.retain(|f| !self.from.contains(&f.shape.name));
         if in_place {
-            changed.rename_field(&self.from[0], &new[0]);
-            changed
-                .constraints
-                .iter_mut()
-                .for_each(|c| crate::relation::NamesFields::rename(&mut c.item, &self.from[0], &new[0]));
+            changed.rename_fields(&BTreeMap::from([(self.from[0].clone(), new[0].clone())]));
         } else {
             changed.constraints.retain(|c| !gone(&c.item.fields));
             changed.indexes.retain(|i| !gone(&i.item.fields));

@@ -65,8 +65,8 @@ pub fn report(ui: Ui, deferred: &Deferred, names: &[String]) {
     for relation in deferred.version.touched().filter(|r| r.touched_by.iter().any(|s| names.contains(s))) {
         let class = Class::of(relation);
         let view = format!("{}.{}", next[&relation.name.schema], relation.name.name);
-        ui.say(format!("  view `{view}` cannot: {}", class.cannot().join("; ")));
-        views.push(json!({ "view": view, "class": format!("{class:?}"), "cannot": class.cannot() }));
+        ui.say(format!("  view `{view}` cannot: {}", class.cannot(relation).join("; ")));
+        views.push(json!({ "view": view, "class": format!("{class:?}"), "cannot": class.cannot(relation) }));
     }
     for (loss, count) in &deferred.losses {
         ui.note(format!("{} (kept where it is until you materialize)", loss.sentence(*count)));

@@ -56,7 +56,7 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
             context.ui.out(format!(
                 "view of `{}` (class {class:?}) cannot: {}",
                 relation.name.short(),
-                class.cannot().join("; ")
+                class.cannot(relation).join("; ")
             ));
         }
         let kept = place.recorded.iter().find(|r| r.entry.step.name == *name).and_then(|r| r.inverse.clone());
@@ -139,6 +139,10 @@ fn tables(context: &Context, args: &Show, version: &Version) -> Result<(), Probl
                         generate::list(&lookup.columns),
                         lookup.step
                     )
+                }
+                Home::Calculated(at) => {
+                    let calculated = &version.calculated[at];
+                    format!("computed as {} ({})", calculated.value, calculated.step)
                 }
                 Home::Added(at) => format!("the complement ({})", version.added[at].step),
             };

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use postgres::{Error, GenericClient};
 
-use crate::fact::{Claim, Fact, Loss, LossKind};
+use crate::fact::{Fact, Loss, LossKind};
 use crate::generate::{fact, shaped};
 use crate::version::Version;
 
@@ -40,14 +40,7 @@ impl Answer {
             return self.fact.sentence();
         }
         let more = if self.count > i64::try_from(self.first.len()).unwrap_or(0) { ", …" } else { "" };
-        let table = match &self.fact.claim {
-            Claim::Agree { words, .. }
-            | Claim::Reached { words, .. }
-            | Claim::Reaches { words, .. }
-            | Claim::Listed { words, .. }
-            | Claim::Alone { words, .. }
-            | Claim::Fits { words, .. } => &words.table,
-        };
+        let table = &self.fact.claim.words().table;
         let (rows, verb) = if self.count == 1 { ("row", "does") } else { ("rows", "do") };
         format!(
             "{}; {} {rows} of `{}` {verb} not: {}{more}",

@@ -71,7 +71,7 @@ pub fn read(client: &mut impl GenericClient) -> Result<Installed, Error> {
         .query(
             "SELECT t.tgname::text, n.nspname::text, c.relname::text
              FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
-             WHERE t.tgname LIKE '!refactor\\_%' AND c.relkind IN ('r', 'p') AND t.tgparentid = 0 AND NOT t.tgisinternal
+             WHERE t.tgname::text ~ '^[!~]refactor_' AND c.relkind IN ('r', 'p') AND t.tgparentid = 0 AND NOT t.tgisinternal
              ORDER BY 2, 3, 1",
             &[],
         )?

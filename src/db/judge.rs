@@ -68,6 +68,20 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
             )));
         }
     }
+    for calculated in version.calculated.iter().filter(|c| c.step == step.name) {
+        let (value, row) = (calculated.value.to_string(), format!("(LIKE {})", calculated.table));
+        if let Verdict::Changing =
+            judge(client, &row, &value, &calculated.type_name).map_err(|e| refused(&value, &e))?
+        {
+            let why = format!(
+                "`{value}` is not immutable: it may give another value at another time or under other settings"
+            );
+            let problem = Problem::new(Kind::Refused(Refusal::Expression(why.clone())), wish, why);
+            return Err(problem.hint(
+                "a field that takes the value once, when a row is made, is `add-field` with `--as` or `--default`",
+            ));
+        }
+    }
     let mut remarks = Vec::new();
     for shaped in version.shaped.iter().filter(|s| s.step == step.name) {
         let old = format!("(LIKE {})", shaped.table);

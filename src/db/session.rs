@@ -13,7 +13,7 @@ use crate::fact::{Fact, Loss, LossKind};
 use crate::generate::rows;
 use crate::journal::{Entry, Recorded, State};
 use crate::name::TableName;
-use crate::plan::defer::{change_state, defer, lost_table, record, record_inverse, told_back};
+use crate::plan::defer::{change_state, defer, record, record_inverse, told_back};
 use crate::plan::materialize::{self, Options};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::problem::{Kind, Problem};
@@ -173,6 +173,7 @@ impl Session {
                 version.remark(&entry.step.name, RemarkKind::Note, remark);
             }
         }
+        note_fixed_order(&mut version, entries);
         if place.schema.server_version < 150_000 {
             note_row_policies(&mut version, entries);
         }
@@ -330,7 +331,7 @@ impl Session {
         for (loss, count) in facts::losses(&mut self.client, &version, |_| true)? {
             let keyed =
                 loss.kind == LossKind::Table || version.schema.tables.get(&loss.table).and_then(row_key).is_some();
-            let kept = if keyed { format!("kept in `{}`", lost_table(&loss.step)) } else { "not kept".to_owned() };
+            let kept = if keyed { format!("kept in `{}`", version.kept_in(&loss)) } else { "not kept".to_owned() };
             plan.losses.push(format!("{}; {kept} ({})", loss.sentence(count), loss.step));
         }
         if !plan.obstacles.is_empty() {
@@ -374,8 +375,8 @@ impl Session {
     }
 
     fn analyze(&mut self, version: &Version) -> Result<(), Problem> {
-        let rewritten =
-            version.touched().filter(|r| r.fields.iter().any(|f| !matches!(f.home, crate::relation::Home::Own(_))));
+        let new = |f: &crate::relation::Field| !matches!(f.home, crate::relation::Home::Own(_));
+        let rewritten = version.touched().filter(|r| version.is_reordered(r) || r.fields.iter().any(new));
         for relation in rewritten {
             self.client.batch_execute(&format!("ANALYZE {}", relation.name))?;
         }
@@ -411,6 +412,15 @@ impl Session {
                 Err(failure) => return Err(Problem::failure(&plan.title, &failure)),
             }
         }
+    }
+}
+
+/// Tells early that an order of fields cannot be made real.
+fn note_fixed_order(version: &mut Version, entries: &[Entry]) {
+    let fixed = version.touched().filter_map(|r| materialize::rebuild::fixed_order(version, r));
+    let fixed: Vec<(String, String)> = fixed.map(|(step, why)| (step.clone(), why)).collect();
+    for (step, why) in fixed.into_iter().filter(|(step, _)| entries.iter().any(|e| e.step.name == *step)) {
+        version.remark(&step, RemarkKind::InTheWay, why);
     }
 }
 

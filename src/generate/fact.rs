@@ -4,7 +4,7 @@ use crate::fact::{Claim, Fact, Loss, LossKind};
 use crate::generate::get::{complement_keys, way_up};
 use crate::generate::{all, equal, list, lookup, own, shaped};
 use crate::sql::Expression;
-use crate::version::{Direction, Hop, Version};
+use crate::version::{Carry, Direction, Hop, Version};
 
 /// A query whose rows are the offenders: their keys as one text. It stops nowhere, so that the count is true.
 #[must_use]
@@ -69,7 +69,8 @@ pub fn offenders(fact: &Fact) -> String {
 #[must_use]
 pub fn offenders_still(version: &Version, fact: &Fact) -> String {
     let query = offenders(fact);
-    let carried = version.carries.iter().map(|c| (&c.step, &c.id, c.target_key()));
+    let this = |c: &&Carry| c.words.field == fact.claim.words().field;
+    let carried = version.carries.iter().filter(this).map(|c| (&c.step, &c.id, c.target_key()));
     let added = version.added.iter().map(|a| (&a.step, &a.id, &*a.key));
     let missing = !matches!(fact.claim, Claim::Agree { .. });
     match carried.chain(added).find(|(step, ..)| missing && **step == fact.step) {

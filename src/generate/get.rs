@@ -1,13 +1,13 @@
 //! How a field is read from the base, as one SQL expression over the row `b`.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::generate::carry::Names;
 use crate::generate::{equal, lookup, own, shaped};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation};
-use crate::version::{Added, Carry, Direction, Hop, Version};
+use crate::sql::Expression;
+use crate::version::{Added, Calculated, Carry, Direction, Hop, Version};
 
 /// The expression that reads a field, for a row of the base called `b`.
 #[must_use]
@@ -18,7 +18,21 @@ pub fn get(version: &Version, relation: &Relation, field: &Field) -> String {
         Home::Added(at) => added(&version.added[at], "b"),
         Home::Shaped(at, field) => shaped::get(&version.shaped[at], field, "b"),
         Home::Looked(at, field) => lookup::get(&version.lookups[at], field, "b"),
+        Home::Calculated(at) => calculated(&version.calculated[at], "b"),
     }
+}
+
+/// An expression over columns, for the columns of `row`.
+#[must_use]
+pub fn over(expression: &Expression, row: &str) -> String {
+    let fields = expression.fields();
+    expression.with(&fields.into_iter().map(|f| (f.clone(), format!("{row}.{f}"))).collect())
+}
+
+/// The value of a calculated field for the row `row`.
+#[must_use]
+pub fn calculated(calculated: &Calculated, row: &str) -> String {
+    format!("({})::{}", over(&calculated.value, row), calculated.type_name)
 }
 
 /// The lookup of a carried value for the row `row` of the target.
@@ -112,11 +126,7 @@ pub fn added(added: &Added, row: &str) -> String {
 pub fn seed(added: &Added, row: &str) -> String {
     match &added.seed {
         None => format!("NULL::{}", added.type_name),
-        Some(seed) => {
-            let values: BTreeMap<Ident, String> =
-                seed.fields().into_iter().map(|f| (f.clone(), format!("{row}.{f}"))).collect();
-            format!("({})::{}", seed.with(&values), added.type_name)
-        }
+        Some(seed) => format!("({})::{}", over(seed, row), added.type_name),
     }
 }
 

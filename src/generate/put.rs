@@ -88,6 +88,7 @@ struct PutBack {
     part_changed: &'static str,
     has_up: bool,
     own: Vec<Own>,
+    calculated: Vec<(Ident, String)>,
     carried: Vec<Carried>,
     added: Vec<Kept>,
     self_same: String,
@@ -114,18 +115,26 @@ pub fn put_back(
     let (mut own_fields, mut generated) = (Vec::new(), Vec::new());
     let (mut insert, mut values, mut sets) = (Vec::new(), Vec::new(), Vec::new());
     let mut overriding = false;
+    let mut calculated = Vec::new();
     for field in &relation.fields {
-        let Home::Own(at) = field.home else { continue };
-        let (name, column) = (&field.shape.name, &table.fields[at].name);
-        own_fields.push(Own { field: name.clone(), column: column.clone() });
+        let name = &field.shape.name;
         let always = field.shape.identity == Some(Identity::Always);
-        if field.shape.generated.is_some() || always {
+        let filled = field.shape.generated.is_some() || always;
+        if filled {
             let what = if always { "an identity column defined as GENERATED ALWAYS" } else { "a generated column" };
             generated.push(Generated {
                 name: name.clone(),
                 literal: Literal(name.as_str().into()),
                 detail: Literal(format!("Column \"{}\" is {what}.", name.as_str())),
             });
+        }
+        if let Home::Calculated(at) = field.home {
+            calculated.push((name.clone(), get::calculated(&version.calculated[at], "r")));
+        }
+        let Home::Own(at) = field.home else { continue };
+        let column = &table.fields[at].name;
+        own_fields.push(Own { field: name.clone(), column: column.clone() });
+        if filled {
             continue;
         }
         overriding |= field.shape.identity.is_some();
@@ -177,7 +186,7 @@ pub fn put_back(
     let (mut carried, mut added, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
     for field in &relation.fields {
         match field.home {
-            Home::Own(_) | Home::Shaped(..) | Home::Looked(..) => {}
+            Home::Own(_) | Home::Shaped(..) | Home::Looked(..) | Home::Calculated(_) => {}
             Home::Carried(at) => {
                 let one = &version.carries[at];
                 if one.direction == Direction::Down {
@@ -222,6 +231,7 @@ pub fn put_back(
         followed: followed(version, relation, &key, &old_keys),
         self_same: self_same(version, relation, &own_fields, &key, &old_keys),
         own: own_fields,
+        calculated,
         carried,
         added,
         keeps,

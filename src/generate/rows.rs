@@ -82,6 +82,7 @@ pub fn joined(version: &Version, relation: &Relation) -> Joined {
                 from.extend(join.filter(|j| !from.contains(j.as_str())));
                 value
             }
+            Home::Calculated(at) => get::calculated(&version.calculated[at], "b"),
             Home::Added(at) => {
                 let added = &version.added[at];
                 let (join, value) = of_added(added, at);

@@ -32,12 +32,6 @@ fn whole(row: &str, columns: &[Ident]) -> String {
     format!("ROW({})", of(row, columns))
 }
 
-/// An expression over columns, for the columns of `row`.
-fn over(expression: &Expression, row: &str) -> String {
-    let fields = expression.fields();
-    expression.with(&fields.into_iter().map(|f| (f.clone(), format!("{row}.{f}"))).collect())
-}
-
 /// The name of the function that tells a field.
 fn teller(shaped: &Shaped, field: usize) -> TableName {
     own(&["told", shaped.id.as_str(), &(field + 1).to_string()])
@@ -86,7 +80,7 @@ fn of(row: &str, columns: &[Ident]) -> String {
 /// What the columns of `row` tell of one field, without the complement.
 #[must_use]
 pub fn told(shaped: &Shaped, field: usize, row: &str) -> String {
-    format!("({})::{}", over(&shaped.get[field], row), shaped.types[field])
+    format!("({})::{}", getting::over(&shaped.get[field], row), shaped.types[field])
 }
 
 /// The value of one field for the row `row` of the base.

@@ -127,6 +127,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         let mut step = PlanStep::new(piece.title, piece.sql);
         if step.sql.contains("CREATE TRIGGER \"!refactor_insert_")
             || step.sql.contains("CREATE TRIGGER \"!refactor_updated_")
+            || step.sql.contains("CREATE TRIGGER \"~refactor_")
         {
             step.lock = Some("SHARE ROW EXCLUSIVE on the tables, for a catalogue update".into());
         }
@@ -148,6 +149,15 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
             s.table.short(),
             list(&s.names),
             s.step
+        )
+    }));
+    plan.notes.extend(version.calculated.iter().map(|c| {
+        let read: Vec<Ident> = c.value.fields().into_iter().collect();
+        format!(
+            "triggers on `{}`: a row whose {} give no value is refused, as the table will ({})",
+            c.table.short(),
+            list(&read),
+            c.step
         )
     }));
     plan.notes.extend(carry::forgetting(version)?.into_iter().map(|piece| format!("trigger: {}", piece.title)));

@@ -46,9 +46,10 @@ impl Default for Options {
 /// The way for one relation.
 #[must_use]
 pub fn way(version: &Version, relation: &Relation, options: &Options) -> Way {
-    if relation.fields.iter().all(|f| matches!(f.home, Home::Own(_))) {
+    let reordered = version.is_reordered(relation);
+    if !reordered && relation.fields.iter().all(|f| matches!(f.home, Home::Own(_))) {
         Way::Catalogue
-    } else if (version.is_reordered(relation) || version.table(relation).bytes >= options.rebuild_from)
+    } else if (reordered || version.table(relation).bytes >= options.rebuild_from)
         && rebuild::obstacle(version, relation).is_none()
     {
         Way::Rebuild
@@ -79,7 +80,9 @@ pub fn materialize(
     for (relation, _) in ways.iter().filter(|(_, way)| *way == Way::InPlace) {
         let Some(why) = rebuild::obstacle(version, relation) else { continue };
         let name = relation.name.short();
-        if version.is_reordered(relation) {
+        if let Some((step, why)) = rebuild::fixed_order(version, relation) {
+            plan.obstacles.push(format!("{why} ({step})"));
+        } else if version.is_reordered(relation) {
             plan.notes.push(format!(
                 "new fields of `{name}` will come last, not where its view shows them: the table cannot be rebuilt, since {why}"
             ));
@@ -182,7 +185,7 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
         ));
         return Vec::new();
     };
-    let kept = lost_table(&loss.step);
+    let kept = version.kept_in(loss);
     let columns = generate::get::complement_keys(key.len());
     let mut selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("t.{k} AS {c}")).collect();
     match loss.kind {

@@ -133,7 +133,7 @@ fn materialized_tables_hold_what_their_views_showed() {
             assert_eq!(tables, views);
             let none = Vec::<String>::new();
             assert_eq!(database.rows("SELECT nspname FROM pg_namespace WHERE nspname ~ '^next'"), none);
-            assert_eq!(database.rows("SELECT tgname FROM pg_trigger WHERE tgname ~ '^!refactor'"), none);
+            assert_eq!(database.rows("SELECT tgname FROM pg_trigger WHERE tgname ~ '^[!~]refactor'"), none);
         }
     });
 }

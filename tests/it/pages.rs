@@ -7,10 +7,12 @@ use crate::page::Page;
 /// What every page has, in this order.
 const HEADINGS: [&str; 6] = ["Before and after", "Reading", "Writing", "Making it real", "When it refuses", "See also"];
 
-/// Does something for each page at the same time; tells which failed.
+/// Does something for each page (or for the one that `REFACTOR_PAGE` names) at the same time; tells which failed.
 pub fn for_each_page(work: impl Fn(&str) + Sync) {
+    let only = std::env::var("REFACTOR_PAGE").ok();
+    let wanted = NAMES.iter().filter(|name| only.as_deref().is_none_or(|only| only == **name));
     let failed = std::thread::scope(|scope| {
-        let runs: Vec<_> = NAMES.iter().map(|name| (name, scope.spawn(|| work(name)))).collect();
+        let runs: Vec<_> = wanted.map(|name| (name, scope.spawn(|| work(name)))).collect();
         runs.into_iter().filter_map(|(name, run)| run.join().is_err().then_some(*name)).collect::<Vec<_>>()
     });
     assert_eq!(failed, Vec::<&str>::new(), "these pages failed; the reasons stand above");

@@ -30,7 +30,7 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
     let field = format!("{table}.{}", random.pick(fields));
     let other = &random.pick(tables).0;
     let new = format!("new_{number}");
-    let words: Vec<&str> = match random.weighted(&[40, 14, 8, 12, 12, 10, 8, 8]) {
+    let words: Vec<&str> = match random.weighted(&[40, 14, 8, 12, 12, 10, 8, 8, 8, 8, 8]) {
         0 => vec!["move-field", &field, other, "--as", &new, "--fill", "NULL"],
         1 => vec!["rename-field", &field, &new],
         2 => vec!["rename-table", table, &new],
@@ -63,6 +63,19 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
             ];
             return words.into_iter().map(str::to_owned).collect();
         }
+        7 => {
+            let order: Vec<&str> = (0..2).map(|_| random.pick(fields).as_str()).collect();
+            return [&["reorder-fields", table][..], &order].concat().into_iter().map(str::to_owned).collect();
+        }
+        8 => {
+            let calculated = format!("md5({}::text)", random.pick(fields));
+            return ["add-calculated", &format!("{table}.{new}"), "text", &calculated].map(str::to_owned).to_vec();
+        }
+        9 => {
+            let (one, two) = (random.pick(fields), random.pick(fields));
+            let with = format!("{two}={one}");
+            return ["rename-field", &format!("{table}.{one}"), two, "--with", &with].map(str::to_owned).to_vec();
+        }
         _ => {
             let (one, two) = (random.pick(fields), random.pick(fields));
             let by = format!("concat_ws('|', {one}, {two})");
@@ -90,6 +103,9 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
     } else if words[0] == "move-field" {
         let chance = random.below(3);
         words.truncate(if chance == 0 { 7 } else { 5 });
+        if random.below(4) == 0 {
+            words.extend(["--with".into(), format!("{}={new}_too", random.pick(fields))]);
+        }
         if chance == 1 {
             words.push("--on-old-write=propagate".into());
         }

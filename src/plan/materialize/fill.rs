@@ -18,6 +18,7 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     let table = version.table(relation);
     let base = &relation.base;
     let (mut functions, mut adds, mut fills, mut updates) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut rewritten = false;
     for (at, field) in relation.fields.iter().enumerate() {
         let draft = draft(at);
         match field.home {
@@ -57,6 +58,13 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                 let call = format!("{}({})", filler(&carry.id), list(&carried_arguments(carry)));
                 fills.push(format!("ALTER COLUMN {draft} TYPE {kind} USING {call}"));
             }
+            Home::Calculated(at) => {
+                let calculated = &version.calculated[at];
+                let kind = &calculated.type_name;
+                let value = &calculated.value;
+                adds.push(format!("ADD COLUMN {draft} {kind} GENERATED ALWAYS AS (({value})::{kind}) STORED"));
+                rewritten = true;
+            }
             Home::Added(added) => {
                 let added = &version.added[added];
                 let kind = &added.type_name;
@@ -80,7 +88,8 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     }
     if !adds.is_empty() {
         let sql = format!("ALTER TABLE {base} {};", adds.join(", "));
-        steps.push(PlanStep::new(format!("add columns to `{}`", base.short()), sql));
+        let step = PlanStep::new(format!("add columns to `{}`", base.short()), sql);
+        steps.push(if rewritten { step.writing(table.rows, table.bytes) } else { step });
     }
     if !fills.is_empty() {
         let sql = format!("ALTER TABLE {base} {};", fills.join(", "));

@@ -19,6 +19,14 @@ use crate::version::Version;
 pub use dress::{dress, foreign_keys, foreign_keys_here};
 pub use obstacle::obstacle;
 
+/// Why a table cannot have the order of fields that was asked for, if it cannot, with the step that asked.
+#[must_use]
+pub fn fixed_order<'r>(version: &Version, relation: &'r Relation) -> Option<(&'r String, String)> {
+    let step = relation.ordered_by.as_ref().filter(|_| version.is_reordered(relation))?;
+    let why = obstacle(version, relation)?;
+    Some((step, format!("`{}` must be built anew for another order of fields, but {why}", relation.name.short())))
+}
+
 /// The new table until the old one is gone.
 #[must_use]
 pub fn draft_table(relation: &Relation) -> TableName {
@@ -40,7 +48,8 @@ pub fn build(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         format!("CREATE {unlogged}TABLE {draft}{place} AS\nSELECT {}\nFROM {from};", selected.join(",\n  "))
     } else {
         let names = renames(version, relation);
-        let columns: Vec<String> = relation.fields.iter().map(|f| format!("  {}", column(f, &names))).collect();
+        let columns: Vec<String> =
+            relation.fields.iter().map(|f| format!("  {}", column(version, f, &names))).collect();
         let given: Vec<&(String, &Field)> = typed.iter().filter(|(_, f)| f.generated.is_none()).collect();
         let filled = list(&given.iter().map(|(_, f)| f.name.clone()).collect::<Vec<_>>());
         let selected: Vec<String> = given.iter().map(|(value, _)| value.clone()).collect();
@@ -117,12 +126,19 @@ fn typed(value: &str, field: &crate::relation::Field) -> String {
 }
 
 /// A column of CREATE TABLE.
-fn column(field: &crate::relation::Field, names: &BTreeMap<Ident, Ident>) -> String {
+fn column(version: &Version, field: &crate::relation::Field, names: &BTreeMap<Ident, Ident>) -> String {
     let shape = &field.shape;
     let collation = shape.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
     let generated = shape.generated.as_ref().map(|g| {
         let kind = if g.stored { "STORED" } else { "VIRTUAL" };
-        format!(" GENERATED ALWAYS AS ({}) {kind}", rename_in_definition(&g.expression, names))
+        let text = match field.home {
+            Home::Calculated(at) => {
+                let values = names.iter().map(|(from, to)| (from.clone(), to.to_string())).collect();
+                format!("({})::{}", version.calculated[at].value.with(&values), shape.type_name)
+            }
+            _ => rename_in_definition(&g.expression, names),
+        };
+        format!(" GENERATED ALWAYS AS ({text}) {kind}")
     });
     format!("{} {}{collation}{}", shape.name, shape.type_name, generated.unwrap_or_default())
 }

@@ -30,7 +30,7 @@ LEFT JOIN pg_description AS d
   ON d.classoid = 'pg_trigger'::regclass AND d.objoid = t.oid AND d.objsubid = 0
 WHERE t.tgrelid = ANY($1)
   AND (NOT t.tgisinternal OR t.tgparentid <> 0 AND t.tgconstraint = 0)
-  AND NOT starts_with(t.tgname::text, '!refactor_')
+  AND t.tgname::text !~ '^[!~]refactor_'
 ORDER BY t.tgname";
 
 const RULES: &str = "

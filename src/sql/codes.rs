@@ -1,0 +1,156 @@
+//! A finite mapping of codes, written one pair at a time: `1=active`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sqlparser::ast::{Expr, Value};
+
+use crate::name::Ident;
+use crate::sql::{Expression, ExpressionError, Literal};
+
+/// One value, as text that its type reads; `None` is NULL.
+pub type Code = Option<String>;
+
+/// An old code and the new one that stands for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping {
+    /// The old code.
+    pub old: Code,
+    /// The new code.
+    pub new: Code,
+}
+
+impl Mapping {
+    /// The same the other way round.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        Self { old: self.new.clone(), new: self.old.clone() }
+    }
+}
+
+/// Reads one side of a pair, and gives what follows: a text in single quotes, NULL, or plain text up to `end`.
+fn side(text: &str, end: Option<char>) -> Result<(Code, &str), String> {
+    if let Some(mut rest) = text.strip_prefix('\'') {
+        let mut code = String::new();
+        loop {
+            let at = rest.find('\'').ok_or("a single quote is not closed")?;
+            code += &rest[..at];
+            rest = &rest[at + 1..];
+            match rest.strip_prefix('\'') {
+                Some(more) => rest = more,
+                None => return Ok((Some(code), rest)),
+            }
+            code.push('\'');
+        }
+    }
+    let at = end.map_or(Some(text.len()), |end| text.find(end)).unwrap_or(text.len());
+    let code = &text[..at];
+    match code {
+        "" => Err("a code is empty; write the empty text as `''`".into()),
+        null if null.eq_ignore_ascii_case("null") => Ok((None, &text[at..])),
+        code => Ok((Some(code.to_owned()), &text[at..])),
+    }
+}
+
+impl FromStr for Mapping {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (old, rest) = side(text, Some('='))?;
+        let rest = rest.strip_prefix('=').ok_or("expected two codes, as in `1=active`")?;
+        match side(rest, None)? {
+            (new, "") => Ok(Self { old, new }),
+            (_, more) => Err(format!("it should end before `{more}`")),
+        }
+    }
+}
+
+impl fmt::Display for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = |code: &Code| match code {
+            None => "NULL".to_owned(),
+            Some(code) if matches!(&*code.to_lowercase(), "" | "null") || code.contains(['=', '\'']) => {
+                format!("'{}'", code.replace('\'', "''"))
+            }
+            Some(code) => code.clone(),
+        };
+        write!(f, "{}={}", side(&self.old), side(&self.new))
+    }
+}
+
+impl Serialize for Mapping {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mapping {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+fn literal(code: &Code, type_name: &str) -> String {
+    code.as_ref().map_or_else(|| format!("NULL::{type_name}"), |code| format!("{}::{type_name}", Literal(code.clone())))
+}
+
+/// The new code of a field: of several pairs for one old code the first counts, NULL stays NULL unless a pair says
+/// otherwise, and any other code is an error.
+///
+/// # Errors
+/// When a type's name cannot stand in an expression.
+pub fn mapped(field: &Ident, old_type: &str, new_type: &str, pairs: &[Mapping]) -> Result<Expression, ExpressionError> {
+    let mut whens = Vec::new();
+    for pair in pairs {
+        let is = pair.old.as_ref().map_or("IS NULL".to_owned(), |_| format!("= {}", literal(&pair.old, old_type)));
+        whens.push(format!("WHEN {field} {is} THEN {}", literal(&pair.new, new_type)));
+    }
+    if pairs.iter().all(|p| p.old.is_some()) {
+        whens.push(format!("WHEN {field} IS NULL THEN NULL::{new_type}"));
+    }
+    // No number, hence an error; but one that only this very row has, since constants are computed when planning.
+    let error = format!("(CASE WHEN {field} IS NOT NULL THEN 'a code without a counterpart' END)::integer::text");
+    Expression::parse(&format!("CASE {} ELSE {error}::{new_type} END", whens.join(" ")))
+}
+
+/// The text of a constant, with or without a cast.
+#[must_use]
+pub fn constant(expression: &Expression) -> Option<Code> {
+    fn of(expr: &Expr) -> Option<Code> {
+        match expr {
+            Expr::Cast { expr, .. } | Expr::Nested(expr) => of(expr),
+            Expr::Value(value) => match &value.value {
+                Value::Null => Some(None),
+                Value::Number(number, _) => Some(Some(number.to_string())),
+                Value::SingleQuotedString(text) => Some(Some(text.clone())),
+                Value::Boolean(value) => Some(Some(value.to_string())),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+    of(&expression.0)
+}
+
+/// The new code for an old constant, as SQL.
+#[must_use]
+pub fn mapped_constant(constant: &Code, new_type: &str, pairs: &[Mapping]) -> Option<String> {
+    pairs.iter().find(|p| p.old == *constant).map(|p| literal(&p.new, new_type))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_read_back() {
+        for text in ["1=active", "'a=b'='it''s'", "NULL=none", "'NULL'=NULL", "''=x y", "a=''"] {
+            let pair: Mapping = text.parse().expect(text);
+            assert_eq!(pair.to_string(), text);
+        }
+        assert_eq!("a=b=c".parse(), Ok(Mapping { old: Some("a".into()), new: Some("b=c".into()) }));
+        for wrong in ["1", "=x", "1=", "'a=b", "'a'b=c", "x='a'b"] {
+            assert!(wrong.parse::<Mapping>().is_err(), "{wrong}");
+        }
+    }
+}
