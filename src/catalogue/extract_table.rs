@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::draft::Draft;
 use crate::catalogue::entangled::{self, Purpose};
-use crate::catalogue::inline_table::InlineTable;
+use crate::catalogue::inline_table::{Default, InlineTable};
 use crate::catalogue::move_field::MoveField;
 use crate::catalogue::path::Path;
 use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
-use crate::name::{FieldRef, Ident, TableName, TableRef, listed};
+use crate::name::{FieldRef, Ident, Renaming, TableName, TableRef, listed};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Field, Home, NamesFields, Relation};
 use crate::schema::element::{Element, FieldElement, Meaning, Rule, RuleElement};
@@ -165,7 +165,7 @@ impl ExtractTable {
     /// The name of the key, and whether it is one of the fields.
     fn key(&self, payload: &Payload) -> (Ident, bool) {
         let key = self.key.clone().unwrap_or_else(|| Ident::new("id"));
-        let natural = payload.by.iter().any(|l| l.name == key);
+        let natural = self.key.is_some() && payload.by.iter().any(|l| l.name == key);
         (key, natural)
     }
 
@@ -467,7 +467,7 @@ impl Refactor for ExtractTable {
         let following = last.iter().rev().find_map(|f| from.following(f).filter(|n| !last.contains(n)));
         let defaults = leaving().filter_map(|l| {
             let default = Expression::parse(l.field.shape.default.as_ref()?).ok()?;
-            Some(crate::catalogue::inline_table::Default(l.field.shape.name.clone(), default))
+            Some(Default { field: l.field.shape.name.clone(), value: default })
         });
         Ok(Refactoring::InlineTable(InlineTable {
             table: entangled::reference(other),
@@ -475,7 +475,7 @@ impl Refactor for ExtractTable {
             via: constraint,
             names: leaving()
                 .filter(|l| l.name != l.field.shape.name)
-                .map(|l| crate::catalogue::inline_table::Renamed(l.name.clone(), l.field.shape.name.clone()))
+                .map(|l| Renaming { from: l.name.clone(), to: l.field.shape.name.clone() })
                 .collect(),
             only: if keep { leaving().map(|l| l.name.clone()).collect() } else { Vec::new() },
             keep,

@@ -10,7 +10,7 @@ use crate::catalogue::move_field::MoveField;
 use crate::catalogue::path::{self, Path};
 use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::LossKind;
-use crate::name::{FieldRef, Ident, TableRef, listed};
+use crate::name::{FieldRef, Ident, Renaming, TableRef, listed};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Field, Home, NamesFields, Relation};
 use crate::schema::{Constraint, ConstraintKind, Index};
@@ -31,9 +31,9 @@ pub struct InlineTable {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Ident>,
     /// Another name for a field, as in `name=city`
-    #[arg(long = "as", value_name = "FIELD=NAME", value_delimiter = ',', value_parser = renamed)]
+    #[arg(long = "as", value_name = "FIELD=NAME", value_delimiter = ',', value_parser = str::parse::<Renaming>)]
     #[serde(default, rename = "as", skip_serializing_if = "Vec::is_empty")]
-    pub names: Vec<Renamed>,
+    pub names: Vec<Renaming>,
     /// Keep the table
     #[arg(long)]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -43,7 +43,7 @@ pub struct InlineTable {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<Ident>,
     /// Default of a field
-    #[arg(long, hide = true, value_name = "FIELD=EXPRESSION", value_parser = default)]
+    #[arg(long, hide = true, value_name = "FIELD=EXPRESSION", value_parser = str::parse::<Default>)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub defaults: Vec<Default>,
     /// Field that they stand before
@@ -52,22 +52,24 @@ pub struct InlineTable {
     pub before: Option<Ident>,
 }
 
-/// A field with its new name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Renamed(pub Ident, pub Ident);
-
 /// A field with its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Default(pub Ident, pub Expression);
-
-fn renamed(text: &str) -> Result<Renamed, String> {
-    let (a, b) = text.split_once('=').ok_or("expected two names, as in `name=city`")?;
-    Ok(Renamed(a.parse().map_err(|e| format!("{e}"))?, b.parse().map_err(|e| format!("{e}"))?))
+pub struct Default {
+    /// The field, by its new name.
+    pub field: Ident,
+    /// What it gets where nothing is said.
+    pub value: Expression,
 }
 
-fn default(text: &str) -> Result<Default, String> {
-    let (a, b) = text.split_once('=').ok_or("expected a field and an expression")?;
-    Ok(Default(a.parse().map_err(|e| format!("{e}"))?, b.parse().map_err(|e| format!("{e}"))?))
+impl std::str::FromStr for Default {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (field, value) = text.split_once('=').ok_or("expected a field and an expression")?;
+        Ok(Self {
+            field: field.parse().map_err(|e: crate::name::NameError| e.to_string())?,
+            value: value.parse().map_err(|e: crate::sql::ExpressionError| e.to_string())?,
+        })
+    }
 }
 
 /// How the two tables hang together.
@@ -115,12 +117,12 @@ impl InlineTable {
 
     /// The name of a field where it goes.
     fn name(&self, field: &Ident) -> Ident {
-        self.names.iter().find(|r| r.0 == *field).map_or_else(|| field.clone(), |r| r.1.clone())
+        self.names.iter().find(|r| r.from == *field).map_or_else(|| field.clone(), |r| r.to.clone())
     }
 
     fn fields<'v>(&self, found: &Found<'v>) -> Result<Vec<&'v Field>, Refusal> {
         let known = |name: &&Ident| found.table.field(name).is_none();
-        if let Some(unknown) = self.names.iter().map(|r| &r.0).chain(&self.only).find(known) {
+        if let Some(unknown) = self.names.iter().map(|r| &r.from).chain(&self.only).find(known) {
             let names = found.table.fields.iter().map(|f| f.shape.name.as_str());
             let similar = crate::refusal::similar(unknown.as_str(), names);
             return Err(Refusal::NoField { table: found.table.name.clone(), field: unknown.clone(), similar });
@@ -164,6 +166,9 @@ impl Refactor for InlineTable {
             let table = after.relations[&found.table.name].clone();
             let kind = at.map_or(LossKind::Table, LossKind::Unshown);
             after.drop_relation(step, &table, &format!("was inlined into `{}`", found.into.name.short()), kind)?;
+            if let Some(loss) = after.losses.last_mut() {
+                loss.words.other = found.into.name.clone();
+            }
         }
         Ok(after)
     }
@@ -283,7 +288,7 @@ impl InlineTable {
     }
 
     fn default(&self, field: &Field, new: &Ident) -> Option<String> {
-        let given = self.defaults.iter().find(|d| d.0 == *new).map(|d| d.1.to_string());
+        let given = self.defaults.iter().find(|d| d.field == *new).map(|d| d.value.to_string());
         given.or_else(|| field.shape.default.clone())
     }
 
