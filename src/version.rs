@@ -403,7 +403,11 @@ impl Version {
     /// # Errors
     /// When the refactoring makes no sense in this version.
     pub fn after(&self, step: &Step) -> Result<Self, Refusal> {
-        let next = step.refactoring.after(&step.name, self)?;
+        let mut next = step.refactoring.after(&step.name, self)?;
+        for relation in next.relations.values_mut() {
+            let Relation { fields, passing, .. } = relation;
+            passing.retain(|c| c.item.fields.iter().all(|f| fields.iter().any(|shown| shown.shape.name == *f)));
+        }
         if let Some(name) = next.unspeakable() {
             return Err(Refusal::Other {
                 why: format!("the name `{name}` contains `{BODY}`, which ends the functions that are made for it"),

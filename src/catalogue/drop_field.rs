@@ -70,7 +70,6 @@ impl Refactor for DropField {
         let changed = after.change(&name, step);
         changed.fields.retain(|f| f.shape.name != shape.name);
         changed.constraints.retain(|c| !c.item.fields().contains(&shape.name));
-        changed.passing.retain(|c| !c.item.fields().contains(&shape.name));
         changed.indexes.retain(|i| !i.item.fields().contains(&shape.name));
         if let (Home::Own(_), Some(column)) = (home, column) {
             let stores = self.default.clone().map_or(Stores::BaseDefault, Stores::Value);

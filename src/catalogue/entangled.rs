@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
-use crate::relation::{Field, Home, NamesFields, Relation};
-use crate::schema::{ConstraintKind, Table, Trigger};
+use crate::relation::{Attached, Field, Home, NamesFields, Relation};
+use crate::schema::{Constraint, ConstraintKind, Table, Trigger};
 use crate::sql::trigger_arguments;
 use crate::version::{RemarkKind, Version, numbered};
 
@@ -45,6 +45,14 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
     };
     if column.is_some_and(|c| table.partition_fields.contains(c)) {
         return held("is part of the partition key".into(), None);
+    }
+    let of_field = |c: &&Attached<Constraint>| c.item.fields.contains(&field.shape.name);
+    if let Some(rule) = relation.rules().find(of_field).filter(|_| purpose == Purpose::Refer) {
+        let step = rule.brought_by().cloned().unwrap_or_default();
+        return held(
+            format!("is part of a rule that {step} brings, and no table has yet"),
+            Some("materialize that first, or take it back"),
+        );
     }
     for constraint in relation.constraints.iter().map(|c| &c.item).filter(|c| c.fields.contains(&field.shape.name)) {
         let alone = constraint.fields.len() == 1;

@@ -189,11 +189,8 @@ impl Session {
             let read = fact::read_from(&version, f);
             f.claim.tables().into_iter().chain(&read).all(is_there)
         };
-        let (now, later): (Vec<Fact>, Vec<Fact>) = version
-            .facts()
-            .into_iter()
-            .filter(|f| names.contains(&f.step.as_str()))
-            .partition(can_be_asked);
+        let (now, later): (Vec<Fact>, Vec<Fact>) =
+            version.facts().into_iter().filter(|f| names.contains(&f.step.as_str())).partition(can_be_asked);
         for wanted in &now {
             facts.push(facts::ask(&mut self.client, &version, wanted).map_err(|e| fact_problem(entries, wanted, &e))?);
         }
