@@ -4,11 +4,19 @@
 //! means. Nothing else in the program switches over the list.
 
 pub mod add_calculated;
+pub mod add_check;
 pub mod add_field;
+pub mod add_foreign_key;
+pub mod add_unique;
 pub mod change_type;
+pub mod create_index;
 pub mod create_table;
 pub mod draft;
+pub mod drop_constraint;
+pub mod drop_default;
 pub mod drop_field;
+pub mod drop_index;
+pub mod drop_not_null;
 pub mod drop_table;
 pub mod entangled;
 pub mod extract_table;
@@ -20,6 +28,9 @@ pub mod rename_field;
 pub mod rename_table;
 pub mod reorder_fields;
 pub mod reshape;
+pub mod rule;
+pub mod set_default;
+pub mod set_not_null;
 pub mod split_field;
 
 use clap::Subcommand;
@@ -115,4 +126,24 @@ catalogue! {
     MergeFields(merge_fields::MergeFields) = "merge-fields",
     /// Make several fields of one
     SplitField(split_field::SplitField) = "split-field",
+    /// Refuse NULL in a field
+    SetNotNull(set_not_null::SetNotNull) = "set-not-null",
+    /// Allow NULL in a field
+    DropNotNull(drop_not_null::DropNotNull) = "drop-not-null",
+    /// Give a field a default
+    SetDefault(set_default::SetDefault) = "set-default",
+    /// Take the default off a field
+    DropDefault(drop_default::DropDefault) = "drop-default",
+    /// Add a check: a condition that every row keeps
+    AddCheck(add_check::AddCheck) = "add-check",
+    /// Add a unique constraint
+    AddUnique(add_unique::AddUnique) = "add-unique",
+    /// Add a foreign key
+    AddForeignKey(add_foreign_key::AddForeignKey) = "add-foreign-key",
+    /// Drop a check, a unique or a foreign key
+    DropConstraint(drop_constraint::DropConstraint) = "drop-constraint",
+    /// Create an index
+    CreateIndex(create_index::CreateIndex) = "create-index",
+    /// Drop an index
+    DropIndex(drop_index::DropIndex) = "drop-index",
 }

@@ -1,6 +1,8 @@
 //! Facts: what the data must satisfy for a refactoring to make sense. Typed here, asked in `generate::fact`.
 
 use crate::name::{Ident, TableName};
+use crate::refusal::list;
+use crate::schema::{Constraint, ConstraintKind};
 use crate::version::Hop;
 
 /// One thing that must hold.
@@ -75,6 +77,13 @@ pub enum Claim {
         /// For the sentence.
         words: Words,
     },
+    /// Every row of a table of the version keeps a rule that a refactoring brings.
+    Keeps {
+        /// The rule.
+        rule: Constraint,
+        /// For the sentence; the table has this name in the version.
+        words: Words,
+    },
 }
 
 impl Claim {
@@ -88,6 +97,8 @@ impl Claim {
             }
             Self::Listed { table, other, .. } => vec![table, other],
             Self::Alone { table, .. } | Self::Fits { table, .. } => vec![table],
+            // By its name in the version; `generate` knows where its rows are.
+            Self::Keeps { .. } => Vec::new(),
         }
     }
 }
@@ -113,7 +124,8 @@ impl Claim {
             | Self::Reaches { words, .. }
             | Self::Listed { words, .. }
             | Self::Alone { words, .. }
-            | Self::Fits { words, .. } => words,
+            | Self::Fits { words, .. }
+            | Self::Keeps { words, .. } => words,
         }
     }
 }
@@ -150,6 +162,7 @@ impl Fact {
             Claim::Fits { words: w, type_name, .. } => {
                 format!("each `{}` must give a value of type {type_name} for `{}`", w.table.short(), w.field)
             }
+            Claim::Keeps { rule, words: w } => kept(&w.table.short(), rule),
         }
     }
 
@@ -168,6 +181,26 @@ impl Fact {
             }
             Claim::Alone { .. } => "correct those rows first; who refers to which of them could not be told",
             Claim::Fits { .. } => "correct those rows, or change the expression",
+            Claim::Keeps { .. } => "correct those rows first: the rule is for all of them",
+        }
+    }
+}
+
+/// A rule as a sentence.
+fn kept(table: &str, rule: &Constraint) -> String {
+    let fields = list(&rule.fields.iter().map(ToString::to_string).collect::<Vec<_>>());
+    match &rule.kind {
+        ConstraintKind::NotNull => format!("each `{table}` must have a value in {fields}"),
+        ConstraintKind::Foreign(key) => {
+            format!("each `{table}` must refer to a `{}` that is there ({fields})", key.table.short())
+        }
+        ConstraintKind::Check => {
+            let demand = rule.definition.trim_start_matches("CHECK (");
+            format!("each `{table}` must keep `{}`", demand.strip_suffix(')').unwrap_or(demand))
+        }
+        ConstraintKind::Unique | ConstraintKind::Primary | ConstraintKind::Exclude => {
+            let own = if rule.fields.len() == 1 { "value in" } else { "values in" };
+            format!("each `{table}` must have its own {own} {fields}")
         }
     }
 }

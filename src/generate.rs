@@ -10,6 +10,7 @@ pub mod lookup;
 pub mod made;
 pub mod put;
 pub mod rows;
+pub mod rule;
 pub mod shaped;
 pub mod view;
 pub mod whiteout;
@@ -41,16 +42,17 @@ pub struct Piece {
 pub enum Class {
     /// Auto-updatable.
     U,
-    /// One table with looked-up fields; INSTEAD OF INSERT and UPDATE.
+    /// One table with looked-up fields, or rules that it does not keep; INSTEAD OF INSERT and UPDATE.
     H,
 }
 
 impl Class {
     /// The best class for a relation.
     #[must_use]
-    pub fn of(relation: &Relation) -> Self {
+    pub fn of(version: &Version, relation: &Relation) -> Self {
         let simple = |home| matches!(home, Home::Own(_) | Home::Calculated(_));
-        if relation.fields.iter().all(|f| simple(f.home)) { Self::U } else { Self::H }
+        let simple = relation.fields.iter().all(|f| simple(f.home));
+        if simple && !rule::any(version, relation) { Self::U } else { Self::H }
     }
 
     /// What the view of a relation cannot do.
@@ -114,7 +116,7 @@ struct Foundation;
 /// Only if a template cannot be rendered, which is a fault of ours.
 pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     let mut pieces = Vec::new();
-    if version.touched().any(|r| Class::of(r) == Class::H) {
+    if version.touched().any(|r| Class::of(version, r) == Class::H) {
         pieces.push(Piece { title: "common functions".into(), sql: Foundation.render()? });
     }
     for index in 0..version.carries.len() {
@@ -132,6 +134,7 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     }
     let next = shown_in(version);
     for relation in version.touched() {
+        pieces.extend(rule::functions(version, relation)?);
         pieces.push(view::view(version, relation, &next[&relation.name.schema])?);
     }
     for (name, gone) in version.gone.iter().filter(|(n, _)| version.schema.tables.contains_key(*n)) {

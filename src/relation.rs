@@ -22,6 +22,9 @@ pub struct Relation {
     pub hidden: Vec<Hidden>,
     /// Constraints as they must hold in this version (without foreign keys that point here).
     pub constraints: Vec<Attached<Constraint>>,
+    /// Rules that a refactoring brings and a later one takes away. No table will have them in the end, but rows that break
+    /// them could not be made real step by step.
+    pub passing: Vec<Attached<Constraint>>,
     /// Indexes as they must exist in this version.
     pub indexes: Vec<Attached<Index>>,
     /// The refactoring that asked for this very order of fields.
@@ -82,12 +85,60 @@ pub enum Stores {
 pub struct Attached<T> {
     /// As it must be in this version: `fields` are names of the relation that it is attached to.
     pub item: T,
-    /// The physical table that has it now.
-    pub origin: TableName,
-    /// The physical columns, parallel to the item's `fields`.
+    /// What has it now.
+    pub origin: Origin,
+    /// What its definition calls the item's `fields`, in parallel: the physical columns.
     pub columns: Vec<Ident>,
-    /// The place in the origin's own list, so that the original can be found.
-    pub original: usize,
+}
+
+/// Where a constraint or index comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A physical table has it: the place in the table's own list.
+    Table(TableName, usize),
+    /// Nothing has it yet: the refactoring that brings it.
+    Step(String),
+}
+
+impl<T: NamesFields> Attached<T> {
+    /// One that a refactoring brings.
+    #[must_use]
+    pub fn new(step: &str, item: T) -> Self {
+        Self { columns: item.fields().to_vec(), item, origin: Origin::Step(step.to_owned()) }
+    }
+}
+
+impl<T> Attached<T> {
+    /// Whether it is this table's own.
+    #[must_use]
+    pub fn is_of(&self, table: &TableName) -> bool {
+        matches!(&self.origin, Origin::Table(of, _) if of == table)
+    }
+
+    /// The refactoring that brings it, if nothing has it yet.
+    #[must_use]
+    pub fn brought_by(&self) -> Option<&String> {
+        match &self.origin {
+            Origin::Step(step) => Some(step),
+            Origin::Table(..) => None,
+        }
+    }
+}
+
+impl Attached<Constraint> {
+    /// A check's expression with the fields as the version calls them; none for other constraints.
+    #[must_use]
+    pub fn expression(&self) -> Option<Expression> {
+        let names = self.columns.iter().cloned().zip(self.item.fields.iter().map(ToString::to_string));
+        Expression::parse(&checked(&self.item)?.with(&names.collect())).ok()
+    }
+
+    /// The same constraint, with its definition in the words of the version if it is a check.
+    #[must_use]
+    pub fn as_named(&self) -> Constraint {
+        let definition = self.expression().map(|e| format!("CHECK ({e})"));
+        Constraint { definition: definition.unwrap_or_else(|| self.item.definition.clone()), ..self.item.clone() }
+    }
 }
 
 /// Things that name fields.
@@ -147,6 +198,7 @@ impl Relation {
             fields,
             hidden: Vec::new(),
             constraints: attach(name, &table.constraints),
+            passing: Vec::new(),
             indexes: attach(name, &table.indexes),
             ordered_by: None,
             touched_by: Vec::new(),
@@ -206,10 +258,22 @@ impl Relation {
         })
     }
 
+    /// The rules that new code keeps, and no table yet.
+    pub fn rules(&self) -> impl Iterator<Item = &Attached<Constraint>> {
+        self.constraints.iter().filter(|c| c.brought_by().is_some()).chain(&self.passing)
+    }
+
+    /// The demand of a refactoring that a field be NOT NULL.
+    #[must_use]
+    pub fn demand(&self, field: &Ident) -> Option<&Attached<Constraint>> {
+        let fields = std::slice::from_ref(field);
+        self.constraints.iter().find(|c| c.item.kind == ConstraintKind::NotNull && c.item.fields == fields)
+    }
+
     /// Renames fields here and in what hangs on them, all at once, so that they may exchange names.
     pub fn rename_fields(&mut self, names: &BTreeMap<Ident, Ident>) {
         rename_each(self.fields.iter_mut().map(|f| &mut f.shape.name), names);
-        self.constraints.iter_mut().for_each(|c| c.item.rename(names));
+        self.constraints.iter_mut().chain(&mut self.passing).for_each(|c| c.item.rename(names));
         self.indexes.iter_mut().for_each(|i| i.item.rename(names));
     }
 
@@ -240,6 +304,14 @@ impl Relation {
     }
 }
 
+/// What a check demands, as PostgreSQL or we wrote it; none for other constraints, or if it cannot be read.
+#[must_use]
+pub fn checked(constraint: &Constraint) -> Option<Expression> {
+    let text = constraint.definition.strip_prefix("CHECK (")?;
+    let text = text.trim_end_matches(" NOT VALID").strip_suffix(')')?;
+    Expression::parse(text).ok()
+}
+
 /// Whether rows of a table can be found by these columns through an index.
 #[must_use]
 pub fn is_indexed(table: &Table, columns: &[Ident]) -> bool {
@@ -256,8 +328,7 @@ fn attach<T: NamesFields + Clone>(table: &TableName, items: &[T]) -> Vec<Attache
         .map(|(original, item)| Attached {
             columns: item.fields().to_vec(),
             item: item.clone(),
-            origin: table.clone(),
-            original,
+            origin: Origin::Table(table.clone(), original),
         })
         .collect()
 }

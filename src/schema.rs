@@ -200,6 +200,8 @@ pub enum ConstraintKind {
     Exclude,
     /// `FOREIGN KEY`
     Foreign(ForeignKey),
+    /// `NOT NULL` that a refactoring demands. Those of the tables stand with their fields.
+    NotNull,
 }
 
 /// The far side of a foreign key.
@@ -436,6 +438,24 @@ impl ForeignKey {
             text += " NOT VALID";
         }
         text
+    }
+}
+
+impl Constraint {
+    /// A plain constraint.
+    #[must_use]
+    pub fn named(name: Ident, kind: ConstraintKind, fields: Vec<Ident>, definition: String) -> Self {
+        Self {
+            name,
+            kind,
+            fields,
+            definition,
+            deferrable: false,
+            deferred: false,
+            validated: true,
+            inherited: false,
+            comment: None,
+        }
     }
 }
 

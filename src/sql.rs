@@ -235,6 +235,41 @@ impl<'de> Deserialize<'de> for TypeName {
     }
 }
 
+/// What stands after USING in a CREATE INDEX: `btree (lower(name)) WHERE (id > 3)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexTail(String);
+
+impl std::str::FromStr for IndexTail {
+    type Err = ExpressionError;
+    fn from_str(text: &str) -> Result<Self, ExpressionError> {
+        let whole = format!("CREATE INDEX i ON t USING {text}");
+        let statements = Parser::parse_sql(&PostgreSqlDialect {}, &whole).map_err(|e| e.to_string());
+        match statements.as_deref() {
+            Ok([ast::Statement::CreateIndex(_)]) => Ok(Self(text.to_owned())),
+            Ok(_) => Err(ExpressionError::Syntax { text: text.into(), reason: "it is more than one index".into() }),
+            Err(reason) => Err(ExpressionError::Syntax { text: text.into(), reason: parser_reason(reason) }),
+        }
+    }
+}
+
+impl fmt::Display for IndexTail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for IndexTail {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for IndexTail {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// Renames fields inside a definition that PostgreSQL printed (index, check, trigger …). Those texts follow grammar
 /// that no general parser reads whole, but in them a field of the table is always a bare word: not called, not cast to.
 #[must_use]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::catalogue::{Refactor, Refactoring};
-use crate::fact::{Fact, Loss};
+use crate::fact::{Claim, Fact, Loss, Words};
 use crate::name::{BODY, FieldRef, Ident, TableName, TableRef, own};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Field, Home, Relation, is_indexed};
@@ -385,12 +385,29 @@ impl Version {
         }
     }
 
+    /// Whatever the data must satisfy: what refactorings need, and the rules that they bring.
+    #[must_use]
+    pub fn facts(&self) -> Vec<Fact> {
+        let rules = self.relations.values().flat_map(|r| r.rules().map(move |c| (r, c)));
+        let rules = rules.filter_map(|(relation, c)| {
+            let (table, other) = (relation.name.clone(), relation.name.clone());
+            let words = Words { table, field: c.item.fields.first()?.clone(), other };
+            let claim = Claim::Keeps { rule: c.as_named(), words };
+            Some(Fact { step: c.brought_by()?.clone(), claim })
+        });
+        self.facts.iter().cloned().chain(rules).collect()
+    }
+
     /// The version after one more refactoring.
     ///
     /// # Errors
     /// When the refactoring makes no sense in this version.
     pub fn after(&self, step: &Step) -> Result<Self, Refusal> {
-        let next = step.refactoring.after(&step.name, self)?;
+        let mut next = step.refactoring.after(&step.name, self)?;
+        for relation in next.relations.values_mut() {
+            let Relation { fields, passing, .. } = relation;
+            passing.retain(|c| c.item.fields.iter().all(|f| fields.iter().any(|shown| shown.shape.name == *f)));
+        }
         if let Some(name) = next.unspeakable() {
             return Err(Refusal::Other {
                 why: format!("the name `{name}` contains `{BODY}`, which ends the functions that are made for it"),
@@ -695,7 +712,7 @@ pub fn check(version: &Version) -> Result<(), String> {
                 return Err(format!("{name} shows `{}` twice", field.shape.name));
             }
         }
-        for item in relation.constraints.iter().flat_map(|c| &c.item.fields) {
+        for item in relation.constraints.iter().chain(&relation.passing).flat_map(|c| &c.item.fields) {
             if !names.contains(item) {
                 return Err(format!("a constraint of {name} names `{item}`, which it does not show"));
             }

@@ -13,10 +13,9 @@ BEGIN
       DETAIL = {{ f.detail }};
   END IF;
 {%- endfor %}
-{%- for f in required %}
-  IF NEW.{{ f.field }} IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'not_null_violation', SCHEMA = {{ f.schema }}, TABLE = {{ f.table }}, COLUMN = {{ f.column }},
-      MESSAGE = {{ f.message }};
+{%- for rule in early %}
+  IF {{ rule.on_insert }} THEN
+    {{ rule }}
   END IF;
 {%- endfor %}
 {%- for l in looks %}
@@ -31,16 +30,21 @@ BEGIN
   PERFORM pg_catalog.set_config('{{ setting }}', '', true);
 {%- endfor %}
   IF NOT FOUND THEN RETURN NULL; END IF;
-{%- for c in carried %}
-  IF {{ c.has_key_r }} THEN
-    PERFORM {{ c.set }}({{ c.keys_r }}, NEW.{{ c.field }});
-  END IF;
-{%- endfor %}
 {%- for f in own %}
   NEW.{{ f.field }} := r.{{ f.column }};
 {%- endfor %}
 {%- for c in calculated %}
   NEW.{{ c.0 }} := {{ c.1 }};
+{%- endfor %}
+{%- for rule in rules %}
+  IF {{ rule.on_insert }} THEN
+    {{ rule }}
+  END IF;
+{%- endfor %}
+{%- for c in carried %}
+  IF {{ c.has_key_r }} THEN
+    PERFORM {{ c.set }}({{ c.keys_r }}, NEW.{{ c.field }});
+  END IF;
 {%- endfor %}
 {%- for keep in keeps %}
   {{ keep.1 }}
@@ -127,10 +131,9 @@ BEGIN
       HINT = 'A value of the row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
 {%- endif %}
   END IF;
-{%- for f in required %}
-  IF NEW.{{ f.field }} IS NULL AND OLD.{{ f.field }} IS NOT NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'not_null_violation', SCHEMA = {{ f.schema }}, TABLE = {{ f.table }}, COLUMN = {{ f.column }},
-      MESSAGE = {{ f.message }};
+{%- for rule in early %}
+  IF {{ rule.on_update }} THEN
+    {{ rule }}
   END IF;
 {%- endfor %}
 {%- for l in looks %}
@@ -150,16 +153,21 @@ BEGIN
 {%- for setting in quiet %}
   PERFORM pg_catalog.set_config('{{ setting }}', '', true);
 {%- endfor %}
-{%- for c in carried %}
-  IF {{ c.has_key_r }} AND ({{ c.may_differ }}) AND record_image_ne(ROW(({{ c.get }}({{ c.keys_r }})){{ c.part }}), ROW(NEW.{{ c.field }})) THEN
-    PERFORM {{ c.set }}({{ c.keys_r }}, NEW.{{ c.field }});
-  END IF;
-{%- endfor %}
 {%- for f in own %}
   NEW.{{ f.field }} := r.{{ f.column }};
 {%- endfor %}
 {%- for c in calculated %}
   NEW.{{ c.0 }} := {{ c.1 }};
+{%- endfor %}
+{%- for rule in rules %}
+  IF {{ rule.on_update }} THEN
+    {{ rule }}
+  END IF;
+{%- endfor %}
+{%- for c in carried %}
+  IF {{ c.has_key_r }} AND ({{ c.may_differ }}) AND record_image_ne(ROW(({{ c.get }}({{ c.keys_r }})){{ c.part }}), ROW(NEW.{{ c.field }})) THEN
+    PERFORM {{ c.set }}({{ c.keys_r }}, NEW.{{ c.field }});
+  END IF;
 {%- endfor %}
 {%- for keep in keeps %}
   IF {{ keep.0 }} THEN

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::add_calculated::AddCalculated;
 use crate::catalogue::add_field::AddField;
 use crate::catalogue::entangled::{self, Purpose};
-use crate::catalogue::{Refactor, Refactoring};
+use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::fact::{Loss, LossKind, Words};
 use crate::name::FieldRef;
 use crate::refusal::Refusal;
@@ -44,8 +44,12 @@ impl Refactor for DropField {
         let mut after = before.clone();
         let (name, shape, home) = (relation.name.clone(), field.shape.clone(), field.home);
         let column = relation.column(&before.schema, field).cloned();
-        // Also of a field that is not real yet: what put it there may become real before this does.
-        if shape.not_null && shape.default.is_none() && shape.identity.is_none() && self.default.is_none() {
+        entangled::check(before, relation, field, Purpose::Drop)?;
+        entangled::note(&mut after, step, relation, field, Purpose::Drop);
+        // As old code keeps it, and as it will be if what put it there, or its rules, become real before this does.
+        let empty = |f: &crate::schema::Field| f.not_null && f.default.is_none();
+        let needs_value = empty(&shape) || rule::stored(before, relation, field).is_some_and(empty);
+        if needs_value && shape.identity.is_none() && self.default.is_none() {
             return Err(Refusal::NeedsValue(
                 "it is NOT NULL and has no default, so new code could insert no row while old code still needs it"
                     .into(),
@@ -53,8 +57,6 @@ impl Refactor for DropField {
             ));
         }
         if let Some(column) = &column {
-            entangled::check(before, relation, field, Purpose::Drop)?;
-            entangled::note(&mut after, step, relation, field, Purpose::Drop);
             if shape.generated.is_none() {
                 after.losses.push(Loss {
                     step: step.to_owned(),

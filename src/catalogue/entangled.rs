@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
-use crate::relation::{Field, Home, NamesFields, Relation};
-use crate::schema::{ConstraintKind, Table, Trigger};
+use crate::relation::{Attached, Field, Home, NamesFields, Relation};
+use crate::schema::{Constraint, ConstraintKind, Table, Trigger};
 use crate::sql::trigger_arguments;
 use crate::version::{RemarkKind, Version, numbered};
 
@@ -36,15 +36,23 @@ impl Purpose {
 /// # Errors
 /// Names the first thing that holds it.
 pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Purpose) -> Result<(), Refusal> {
-    let Some(column) = relation.column(&version.schema, field) else { return Ok(()) };
+    let column = relation.column(&version.schema, field);
     let table = version.table(relation);
     let held = |role: String, hint: Option<&str>| {
         let table = TableRef { schema: None, name: relation.name.name.clone() };
         let field = FieldRef { table, field: field.shape.name.clone() };
         Err(Refusal::Entangled { field, role, hint: hint.map(str::to_owned) })
     };
-    if table.partition_fields.contains(column) {
+    if column.is_some_and(|c| table.partition_fields.contains(c)) {
         return held("is part of the partition key".into(), None);
+    }
+    let of_field = |c: &&Attached<Constraint>| c.item.fields.contains(&field.shape.name);
+    if let Some(rule) = relation.rules().find(of_field).filter(|_| purpose == Purpose::Refer) {
+        let step = rule.brought_by().cloned().unwrap_or_default();
+        return held(
+            format!("is part of a rule that {step} brings, and no table has yet"),
+            Some("materialize that first, or take it back"),
+        );
     }
     for constraint in relation.constraints.iter().map(|c| &c.item).filter(|c| c.fields.contains(&field.shape.name)) {
         let alone = constraint.fields.len() == 1;
@@ -74,6 +82,7 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
             return held(format!("is part of the unique index `{}`", index.name), Some("drop that index first"));
         }
     }
+    let Some(column) = column else { return Ok(()) };
     for other in version.relations.values() {
         if let Some((key, _)) =
             other.foreign_keys().find(|(_, key)| key.table == relation.base && key.fields.contains(column))
@@ -147,7 +156,6 @@ fn held_by_code(table: &Table, column: &Ident) -> Option<String> {
 
 /// Notes what will go with the field or stand in the way of materializing.
 pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field, purpose: Purpose) {
-    let Some(column) = relation.column(&after.schema, field).cloned() else { return };
     let name = &field.shape.name;
     for index in relation.indexes.iter().filter(|i| i.item.fields.contains(name) && i.item.constraint.is_none()) {
         let goes = match purpose {
@@ -170,10 +178,12 @@ pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field,
         }
     }
     if purpose == Purpose::Drop {
-        for constraint in relation.constraints.iter().filter(|c| c.item.fields.contains(name)) {
+        let named = relation.constraints.iter().filter(|c| c.item.fields.contains(name));
+        for constraint in named.filter(|c| c.item.kind != ConstraintKind::NotNull) {
             after.remark(step, RemarkKind::Lost, format!("constraint `{}`", constraint.item.name));
         }
     }
+    let Some(column) = relation.column(&after.schema, field).cloned() else { return };
     let schema = after.schema.clone();
     let Some(table) = schema.table(&relation.base) else { return };
     for statistics in table.statistics.iter().filter(|s| purpose != Purpose::Retype && s.fields.contains(&column)) {
@@ -286,6 +296,12 @@ pub fn take_along(from: &mut Relation, to: &mut Relation, old: &Ident, new: &Ide
         if alone(&constraint.item.fields) {
             constraint.item.rename(&renamed);
             to.constraints.push(constraint);
+        }
+    }
+    for mut rule in from.passing.extract_if(.., |c| names(&c.item.fields)) {
+        if alone(&rule.item.fields) {
+            rule.item.rename(&renamed);
+            to.passing.push(rule);
         }
     }
     for mut index in from.indexes.extract_if(.., |i| names(&i.item.fields)) {

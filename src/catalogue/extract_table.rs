@@ -12,7 +12,7 @@ use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, Renaming, TableName, TableRef, listed};
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Field, Home, NamesFields, Relation};
+use crate::relation::{Attached, Field, Home, NamesFields, Origin, Relation};
 use crate::schema::element::{Element, FieldElement, Meaning, Rule, RuleElement};
 use crate::schema::{self, Constraint, ConstraintKind, ForeignKey, Identity};
 use crate::sql::{Expression, rename_in_definition};
@@ -435,8 +435,8 @@ impl Refactor for ExtractTable {
         } else {
             self.replace(step, &mut after, from, &payload.by, field)?;
         }
-        let origin = other.base.clone();
-        let attached = Attached { item: foreign, origin, columns: key_columns, original: 0 };
+        let origin = Origin::Table(other.base.clone(), 0);
+        let attached = Attached { item: foreign, origin, columns: key_columns };
         after.change(&from.name, step).constraints.push(attached);
         let hop = Hop {
             from: from.base.clone(),

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::entangled::{self, Purpose, reference};
 use crate::catalogue::path::{self, Path};
-use crate::catalogue::{Refactor, Refactoring};
+use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, Renaming, TableName, TableRef};
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Field, Hidden, Home, Relation, Stores, row_key};
+use crate::relation::{Attached, Field, Hidden, Home, Origin, Relation, Stores, row_key};
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::Expression;
 use crate::version::{Carry, CarryWords, Direction, Dormant, OnOldWrite, RemarkKind, Version, kept_apart};
@@ -143,7 +143,10 @@ impl MoveField {
         let carry = after.carries.len();
         note_facts(&mut after, step, from, to, field, stored, &path, carry);
         entangled::note(&mut after, step, from, field, Purpose::Move);
-        let alone = |c: &&Attached<Constraint>| c.item.fields == [old.clone()] && c.origin == from.base;
+        let own = |c: &Attached<Constraint>| match &c.origin {
+            Origin::Table(table, at) if *table == from.base && c.item.fields == [old.clone()] => Some(*at),
+            _ => None,
+        };
         after.carries.push(Carry {
             step: step.to_owned(),
             id: entangled::generated_id(step, &new),
@@ -159,7 +162,7 @@ impl MoveField {
             fill: self.fill.clone(),
             on_old_write: self.on_old_write,
             restores: self.restores.clone(),
-            constraints: from.constraints.iter().filter(alone).map(|c| c.original).collect(),
+            constraints: from.constraints.iter().filter_map(own).collect(),
             words: CarryWords {
                 from: from.name.clone(),
                 field: old.clone(),
@@ -318,9 +321,11 @@ fn hand_over(
     giving.fields.retain(|f| f.shape.name != *old);
     giving.hidden.extend(column.map(|column| Hidden { column, stores: Stores::Adopted(carry) }));
     if from == to {
-        let mut along = Relation { constraints: Vec::new(), indexes: Vec::new(), ..giving.clone() };
+        let mut along =
+            Relation { constraints: Vec::new(), passing: Vec::new(), indexes: Vec::new(), ..giving.clone() };
         entangled::take_along(&mut giving, &mut along, old, &new);
         giving.constraints.append(&mut along.constraints);
+        giving.passing.append(&mut along.passing);
         giving.indexes.append(&mut along.indexes);
         giving.insert_field(moved, before);
     } else {
@@ -353,6 +358,7 @@ impl MoveField {
             return Err(self.homeless(before, to, field));
         }
         entangled::must_be_free(to, &new, "choose another name with `--as`")?;
+        entangled::check(before, from, field, Purpose::Move)?;
         self.check_values(before, from, field, &path)?;
         let row_key = row_key(before.table(to)).ok_or_else(|| Refusal::NoKey { table: to.name.clone() })?;
         let hops = match path.direction {
@@ -453,7 +459,9 @@ impl MoveField {
                 hint: None,
             });
         }
-        let needs_value = field.shape.not_null && field.shape.default.is_none() && self.fill.is_none();
+        // Old code keeps the column as it is now, whatever rules are to come.
+        let stored = rule::stored(version, from, field).unwrap_or(&field.shape);
+        let needs_value = stored.not_null && stored.default.is_none() && self.fill.is_none();
         if needs_value && (path.direction == Direction::Down || !path.total) {
             return Err(Refusal::NeedsValue(
                 "it is NOT NULL and has no default, so new code could insert no row while old code still needs it"

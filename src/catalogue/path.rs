@@ -37,12 +37,20 @@ fn edges(version: &Version) -> Vec<Edge<'_>> {
             if let Some(to) = version.over(&key.table)
                 && !constraint.item.inherited
                 && version.table(to).partition_of.is_none()
+                && is_led_by(version, to, constraint, key)
             {
                 edges.push(Edge { from, to, constraint, key });
             }
         }
     }
     edges
+}
+
+/// A foreign key that is to come leads somewhere only if the table already keeps the key at its end unique.
+fn is_led_by(version: &Version, to: &Relation, constraint: &Attached<Constraint>, key: &ForeignKey) -> bool {
+    let shown = |c| to.showing(&version.schema, c).map(|f| f.shape.name.clone());
+    let names: Vec<Ident> = key.fields.iter().filter_map(shown).collect();
+    constraint.brought_by().is_none() || to.is_unique(&names)
 }
 
 impl Edge<'_> {
@@ -71,7 +79,8 @@ impl Edge<'_> {
 
     fn is_total(&self, version: &Version) -> bool {
         let table = version.table(self.from);
-        self.constraint.item.validated
+        self.constraint.brought_by().is_none()
+            && self.constraint.item.validated
             && self.constraint.columns.iter().all(|c| table.fields.iter().any(|f| f.name == *c && f.not_null))
     }
 }

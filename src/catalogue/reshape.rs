@@ -114,6 +114,7 @@ impl Reshape {
             if in_place && self.before.is_none() { changed.following(&self.from[0]) } else { self.before.clone() };
         let gone = |fields: &[Ident]| fields.iter().any(|f| self.from.contains(f));
         changed.fields.retain(|f| !self.from.contains(&f.shape.name));
+        changed.passing.retain(|c| !gone(&c.item.fields));
         if in_place {
             changed.rename_fields(&BTreeMap::from([(self.from[0].clone(), new[0].clone())]));
         } else {

@@ -38,21 +38,22 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
     let wanted = |name: &str| {
         args.names.is_empty() || args.names.iter().any(|n| n == name || name.starts_with(&format!("{n}-")))
     };
+    let facts = version.facts();
     let mut found = Vec::new();
     for entry in entries.iter().filter(|e| wanted(&e.step.name)) {
         let name = &entry.step.name;
         context.ui.out(format!("== {name}\n{}", entry.text.trim_end()));
-        for f in version.facts.iter().filter(|f| f.step == *name) {
+        for f in facts.iter().filter(|f| f.step == *name) {
             context.ui.out(format!("fact: {}", f.sentence()));
             if args.sql {
-                context.ui.out(fact::offenders(f));
+                context.ui.out(fact::offenders(&version, f));
             }
         }
         for remark in version.remarks.iter().filter(|r| r.step == *name) {
             context.ui.out(format!("remark: {}", remark.text));
         }
         for relation in version.touched().filter(|r| r.touched_by.contains(name)) {
-            let class = Class::of(relation);
+            let class = Class::of(&version, relation);
             context.ui.out(format!(
                 "view of `{}` (class {class:?}) cannot: {}",
                 relation.name.short(),
@@ -66,7 +67,7 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
         }
         context.ui.out("");
         found.push(json!({ "name": name, "text": entry.text, "inverse": inverse,
-            "facts": version.facts.iter().filter(|f| f.step == *name).map(|f| json!({"sentence": f.sentence(), "query": fact::offenders(f)})).collect::<Vec<_>>(),
+            "facts": facts.iter().filter(|f| f.step == *name).map(|f| json!({"sentence": f.sentence(), "query": fact::offenders(&version, f)})).collect::<Vec<_>>(),
             "remarks": version.remarks.iter().filter(|r| r.step == *name).map(|r| &r.text).collect::<Vec<_>>() }));
     }
     if found.is_empty() && !args.names.is_empty() {

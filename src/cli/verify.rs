@@ -44,8 +44,8 @@ pub fn run(context: &Context, args: &Verify) -> Result<(), Problem> {
     let version = place.version()?;
     let next = shown_in(&version);
     let mut findings = Findings::default();
-    for wanted in &version.facts {
-        let answer = facts::ask_still(session.client(), &version, wanted)?;
+    for wanted in version.facts() {
+        let answer = facts::ask_still(session.client(), &version, &wanted)?;
         findings.note(format!("fact: {}", wanted.sentence()), answer.holds(), &answer.sentence());
     }
     let mut transaction = session.client().transaction()?;

@@ -56,8 +56,8 @@ impl Answer {
 ///
 /// # Errors
 /// When the server says so.
-pub fn ask(client: &mut impl GenericClient, wanted: &Fact) -> Result<Answer, Error> {
-    answer(client, wanted, fact::offenders(wanted))
+pub fn ask(client: &mut impl GenericClient, version: &Version, wanted: &Fact) -> Result<Answer, Error> {
+    answer(client, wanted, fact::offenders(version, wanted))
 }
 
 /// Asks the fact of a refactoring that is deferred.
@@ -117,7 +117,7 @@ pub fn without_way_back(
     for loss in &version.losses {
         let LossKind::Unfaithful(at) = loss.kind else { continue };
         for wanted in shaped::ways_back(&version.shaped[at], &loss.words) {
-            broken.push(ask(client, &wanted)?);
+            broken.push(ask(client, version, &wanted)?);
         }
     }
     broken.retain(|answer| !answer.holds());

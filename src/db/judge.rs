@@ -5,8 +5,11 @@ use postgres::{Client, Error};
 use crate::catalogue::Refactor;
 use crate::generate::list;
 use crate::name::{Ident, TableName};
+use crate::plan::materialize::attach::{definition, index_lines};
 use crate::problem::{Kind, Problem};
 use crate::refusal::Refusal;
+use crate::relation::{Field, Home, Relation};
+use crate::schema::ConstraintKind;
 use crate::sql::{Expression, Literal};
 use crate::version::{Step, Version};
 
@@ -82,7 +85,7 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
             ));
         }
     }
-    let mut remarks = Vec::new();
+    let mut remarks = rules(client, version, step)?;
     for shaped in version.shaped.iter().filter(|s| s.step == step.name) {
         let old = format!("(LIKE {})", shaped.table);
         let new: Vec<String> = shaped.names.iter().zip(&shaped.types).map(|(n, t)| format!("{n} {t}")).collect();
@@ -109,6 +112,87 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
         }
     }
     Ok(remarks)
+}
+
+/// Judges the defaults, rules and indexes that `step` brought, on an empty table with the fields of the new shape.
+fn rules(client: &mut Client, version: &Version, step: &Step) -> Result<Vec<String>, Problem> {
+    let wish = format!("cannot {}", step.refactoring.wish());
+    let refused = |text: &str, error: &Error| {
+        let mut problem = Problem::server(wish.clone(), error);
+        // A judgement, not a failure: its code says nothing more.
+        if let Some(said) = error.as_db_error() {
+            let detail = said.detail().map(|d| format!(": {}", d.trim_end_matches('.'))).unwrap_or_default();
+            problem.why = vec![format!("{}{detail}", said.message())];
+        }
+        problem.hint = problem.hint.or_else(|| Some("correct it, or choose fields that it can be said of".into()));
+        problem.kind = Kind::Refused(Refusal::Expression(text.to_owned()));
+        problem
+    };
+    let mut remarks = Vec::new();
+    for relation in version.touched().filter(|r| r.touched_by.contains(&step.name)) {
+        let columns = relation.fields.iter().map(|f| {
+            let collation = f.shape.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
+            format!("{} {}{collation}", f.shape.name, f.shape.type_name)
+        });
+        let row = format!("({})", list(&columns.collect::<Vec<_>>()));
+        let tried = TableName::new("pg_temp", "refactor_try");
+        for field in relation.fields.iter().filter(|f| is_new_default(version, relation, f)) {
+            let default = field.shape.default.clone().unwrap_or_default();
+            let sql = format!("ALTER TABLE {tried} ALTER COLUMN {} SET DEFAULT {default}", field.shape.name);
+            attempt(client, &row, &sql).map_err(|e| refused(&default, &e))?;
+        }
+        for index in relation.indexes.iter().filter(|i| i.brought_by() == Some(&step.name)) {
+            let sql = index_lines(version, &tried, index).concat();
+            attempt(client, &row, &sql).map_err(|e| refused(&index.item.definition, &e))?;
+        }
+        for constraint in relation.constraints.iter().filter(|c| c.brought_by() == Some(&step.name)) {
+            let item = &constraint.item;
+            let sql = match &item.kind {
+                ConstraintKind::NotNull => continue,
+                ConstraintKind::Foreign(key) => {
+                    let far = &version.schema.tables[&key.table].fields;
+                    let far = key.fields.iter().filter_map(|c| far.iter().find(|f| f.name == *c));
+                    let far: Vec<String> = far.map(|f| format!("{} {}", f.name, f.type_name)).collect();
+                    let (columns, fields) = (list(&far), list(&key.fields));
+                    format!(
+                        "CREATE TEMPORARY TABLE refactor_far ({columns}, UNIQUE ({fields})) ON COMMIT DROP;\nALTER TABLE {tried} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES pg_temp.refactor_far ({fields})",
+                        item.name,
+                        list(&item.fields)
+                    )
+                }
+                _ => format!("ALTER TABLE {tried} ADD {}", definition(constraint)),
+            };
+            attempt(client, &row, &sql).map_err(|e| refused(&item.definition, &e))?;
+            if let Some(expression) = constraint.expression() {
+                let text = expression.to_string();
+                if let Verdict::Changing = judge(client, &row, &text, "boolean").map_err(|e| refused(&text, &e))? {
+                    if is_changing(client, &expression)? {
+                        return Err(changing(&wish, &text));
+                    }
+                    remarks.push(format!("`{text}` depends on settings of the session if DateStyle, TimeZone or the like matter to it; all writers must then share them"));
+                }
+            }
+        }
+    }
+    Ok(remarks)
+}
+
+/// Whether no column has this default yet.
+fn is_new_default(version: &Version, relation: &Relation, field: &Field) -> bool {
+    let stored = match field.home {
+        Home::Own(at) => version.table(relation).fields[at].default.as_ref(),
+        _ => None,
+    };
+    field.shape.generated.is_none() && field.shape.default.is_some() && field.shape.default.as_ref() != stored
+}
+
+/// Tries a statement on an empty temporary table.
+fn attempt(client: &mut Client, row: &str, sql: &str) -> Result<(), Error> {
+    let mut transaction = client.transaction()?;
+    transaction.batch_execute(&format!("CREATE TEMPORARY TABLE refactor_try {row} ON COMMIT DROP"))?;
+    let tried = transaction.batch_execute(sql);
+    transaction.rollback()?;
+    tried
 }
 
 /// Tries on an empty copy whether what hangs on a column bears another type.

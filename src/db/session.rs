@@ -10,7 +10,7 @@ use crate::db::facts::{self, Answer};
 use crate::db::run::{self, Patience};
 use crate::db::{installed, judge, lock};
 use crate::fact::{Fact, Loss, LossKind};
-use crate::generate::rows;
+use crate::generate::{fact, rows};
 use crate::journal::{Entry, Recorded, State};
 use crate::name::TableName;
 use crate::plan::defer::{change_state, defer, record, record_inverse, told_back};
@@ -77,7 +77,7 @@ pub struct Deferred {
     pub version: Version,
     /// The facts that were asked.
     pub facts: Vec<Answer>,
-    /// The facts about tables that this makes, to be asked when they are there.
+    /// The facts about tables and values that this makes, to be asked when they are there.
     later: Vec<Fact>,
     /// Values without a place in the new shape.
     pub losses: Vec<(Loss, i64)>,
@@ -183,16 +183,16 @@ impl Session {
         let plan = defer(&version, &place.installed, &title, record(entries, State::Deferred))?;
         let asked = Instant::now();
         let mut facts = Vec::new();
-        // A table that this very run will make has no rows yet.
+        // A table that this very run will make has no rows yet, and a complement no values.
         let is_there = |t: &TableName| place.schema.tables.contains_key(t) || place.installed.tables.contains(t);
-        let (now, later): (Vec<_>, Vec<_>) = version
-            .facts
-            .iter()
-            .filter(|f| names.contains(&f.step.as_str()))
-            .partition(|f| f.claim.tables().into_iter().all(is_there));
-        let later = later.into_iter().cloned().collect();
-        for wanted in now {
-            facts.push(facts::ask(&mut self.client, wanted).map_err(|e| fact_problem(entries, wanted, &e))?);
+        let can_be_asked = |f: &Fact| {
+            let read = fact::read_from(&version, f);
+            f.claim.tables().into_iter().chain(&read).all(is_there)
+        };
+        let (now, later): (Vec<Fact>, Vec<Fact>) =
+            version.facts().into_iter().filter(|f| names.contains(&f.step.as_str())).partition(can_be_asked);
+        for wanted in &now {
+            facts.push(facts::ask(&mut self.client, &version, wanted).map_err(|e| fact_problem(entries, wanted, &e))?);
         }
         let broken: Vec<Answer> = facts.iter().filter(|a| !a.holds()).cloned().collect();
         if let Some(first) = broken.first() {
@@ -227,18 +227,21 @@ impl Session {
     /// Whatever the server says, or a fact that somebody broke meanwhile. The database is then as it was.
     pub fn defer(&mut self, place: &Place, deferred: &mut Deferred, seen: Seen) -> Result<(), Problem> {
         let start = Instant::now();
-        let Deferred { facts, later, plan, before, .. } = &*deferred;
+        let Deferred { version, facts, later, plan, before, .. } = &*deferred;
+        let mut answers = Vec::new();
         self.run(plan, &place.schema.search_path, seen, &mut |transaction| {
+            answers.clear();
             for wanted in later {
-                let answer = facts::ask(transaction, wanted)?;
+                let answer = facts::ask(transaction, version, wanted)?;
                 if !answer.holds() {
                     return Err(Problem::facts(&plan.title, &[answer]));
                 }
+                answers.push(answer);
             }
             // The triggers are in place and their locks held. If anybody wrote since the facts were asked, ask again.
             if !facts.is_empty() && !nobody_wrote_since(transaction, before)? {
                 for answer in facts {
-                    let again = facts::ask(transaction, &answer.fact)?;
+                    let again = facts::ask(transaction, version, &answer.fact)?;
                     if !again.holds() {
                         return Err(Problem::facts("show the refactoring: somebody wrote meanwhile", &[again]));
                     }
@@ -246,6 +249,7 @@ impl Session {
             }
             Ok(())
         })?;
+        deferred.facts.extend(answers);
         deferred.time += start.elapsed();
         Ok(())
     }
@@ -312,7 +316,7 @@ impl Session {
         let version = place.fold(now)?;
         let names: Vec<String> = now.iter().map(|s| s.name.clone()).collect();
         let mut broken = Vec::new();
-        for wanted in &version.facts {
+        for wanted in &version.facts() {
             let answer = facts::ask_still(&mut self.client, &version, wanted)?;
             if !answer.holds() {
                 broken.push(answer);
@@ -474,7 +478,7 @@ fn materialize_in(
     let (locking, rest) = work.plan.steps.split_at(work.first);
     let part = |steps: &[crate::plan::PlanStep]| Plan { steps: steps.to_vec(), ..work.plan.clone() };
     run::steps(transaction, &part(locking), seen).map_err(Stop::Failed)?;
-    for wanted in &work.version.facts {
+    for wanted in &work.version.facts() {
         let answer = facts::ask_still(transaction, &work.version, wanted)?;
         if !answer.holds() {
             return Err(Problem::facts(&work.plan.title, &[answer]).into());

@@ -371,7 +371,12 @@ pub fn companions(version: &Version, index: usize) -> Result<Piece, askama::Erro
 
 /// `pg_catalog` first, then the schemas of the tables, whose types may bring operators of their own.
 fn search_path(carry: &Carry) -> String {
-    let mut schemas: BTreeSet<&Ident> = carry.hops.iter().flat_map(|h| [&h.from.schema, &h.to.schema]).collect();
+    path_over(carry.hops.iter().flat_map(|h| [&h.from.schema, &h.to.schema]))
+}
+
+/// The same for the tables of these schemas.
+pub(super) fn path_over<'s>(schemas: impl Iterator<Item = &'s Ident>) -> String {
+    let mut schemas: BTreeSet<&Ident> = schemas.collect();
     let public = Ident::new("public");
     schemas.insert(&public);
     let names: Vec<String> = schemas.iter().map(ToString::to_string).collect();

@@ -2,14 +2,19 @@
 
 use crate::fact::{Claim, Fact, Loss, LossKind};
 use crate::generate::get::{complement_keys, way_up};
-use crate::generate::{all, equal, list, lookup, own, shaped};
+use crate::generate::{all, equal, list, lookup, own, rule, shaped};
+use crate::name::TableName;
 use crate::sql::Expression;
 use crate::version::{Carry, Direction, Hop, Version};
 
 /// A query whose rows are the offenders: their keys as one text. It stops nowhere, so that the count is true.
 #[must_use]
-pub fn offenders(fact: &Fact) -> String {
+pub fn offenders(version: &Version, fact: &Fact) -> String {
     match &fact.claim {
+        Claim::Keeps { rule, words } => match version.relations.get(&words.table) {
+            Some(relation) => rule::offenders(version, relation, rule),
+            None => "SELECT '' WHERE false".into(),
+        },
         Claim::Agree { column, hops, comparable, .. } => {
             let last = hops.len() - 1;
             let from = way_up(hops);
@@ -68,11 +73,11 @@ pub fn offenders(fact: &Fact) -> String {
 /// complement keeps.
 #[must_use]
 pub fn offenders_still(version: &Version, fact: &Fact) -> String {
-    let query = offenders(fact);
+    let query = offenders(version, fact);
     let this = |c: &&Carry| c.words.field == fact.claim.words().field;
     let carried = version.carries.iter().filter(this).map(|c| (&c.step, &c.id, c.target_key()));
     let added = version.added.iter().map(|a| (&a.step, &a.id, &*a.key));
-    let missing = !matches!(fact.claim, Claim::Agree { .. });
+    let missing = !matches!(fact.claim, Claim::Agree { .. } | Claim::Keeps { .. });
     match carried.chain(added).find(|(step, ..)| missing && **step == fact.step) {
         None => query,
         Some((_, id, key)) => format!(
@@ -149,6 +154,17 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
         }
     };
     format!("{has_value} AND NOT EXISTS ({partner})")
+}
+
+/// The complements that a fact is asked of: until they are there, it cannot be.
+#[must_use]
+pub fn read_from(version: &Version, fact: &Fact) -> Vec<TableName> {
+    match &fact.claim {
+        Claim::Keeps { rule, words } => {
+            version.relations.get(&words.table).map(|r| rule::read_from(version, r, rule)).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Counts what would be lost.

@@ -4,6 +4,7 @@
 use askama::Template;
 
 use crate::generate::carry::{self, Names, is_partitioned};
+use crate::generate::rule::{self, Rule};
 use crate::generate::view::{kept_for_others, key_aliases};
 use crate::generate::{all, comment, get, list, lookup, own, shaped};
 use crate::name::{Ident, TableName};
@@ -23,15 +24,6 @@ impl std::fmt::Display for Generated {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.name.fmt(f)
     }
-}
-
-/// A field from elsewhere that may not be NULL.
-struct Required {
-    field: Ident,
-    schema: Literal,
-    table: Literal,
-    column: Literal,
-    message: Literal,
 }
 
 struct Own {
@@ -75,7 +67,8 @@ struct PutBack {
     update: TableName,
     comment: Literal,
     generated: Vec<Generated>,
-    required: Vec<Required>,
+    early: Vec<Rule>,
+    rules: Vec<Rule>,
     flags: Vec<String>,
     quiet: Vec<String>,
     insert_columns: String,
@@ -210,7 +203,8 @@ pub fn put_back(
         update: own(&["update", id[0], id[1]]),
         comment: comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", "))),
         generated,
-        required: required(relation),
+        early: rule::early(relation),
+        rules: rule::rules(version, relation),
         flags,
         quiet,
         insert_columns: insert.join(", "),
@@ -237,26 +231,6 @@ pub fn put_back(
         keeps,
     }
     .render()
-}
-
-/// No column of the base refuses NULL for these.
-fn required(relation: &Relation) -> Vec<Required> {
-    let (schema, table) = (relation.name.schema.as_str(), relation.name.name.as_str());
-    let elsewhere = relation.fields.iter().filter(|f| f.shape.not_null && !matches!(f.home, Home::Own(_)));
-    elsewhere
-        .map(|f| {
-            let column = f.shape.name.as_str();
-            Required {
-                field: f.shape.name.clone(),
-                schema: Literal(schema.into()),
-                table: Literal(table.into()),
-                column: Literal(column.into()),
-                message: Literal(format!(
-                    "null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"
-                )),
-            }
-        })
-        .collect()
 }
 
 /// A put-back of a view that acts with its owner's rights does so too.

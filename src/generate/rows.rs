@@ -196,7 +196,7 @@ pub fn without_modifier(type_name: &str) -> String {
 }
 
 /// Whether the type is one of PostgreSQL's own that have a hash function.
-fn hashes(type_name: &str) -> bool {
+pub(super) fn hashes(type_name: &str) -> bool {
     const TYPES: [&str; 20] = [
         "smallint",
         "integer",

@@ -216,7 +216,9 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
     let fields: Vec<String> =
         (0..shaped.names.len()).map(|j| format!("{} AS v{}", told_later(shaped, j, "NEW"), j + 1)).collect();
     let not_null = |j: &usize| {
-        let mut all = version.relations.values().flat_map(|r| &r.fields);
+        // A later NOT NULL binds new code only.
+        let mut all =
+            version.relations.values().flat_map(|r| r.fields.iter().filter(|f| r.demand(&f.shape.name).is_none()));
         all.any(|f| f.home == Home::Shaped(at, *j) && f.shape.not_null)
     };
     let required: Vec<String> =

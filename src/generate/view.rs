@@ -5,8 +5,8 @@ use askama::Template;
 use crate::generate::carry::{Names, is_partitioned, one_owner, owner};
 use crate::generate::{Class, Piece, comment, get, own, put};
 use crate::name::{Ident, TableName};
-use crate::relation::{Relation, Stores, row_key};
-use crate::schema::{Field as Shape, Grant, Identity};
+use crate::relation::{Field, Home, Relation, Stores, row_key};
+use crate::schema::{Grant, Identity};
 use crate::sql::Literal;
 use crate::version::Version;
 
@@ -66,7 +66,7 @@ pub fn kept_for_others(version: &Version, relation: &Relation) -> Vec<(Ident, Id
 /// # Errors
 /// Only if a template cannot be rendered.
 pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piece, askama::Error> {
-    let class = Class::of(relation);
+    let class = Class::of(version, relation);
     let outer = TableName { schema: next.clone(), name: relation.name.name.clone() };
     let inner = inner(relation);
     let owned = is_owned(version, relation);
@@ -74,7 +74,7 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
     let fields = relation.fields.iter().map(|field| Shown {
         name: field.shape.name.clone(),
         get: get::get(version, relation, field),
-        default: default(&field.shape, class).unwrap_or_default(),
+        default: default(version, relation, field, class).unwrap_or_default(),
         comment: field.shape.comment.as_ref().map(|c| Literal(c.clone()).to_string()).unwrap_or_default(),
     });
     let key = row_key(version.table(relation)).unwrap_or_default();
@@ -105,13 +105,22 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
 
 /// Defaults do not reach INSTEAD OF triggers, and `SET x = DEFAULT` through an auto-updatable view writes NULL, so the
 /// view repeats them. GENERATED ALWAYS must not be repeated: the base would take it for an explicit value.
-fn default(shape: &Shape, class: Class) -> Option<String> {
+fn default(version: &Version, relation: &Relation, field: &Field, class: Class) -> Option<String> {
+    let shape = &field.shape;
+    let stored = match field.home {
+        Home::Own(at) => version.table(relation).fields[at].default.as_ref(),
+        _ => None,
+    };
     match (shape.identity, &shape.sequence) {
         (Some(Identity::Always), _) => None,
         // The base numbers rows itself where the view is auto-updatable, and needs no right on the sequence for it.
         (Some(Identity::ByDefault), _) if class == Class::U => None,
         (Some(Identity::ByDefault), Some(sequence)) => {
             Some(format!("nextval({}::regclass)", Literal(sequence.to_string())))
+        }
+        // Without one, the base's would hold; and NULL itself is taken for none.
+        (None, _) if class == Class::U && shape.default.is_none() && shape.generated.is_none() && stored.is_some() => {
+            Some(format!("CASE WHEN true THEN NULL::{} END", shape.type_name))
         }
         _ => shape.default.clone(),
     }

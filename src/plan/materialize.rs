@@ -6,6 +6,7 @@
 pub mod attach;
 pub mod fill;
 pub mod rebuild;
+pub mod rules;
 
 use std::collections::BTreeSet;
 
@@ -112,6 +113,7 @@ pub fn materialize(
     plan.steps.extend(drop_tables(installed, &keep));
     let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| *way != Way::Rebuild).map(|(r, _)| *r).collect();
     plan.steps.extend(rebuild::swap(version, &rebuilt, &keep));
+    plan.steps.extend(rules::take_off(version, &kept, &rebuilt));
     plan.steps.extend(kept.iter().flat_map(|r| columns(version, r)));
     for dropped in &version.dropped {
         let sentence = format!("keep `{}` as `{}`", dropped.table.short(), lost_table(&dropped.step).name);
@@ -121,6 +123,7 @@ pub fn materialize(
     plan.steps.extend(kept.iter().flat_map(|r| trigger_arguments(version, r)));
     plan.steps.extend(rebuilt.iter().flat_map(|r| rebuild::dress(version, r)));
     plan.steps.extend(kept.iter().flat_map(|r| attach::attach(version, r)));
+    plan.steps.extend(kept.iter().flat_map(|r| rules::set(version, r)));
     plan.steps.extend(rebuilt.iter().flat_map(|r| rebuild::foreign_keys(version, r)));
     plan.steps.extend(rebuild::foreign_keys_here(version, &rebuilt, &keep));
     plan.steps.extend(kept.iter().flat_map(|r| attach::foreign_keys(version, r)));
@@ -148,6 +151,7 @@ fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
     tables.extend(version.dropped.iter().map(|d| &d.table));
     tables.extend(version.carries.iter().flat_map(|c| c.hops.iter().flat_map(|h| [&h.from, &h.to])));
     tables.extend(rebuild::neighbours(version, rebuilt));
+    tables.extend(rules::far_ends(version));
     let mut ordered: Vec<&TableName> = Vec::new();
     let mut open: Vec<&TableName> = tables.into_iter().collect();
     while !open.is_empty() {
@@ -288,7 +292,7 @@ fn restored_keys(version: &Version) -> Vec<PlanStep> {
         let Some(relation) = version.over(&made.table) else { continue };
         let lines: Vec<String> = relation
             .foreign_keys()
-            .filter(|(key, _)| key.origin == made.table)
+            .filter(|(key, _)| key.is_of(&made.table))
             .flat_map(|(key, far)| {
                 attach::constraint_lines(&relation.name, &key.item, &attach::foreign_key(version, &key.item, far))
             })

@@ -583,3 +583,5 @@ const DOWN_TRUTH: &[(&str, &str)] = &[(
      LEFT JOIN public.customers a ON a.id = b.customer_id",
     "SELECT id, city FROM next.orders",
 )];
+
+mod rules;

@@ -16,6 +16,7 @@ mod read;
 mod rebuild;
 mod reshape;
 mod rights;
+mod rules;
 mod server;
 mod stacks;
 mod support;

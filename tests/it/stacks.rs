@@ -30,7 +30,7 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
     let field = format!("{table}.{}", random.pick(fields));
     let other = &random.pick(tables).0;
     let new = format!("new_{number}");
-    let words: Vec<&str> = match random.weighted(&[40, 14, 8, 12, 12, 10, 8, 8, 8, 8, 8]) {
+    let words: Vec<&str> = match random.weighted(&[40, 14, 8, 12, 12, 10, 8, 8, 8, 8, 30, 8]) {
         0 => vec!["move-field", &field, other, "--as", &new, "--fill", "NULL"],
         1 => vec!["rename-field", &field, &new],
         2 => vec!["rename-table", table, &new],
@@ -75,6 +75,11 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
             let (one, two) = (random.pick(fields), random.pick(fields));
             let with = format!("{two}={one}");
             return ["rename-field", &format!("{table}.{one}"), two, "--with", &with].map(str::to_owned).to_vec();
+        }
+        10 => {
+            let name = random.pick(fields);
+            let second = random.pick(fields);
+            return rule(random, table, name, second, other, &new);
         }
         _ => {
             let (one, two) = (random.pick(fields), random.pick(fields));
@@ -121,6 +126,29 @@ fn reshape(random: &mut Random, table: &str, name: &str) -> Vec<String> {
         0 => vec!["change-type", &field, "text"],
         1 => vec!["change-type", &field, "varchar(30)", "--default", "'d'"],
         _ => vec!["change-type", &field, "int", "--using", &using, "--back", &back],
+    };
+    words.into_iter().map(str::to_owned).collect()
+}
+
+/// A rule or an index, more or less.
+fn rule(random: &mut Random, table: &str, name: &str, second: &str, other: &str, new: &str) -> Vec<String> {
+    let field = format!("{table}.{name}");
+    let (check, only) = (format!("{name}::text <> 'never' OR {second} IS NULL"), format!("{name} IS NOT NULL"));
+    let names =
+        ["customers_grade_check", "orders_customer_id_fkey", "lines_order_id_fkey", "staff_pkey", "new_2", "new_3"];
+    let indexes = ["orders_city_idx", "lines_order_id_idx", "staff_boss_id_idx", "new_1", "new_4"];
+    let words = match random.below(12) {
+        0 => vec!["set-not-null", &field],
+        1 => vec!["drop-not-null", &field],
+        2 => vec!["set-default", &field, "5"],
+        3 => vec!["set-default", &field, "'d'"],
+        4 => vec!["drop-default", &field],
+        5 | 6 => vec!["add-check", table, &check, "--name", new],
+        7 => vec!["add-unique", table, name, second],
+        8 => vec!["add-foreign-key", table, name, "--references", other, "--name", new, "--on-delete", "set-null"],
+        9 => vec!["drop-constraint", table, *random.pick(&names)],
+        10 => vec!["create-index", table, name, "--name", new, "--where", &only],
+        _ => vec!["drop-index", *random.pick(&indexes)],
     };
     words.into_iter().map(str::to_owned).collect()
 }

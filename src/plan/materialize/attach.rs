@@ -4,7 +4,7 @@
 use crate::catalogue::entangled::renames;
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
-use crate::relation::{Attached, Home, Relation};
+use crate::relation::{Attached, Home, Origin, Relation};
 use crate::schema::{Constraint, ConstraintKind, Field, ForeignKey, Grant, Index};
 use crate::sql::{Literal, rename_in_definition};
 use crate::version::Version;
@@ -17,10 +17,14 @@ pub fn attach(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     for field in relation.fields.iter().filter(|f| !matches!(f.home, Home::Own(_))) {
         lines.extend(field_lines(name, &field.shape));
     }
-    for index in relation.indexes.iter().filter(|i| i.item.constraint.is_none() && came(version, relation, i)) {
+    let came = |i: &&Attached<Index>| {
+        i.item.constraint.is_none() && i.brought_by().is_none() && came_along(version, relation, i)
+    };
+    for index in relation.indexes.iter().filter(came) {
         lines.extend(index_lines(version, name, index));
     }
-    for constraint in relation.constraints.iter().filter(|c| came(version, relation, c)) {
+    let came = |c: &&Attached<Constraint>| c.brought_by().is_none() && came_along(version, relation, c);
+    for constraint in relation.constraints.iter().filter(came) {
         if !matches!(constraint.item.kind, ConstraintKind::Foreign(_)) {
             lines.extend(constraint_lines(name, &constraint.item, &definition(constraint)));
         }
@@ -31,11 +35,11 @@ pub fn attach(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     vec![PlanStep::new(format!("give `{}` what came along with its new fields", name.short()), lines.join("\n"))]
 }
 
-/// Foreign keys that came along.
+/// Foreign keys that came along or are new.
 #[must_use]
 pub fn foreign_keys(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     let mut lines = Vec::new();
-    for constraint in relation.constraints.iter().filter(|c| came(version, relation, c)) {
+    for constraint in relation.constraints.iter().filter(|c| came_along(version, relation, c)) {
         if let ConstraintKind::Foreign(key) = &constraint.item.kind {
             let text = foreign_key(version, &constraint.item, key);
             lines.extend(constraint_lines(&relation.name, &constraint.item, &text));
@@ -44,20 +48,23 @@ pub fn foreign_keys(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     if lines.is_empty() {
         return Vec::new();
     }
-    let sentence = format!("add the foreign keys that came along to `{}`", relation.name.short());
+    let sentence = format!("add the foreign keys of `{}`", relation.name.short());
     vec![PlanStep::new(sentence, lines.join("\n"))]
 }
 
-/// Whether an item came from another table. In a self reference a field leaves its table for the same table, so the
+/// Whether an item came from another table, or is new. In a self reference a field leaves its table for the same table, so the
 /// place alone does not tell.
-fn came<T>(version: &Version, relation: &Relation, item: &Attached<T>) -> bool {
-    item.origin != relation.base
+fn came_along<T>(version: &Version, relation: &Relation, item: &Attached<T>) -> bool {
+    !item.is_of(&relation.base)
         || item.columns.iter().any(|c| !relation.fields.iter().any(|f| version.stays(relation, f) == Some(c)))
 }
 
 /// A constraint's definition with the names of the version.
 #[must_use]
 pub fn definition(constraint: &Attached<Constraint>) -> String {
+    if constraint.brought_by().is_some() && constraint.item.kind == ConstraintKind::Check {
+        return constraint.as_named().definition;
+    }
     rename_in_definition(&constraint.item.definition, &renames(&constraint.columns, &constraint.item.fields))
 }
 
@@ -86,8 +93,10 @@ pub fn constraint_lines(table: &TableName, constraint: &Constraint, definition: 
 #[must_use]
 pub fn index_lines(version: &Version, table: &TableName, index: &Attached<Index>) -> Vec<String> {
     let item = &index.item;
-    let old = version.schema.tables[&index.origin].indexes.get(index.original);
-    let columns = old.map_or(&index.columns, |i| &i.fields);
+    let columns = match &index.origin {
+        Origin::Table(table, original) => &version.schema.tables[table].indexes[*original].fields,
+        Origin::Step(_) => &index.columns,
+    };
     let text = rename_in_definition(&item.definition, &renames(columns, &item.fields));
     let using = text.find(" USING ").unwrap_or(0);
     let unique = if item.unique { "UNIQUE " } else { "" };

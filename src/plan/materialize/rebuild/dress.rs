@@ -121,7 +121,7 @@ fn constraints(version: &Version, relation: &Relation) -> Vec<String> {
                 lines.extend(comment(name, item));
                 continue;
             }
-            (ConstraintKind::Foreign(_), _) => continue,
+            (ConstraintKind::Foreign(_) | ConstraintKind::NotNull, _) => continue,
             (ConstraintKind::Primary, Some(index)) => format!("PRIMARY KEY USING INDEX {}", index.item.name),
             (ConstraintKind::Unique, Some(index)) => format!("UNIQUE USING INDEX {}", index.item.name),
             _ => attach::definition(constraint),
@@ -158,8 +158,8 @@ fn decorations(version: &Version, relation: &Relation) -> Vec<String> {
             lines.push(format!("COMMENT ON COLUMN {name}.{} IS {};", field.shape.name, Literal(comment.clone())));
         }
     }
-    let has = |index: &Ident| relation.indexes.iter().any(|i| i.item.name == *index && i.origin == relation.base);
-    if let Some(index) = relation.indexes.iter().find(|i| i.item.clustered && i.origin == relation.base) {
+    let has = |index: &Ident| relation.indexes.iter().any(|i| i.item.name == *index && i.is_of(&relation.base));
+    if let Some(index) = relation.indexes.iter().find(|i| i.item.clustered && i.is_of(&relation.base)) {
         lines.push(format!("ALTER TABLE {name} CLUSTER ON {};", index.item.name));
     }
     match &table.replica_identity {
@@ -307,7 +307,7 @@ pub fn foreign_keys_here(version: &Version, rebuilt: &[&Relation], keep: &BTreeS
     let mut lines = Vec::new();
     for (table, name, key) in foreign_keys_from_others(version, rebuilt) {
         let Some(relation) = version.over(table) else { continue };
-        let stays = |c: &&Attached<Constraint>| c.item.name == *name && c.origin == *table;
+        let stays = |c: &&Attached<Constraint>| c.item.name == *name && c.is_of(table);
         // One whose field left is set where the field went.
         let Some(constraint) = relation.constraints.iter().find(stays) else { continue };
         let text = attach::foreign_key(version, &constraint.item, key);

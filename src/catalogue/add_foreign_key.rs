@@ -1,0 +1,217 @@
+//! `add-foreign-key`: fields that refer to a row of another table.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::catalogue::drop_constraint::DropConstraint;
+use crate::catalogue::entangled::reference;
+use crate::catalogue::{Refactor, Refactoring, rule};
+use crate::name::{FieldRef, Ident, NameError, TableRef};
+use crate::refusal::Refusal;
+use crate::relation::Relation;
+use crate::schema::{Constraint, ConstraintKind, ForeignKey};
+use crate::version::{RemarkKind, Version};
+
+/// Add a foreign key.
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddForeignKey {
+    /// Table whose rows refer, as in `orders`
+    pub table: TableRef,
+    /// Its fields that refer
+    #[arg(required = true, value_name = "FIELD", value_parser = str::parse::<Ident>)]
+    pub fields: Vec<Ident>,
+    /// Table referred to, and its key if it is not the primary one, as in `customers` or `customers(code)`
+    #[arg(long, value_name = "TABLE")]
+    pub references: Key,
+    /// Name of the constraint
+    #[arg(long, value_parser = str::parse::<Ident>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Ident>,
+    /// What happens when the row referred to is deleted
+    #[arg(long, value_enum, default_value = "no-action")]
+    #[serde(default, skip_serializing_if = "Action::is_default")]
+    pub on_delete: Action,
+    /// What happens when its key changes
+    #[arg(long, value_enum, default_value = "no-action")]
+    #[serde(default, skip_serializing_if = "Action::is_default")]
+    pub on_update: Action,
+}
+
+/// What a foreign key does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// It is refused, at the end of the statement
+    #[default]
+    NoAction,
+    /// It is refused at once
+    Restrict,
+    /// The referring rows follow
+    Cascade,
+    /// They get NULL
+    SetNull,
+    /// They get their default
+    SetDefault,
+}
+
+impl Action {
+    const LETTERS: [(Self, char); 5] = [
+        (Self::NoAction, 'a'),
+        (Self::Restrict, 'r'),
+        (Self::Cascade, 'c'),
+        (Self::SetNull, 'n'),
+        (Self::SetDefault, 'd'),
+    ];
+
+    /// As `pg_constraint` has it.
+    fn letter(self) -> char {
+        Self::LETTERS.iter().find(|(a, _)| *a == self).map_or('a', |(_, letter)| *letter)
+    }
+
+    /// From what `pg_constraint` has.
+    #[must_use]
+    pub fn of(letter: char) -> Self {
+        Self::LETTERS.iter().find(|(_, l)| *l == letter).map_or(Self::NoAction, |(action, _)| *action)
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde calls it with a reference
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A table with fields of it: `customers(code)`. Without fields its primary key is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// The table.
+    pub table: TableRef,
+    /// The fields, if they were given.
+    pub fields: Vec<Ident>,
+}
+
+impl FromStr for Key {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let Some((table, fields)) = text.strip_suffix(')').and_then(|t| t.split_once('(')) else {
+            return Ok(Self { table: text.parse()?, fields: Vec::new() });
+        };
+        Ok(Self { table: table.parse()?, fields: fields.split(',').map(str::parse).collect::<Result<_, _>>()? })
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields: Vec<String> = self.fields.iter().map(ToString::to_string).collect();
+        let fields = if fields.is_empty() { String::new() } else { format!("({})", fields.join(", ")) };
+        write!(f, "{}{fields}", self.table)
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl AddForeignKey {
+    /// The constraint, for the version before, and the table that it refers to.
+    fn constraint<'v>(&self, before: &'v Version) -> Result<(Constraint, &'v Relation), Refusal> {
+        let relation = rule::find_keyed(before, &self.table)?;
+        let far = before.find_plain(&self.references.table)?;
+        let fields = rule::find_fields(before, &self.table, &self.fields)?;
+        let key = self.far_fields(before, far)?;
+        let refuse = |why: String, hint: &str| Err(Refusal::Other { why, hint: Some(hint.into()) });
+        if key.len() != fields.len() {
+            let why = format!("{} cannot refer to {}", rule::quoted(&fields), rule::quoted(&key));
+            return refuse(why, "name as many fields as the key has");
+        }
+        let mut columns = Vec::new();
+        for name in &key {
+            let field = FieldRef { table: reference(&far.name), field: name.clone() };
+            let (_, there) = before.find_field(&field)?;
+            match far.column(&before.schema, there) {
+                Some(column) => columns.push(column.clone()),
+                None => return Err(Refusal::NotMaterialized { step: before.put_there_by(far, there), field }),
+            }
+        }
+        if !is_key(far, &key) {
+            let why = format!("{} of `{}` is not unique", rule::quoted(&key), far.name.short());
+            let names = key.iter().map(Ident::as_str).collect::<Vec<_>>().join(" ");
+            return refuse(why, &format!("make it unique first: `refactor add-unique {} {names}`", far.name.short()));
+        }
+        if before.table(far).unlogged && !before.table(relation).unlogged {
+            let why = format!("`{}` is UNLOGGED and may be empty after a crash", far.name.short());
+            return refuse(why, "refer to a table that is logged");
+        }
+        let name = rule::free_name(before, relation, self.name.as_ref(), &fields, "fkey")?;
+        let list = |names: &[Ident]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let definition = format!("FOREIGN KEY ({}) REFERENCES {} ({})", list(&fields), far.name.short(), list(&key));
+        let kind = ConstraintKind::Foreign(ForeignKey {
+            table: far.base.clone(),
+            fields: columns,
+            on_update: self.on_update.letter(),
+            on_delete: self.on_delete.letter(),
+            match_full: false,
+        });
+        Ok((Constraint::named(name, kind, fields, definition), far))
+    }
+
+    /// The key referred to: the given fields, else the primary key.
+    fn far_fields(&self, before: &Version, far: &Relation) -> Result<Vec<Ident>, Refusal> {
+        if !self.references.fields.is_empty() {
+            return rule::find_fields(before, &reference(&far.name), &self.references.fields);
+        }
+        let primary = far.constraints.iter().find(|c| c.item.kind == ConstraintKind::Primary);
+        primary.map(|c| c.item.fields.clone()).ok_or_else(|| Refusal::Other {
+            why: format!("`{}` has no primary key", far.name.short()),
+            hint: Some(format!("name a unique key, as in `--references \"{}(code)\"`", far.name.short())),
+        })
+    }
+}
+
+/// Whether exactly these fields are a key.
+fn is_key(relation: &Relation, fields: &[Ident]) -> bool {
+    let same = |other: &[Ident]| other.len() == fields.len() && other.iter().all(|f| fields.contains(f));
+    let index = relation.indexes.iter().map(|i| &i.item).any(|i| {
+        let keys: Option<Vec<Ident>> = i.keys.iter().cloned().collect();
+        i.unique && i.immediate && i.valid && !i.partial && keys.is_some_and(|k| same(&k))
+    });
+    let new = relation.constraints.iter().filter(|c| c.brought_by().is_some());
+    index || new.into_iter().any(|c| c.item.kind == ConstraintKind::Unique && same(&c.item.fields))
+}
+
+impl Refactor for AddForeignKey {
+    fn wish(&self) -> String {
+        format!("let {} of `{}` refer to `{}`", rule::quoted(&self.fields), self.table, self.references)
+    }
+
+    fn slug(&self) -> String {
+        format!("add-foreign-key-{}-to-{}", rule::words(&self.fields), self.table.name.as_str())
+    }
+
+    fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
+        let (constraint, far) = self.constraint(before)?;
+        let mut after = rule::with(before, step, before.find_own(&self.table)?, constraint);
+        let text = format!(
+            "deleting a row of `{}` or changing its key asks nothing and does nothing here until this is real; a row left behind keeps it from materializing",
+            far.name.short()
+        );
+        after.remark(step, RemarkKind::Note, text);
+        Ok(after)
+    }
+
+    fn inverse(&self, _: &str, before: &Version) -> Result<Refactoring, Refusal> {
+        let name = self.constraint(before)?.0.name;
+        Ok(Refactoring::DropConstraint(DropConstraint { table: self.table.clone(), name }))
+    }
+}

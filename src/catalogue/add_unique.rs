@@ -1,0 +1,73 @@
+//! `add-unique`: fields whose values occur once.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::drop_constraint::DropConstraint;
+use crate::catalogue::{Refactor, Refactoring, rule};
+use crate::name::{Ident, TableRef};
+use crate::refusal::Refusal;
+use crate::schema::{Constraint, ConstraintKind};
+use crate::version::Version;
+
+/// Add a unique constraint.
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddUnique {
+    /// Table, as in `customers`
+    pub table: TableRef,
+    /// Fields whose values, taken together, occur once; NULL is never the same
+    #[arg(required = true, value_name = "FIELD", value_parser = str::parse::<Ident>)]
+    pub fields: Vec<Ident>,
+    /// Name of the constraint
+    #[arg(long, value_parser = str::parse::<Ident>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Ident>,
+}
+
+impl AddUnique {
+    /// The constraint, for the version before.
+    fn constraint(&self, before: &Version) -> Result<Constraint, Refusal> {
+        let relation = rule::find_keyed(before, &self.table)?;
+        let fields = rule::find_fields(before, &self.table, &self.fields)?;
+        let shown = |c: &Ident| relation.showing(&before.schema, c).is_some_and(|f| fields.contains(&f.shape.name));
+        if let Some(missing) = before.table(relation).partition_fields.iter().find(|c| !shown(c)) {
+            return Err(Refusal::Other {
+                why: format!("`{}` is partitioned by `{missing}`, which a key must contain", relation.name.short()),
+                hint: Some("name that field too".into()),
+            });
+        }
+        let same = |other: &[Ident]| other.len() == fields.len() && other.iter().all(|f| fields.contains(f));
+        let is_key = |c: &ConstraintKind| matches!(c, ConstraintKind::Unique | ConstraintKind::Primary);
+        if let Some(there) = relation.constraints.iter().find(|c| is_key(&c.item.kind) && same(&c.item.fields)) {
+            return Err(Refusal::Nothing(format!("`{}` keeps that unique already", there.item.name)));
+        }
+        let name = rule::free_name(before, relation, self.name.as_ref(), &fields, "key")?;
+        let listed = fields.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        Ok(Constraint::named(name, ConstraintKind::Unique, fields, format!("UNIQUE ({listed})")))
+    }
+}
+
+impl Refactor for AddUnique {
+    fn wish(&self) -> String {
+        format!("keep {} of `{}` unique", rule::quoted(&self.fields), self.table)
+    }
+
+    fn slug(&self) -> String {
+        format!("add-unique-{}-to-{}", rule::words(&self.fields), self.table.name.as_str())
+    }
+
+    fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
+        let constraint = self.constraint(before)?;
+        let relation = before.find_own(&self.table)?;
+        let fields = constraint.fields.clone();
+        let mut after = rule::with(before, step, relation, constraint);
+        rule::note_missing_index(&mut after, step, relation, &fields);
+        Ok(after)
+    }
+
+    fn inverse(&self, _: &str, before: &Version) -> Result<Refactoring, Refusal> {
+        let name = self.constraint(before)?.name;
+        Ok(Refactoring::DropConstraint(DropConstraint { table: self.table.clone(), name }))
+    }
+}

@@ -1,0 +1,182 @@
+//! `drop-constraint`: a check, a unique or foreign key that is no longer wanted.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::add_check::AddCheck;
+use crate::catalogue::add_foreign_key::{Action, AddForeignKey, Key};
+use crate::catalogue::add_unique::AddUnique;
+use crate::catalogue::entangled::reference;
+use crate::catalogue::{Refactor, Refactoring, rule};
+use crate::name::{Ident, TableRef};
+use crate::refusal::{Refusal, similar};
+use crate::relation::{Attached, Relation};
+use crate::schema::{Constraint, ConstraintKind, ForeignKey, ReplicaIdentity};
+use crate::version::{RemarkKind, Version};
+
+/// Drop a constraint.
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DropConstraint {
+    /// Table, as in `orders`
+    pub table: TableRef,
+    /// Constraint, as `\d orders` of psql names it
+    #[arg(value_parser = str::parse::<Ident>)]
+    pub name: Ident,
+}
+
+impl DropConstraint {
+    fn find<'v>(&self, before: &'v Version) -> Result<(&'v Relation, &'v Attached<Constraint>), Refusal> {
+        let relation = before.find_own(&self.table)?;
+        let all = relation.constraints.iter().filter(|c| c.item.kind != ConstraintKind::NotNull);
+        if let Some(found) = all.clone().find(|c| c.item.name == self.name) {
+            return Ok((relation, found));
+        }
+        let hint = if relation.indexes.iter().any(|i| i.item.name == self.name) {
+            format!("it is an index: `refactor drop-index {}`", self.name)
+        } else {
+            let names: Vec<String> = all.map(|c| c.item.name.as_str().to_owned()).collect();
+            match &similar(self.name.as_str(), names.iter().map(String::as_str))[..] {
+                [] if names.is_empty() => "it has none".to_owned(),
+                [] => format!("it has {}", crate::refusal::list(&names)),
+                near => format!("did you mean {}?", crate::refusal::list(near)),
+            }
+        };
+        let why = format!("table `{}` has no constraint `{}`", relation.name.short(), self.name);
+        Err(Refusal::Other { why, hint: Some(hint) })
+    }
+
+    /// Whether it can go, and can be said anew.
+    fn check(&self, step: &str, before: &Version) -> Result<(), Refusal> {
+        let (relation, constraint) = self.find(before)?;
+        let item = &constraint.item;
+        let refuse = |why: String, hint: Option<&str>| Err(Refusal::Other { why, hint: hint.map(str::to_owned) });
+        if item.inherited {
+            return refuse(format!("`{}` comes from the table above", item.name), Some("drop it there"));
+        }
+        match item.kind {
+            ConstraintKind::Primary => {
+                let why = format!(
+                    "`{}` is the primary key: the rows of `{}` are told apart by it",
+                    item.name,
+                    relation.name.short()
+                );
+                return refuse(why, None);
+            }
+            ConstraintKind::Exclude => {
+                let why = format!("no refactoring could bring back the exclusion constraint `{}`", item.name);
+                return refuse(why, Some("drop it by hand when no refactoring of the table is deferred"));
+            }
+            ConstraintKind::Unique => {
+                if let Some(who) = rule::referred_by(before, relation, &item.fields) {
+                    return refuse(who, Some("drop that foreign key first"));
+                }
+                if constraint.brought_by().is_none() {
+                    rule::must_not_be_row_key(before, relation, &item.fields)?;
+                }
+                if before.table(relation).replica_identity == ReplicaIdentity::Index(item.name.clone()) {
+                    return refuse(
+                        format!("subscribers tell the rows of `{}` apart by it", relation.name.short()),
+                        Some("`ALTER TABLE … REPLICA IDENTITY` chooses something else"),
+                    );
+                }
+            }
+            _ => {}
+        }
+        self.inverse(step, before).map(drop)
+    }
+}
+
+impl Refactor for DropConstraint {
+    fn wish(&self) -> String {
+        format!("drop the constraint `{}` of `{}`", self.name, self.table)
+    }
+
+    fn slug(&self) -> String {
+        format!("drop-{}-from-{}", self.name.as_str(), self.table.name.as_str())
+    }
+
+    fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
+        self.check(step, before)?;
+        let (relation, constraint) = self.find(before)?;
+        let item = &constraint.item;
+        let mut after = before.clone();
+        let how =
+            if matches!(item.kind, ConstraintKind::Foreign(_)) { "with its actions" } else { "with its own error" };
+        let text = format!("`{}` still holds, {how}", item.name);
+        rule::note_until_real(&mut after, step, &text);
+        if constraint.brought_by().is_none() {
+            rule::note_comment(&mut after, step, &format!("`{}`", item.name), item.comment.as_ref());
+            if !item.validated {
+                let text = format!("`{}` is NOT VALID; should it come back, all rows must keep it", item.name);
+                after.remark(step, RemarkKind::Note, text);
+            }
+        }
+        let changed = after.change(&relation.name, step);
+        let this = |c: &mut Attached<Constraint>| c.item.name == self.name && c.item.kind != ConstraintKind::NotNull;
+        let dropped: Vec<_> = changed.constraints.extract_if(.., this).collect();
+        changed.passing.extend(dropped.into_iter().filter(|c| c.brought_by().is_some()));
+        changed.indexes.retain(|i| i.item.constraint.as_ref() != Some(&self.name));
+        Ok(after)
+    }
+
+    fn inverse(&self, _: &str, before: &Version) -> Result<Refactoring, Refusal> {
+        let (_, constraint) = self.find(before)?;
+        let item = &constraint.item;
+        let (table, name) = (self.table.clone(), Some(self.name.clone()));
+        let definition = item.definition.trim_end_matches(" NOT VALID");
+        let unknown = |verb: &str| Refusal::Other {
+            why: format!("`{verb}` could not bring it back: it is `{}`", item.definition),
+            hint: Some("drop it by hand when no refactoring of the table is deferred".into()),
+        };
+        let list = |names: &[Ident]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match &item.kind {
+            ConstraintKind::Check => {
+                let expression = constraint.expression().ok_or_else(|| unknown("add-check"))?;
+                Ok(Refactoring::AddCheck(AddCheck { table, expression, name }))
+            }
+            ConstraintKind::Unique if definition == format!("UNIQUE ({})", list(&constraint.columns)) => {
+                Ok(Refactoring::AddUnique(AddUnique { table, fields: item.fields.clone(), name }))
+            }
+            ConstraintKind::Foreign(key)
+                if constraint.brought_by().is_some() || definition == printed(&list(&constraint.columns), key) =>
+            {
+                let far = before.over(&key.table).ok_or_else(|| unknown("add-foreign-key"))?;
+                let shown = |c: &Ident| far.showing(&before.schema, c).map(|f| f.shape.name.clone());
+                let fields = key.fields.iter().map(shown).collect::<Option<Vec<_>>>();
+                Ok(Refactoring::AddForeignKey(AddForeignKey {
+                    table,
+                    fields: item.fields.clone(),
+                    references: Key {
+                        table: reference(&far.name),
+                        fields: fields.ok_or_else(|| unknown("add-foreign-key"))?,
+                    },
+                    name,
+                    on_delete: Action::of(key.on_delete),
+                    on_update: Action::of(key.on_update),
+                }))
+            }
+            ConstraintKind::Unique => Err(unknown("add-unique")),
+            _ => Err(unknown("add-foreign-key")),
+        }
+    }
+}
+
+/// A foreign key without options that `add-foreign-key` does not know, as PostgreSQL prints it.
+fn printed(fields: &str, key: &ForeignKey) -> String {
+    let action = |event: &str, letter: char| match letter {
+        'r' => format!(" ON {event} RESTRICT"),
+        'c' => format!(" ON {event} CASCADE"),
+        'n' => format!(" ON {event} SET NULL"),
+        'd' => format!(" ON {event} SET DEFAULT"),
+        _ => String::new(),
+    };
+    let far: Vec<String> = key.fields.iter().map(ToString::to_string).collect();
+    format!(
+        "FOREIGN KEY ({fields}) REFERENCES {}({}){}{}",
+        key.table,
+        far.join(", "),
+        action("UPDATE", key.on_update),
+        action("DELETE", key.on_delete)
+    )
+}

@@ -1,0 +1,386 @@
+//! Rules that a refactoring brings: what a put-back refuses in their name, and the functions that look at other rows.
+//!
+//! Every rule is the same to a put-back, wherever the values live: it sees the new row as the view shows it.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+
+use crate::generate::carry::{guarded, path_over};
+use crate::generate::{Piece, all, comment, get, list, own, rows};
+use crate::name::{Ident, TableName};
+use crate::relation::{Attached, Field, Home, Relation, checked, row_key};
+use crate::schema::{Constraint, ConstraintKind, ForeignKey};
+use crate::sql::Literal;
+use crate::version::Version;
+
+/// A rule as a put-back asks it.
+pub struct Rule {
+    /// The condition under which an inserted row breaks it.
+    pub on_insert: String,
+    /// The same for an updated row.
+    pub on_update: String,
+    /// SQLSTATE.
+    pub code: &'static str,
+    /// Where the row is.
+    pub schema: Literal,
+    /// The same.
+    pub table: Literal,
+    /// `COLUMN` or `CONSTRAINT`.
+    pub what: &'static str,
+    /// Its name.
+    pub name: Literal,
+    /// As a table would say it.
+    pub message: Literal,
+    /// The same: an expression.
+    pub detail: Option<String>,
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { code, schema, table, what, name, message, .. } = self;
+        let detail = self.detail.as_ref().map(|d| format!(",\n      DETAIL = {d}")).unwrap_or_default();
+        write!(
+            f,
+            "RAISE EXCEPTION USING ERRCODE = '{code}', SCHEMA = {schema}, TABLE = {table}, {what} = {name},\n      MESSAGE = {message}{detail};"
+        )
+    }
+}
+
+/// Fields from elsewhere that may not be NULL: looked at before they are brought where they live.
+#[must_use]
+pub fn early(relation: &Relation) -> Vec<Rule> {
+    required(relation).filter(|f| !is_in_row(f)).map(|f| not_null(relation, f)).collect()
+}
+
+/// The other rules of a relation that no table keeps yet, for the row as the table has stored it.
+#[must_use]
+pub fn rules(version: &Version, relation: &Relation) -> Vec<Rule> {
+    let own = required(relation).filter(|f| is_in_row(f));
+    let mut rules: Vec<Rule> = own.map(|f| not_null(relation, f)).collect();
+    let new = || relation.rules();
+    rules.extend(new().filter_map(|c| check(relation, c)));
+    rules.extend(new().filter(|c| c.item.kind == ConstraintKind::Unique).map(|c| unique(version, relation, c)));
+    rules.extend(new().filter_map(|c| match &c.item.kind {
+        ConstraintKind::Foreign(key) => Some(reference(version, relation, c, key)),
+        _ => None,
+    }));
+    rules
+}
+
+/// Whether the row as it is stored has the value, or what it is calculated from.
+fn is_in_row(field: &Field) -> bool {
+    matches!(field.home, Home::Own(_) | Home::Calculated(_))
+}
+
+/// Whether the view has rules that no table keeps yet.
+#[must_use]
+pub fn any(version: &Version, relation: &Relation) -> bool {
+    required(relation).next().is_some() || !rules(version, relation).is_empty()
+}
+
+/// Fields that may not be NULL, which no column of the base sees to.
+fn required(relation: &Relation) -> impl Iterator<Item = &Field> {
+    let demanded = |f: &Field| {
+        let fields = std::slice::from_ref(&f.shape.name);
+        relation.rules().any(|r| r.item.kind == ConstraintKind::NotNull && r.item.fields == fields)
+    };
+    relation.fields.iter().filter(move |f| match f.home {
+        Home::Own(_) | Home::Calculated(_) => demanded(f),
+        _ => f.shape.not_null || demanded(f),
+    })
+}
+
+fn rule(relation: &Relation, code: &'static str, (what, name): (&'static str, &Ident), message: String) -> Rule {
+    Rule {
+        on_insert: String::new(),
+        on_update: String::new(),
+        code,
+        schema: Literal(relation.name.schema.as_str().into()),
+        table: Literal(relation.name.name.as_str().into()),
+        what,
+        name: Literal(name.as_str().into()),
+        message: Literal(message),
+        detail: None,
+    }
+}
+
+fn not_null(relation: &Relation, field: &Field) -> Rule {
+    let (name, table) = (&field.shape.name, relation.name.name.as_str());
+    let message =
+        format!("null value in column \"{}\" of relation \"{table}\" violates not-null constraint", name.as_str());
+    let null = format!("NEW.{name} IS NULL");
+    // A row of old code may wait for a value from elsewhere; until somebody gives it one, its other fields can be written.
+    let waits = relation.demand(name).is_none() && !is_in_row(field);
+    let on_update = if waits { format!("{null} AND OLD.{name} IS NOT NULL") } else { null.clone() };
+    Rule { on_insert: null, on_update, ..rule(relation, "23502", ("COLUMN", name), message) }
+}
+
+fn check(relation: &Relation, constraint: &Attached<Constraint>) -> Option<Rule> {
+    let item = &constraint.item;
+    checked(item).filter(|_| item.kind == ConstraintKind::Check)?;
+    let message = format!(
+        "new row for relation \"{}\" violates check constraint \"{}\"",
+        relation.name.name.as_str(),
+        item.name.as_str()
+    );
+    let broken = format!("NOT {}({})", function("check", constraint), of("NEW", &item.fields));
+    let rule = rule(relation, "23514", ("CONSTRAINT", &item.name), message);
+    Some(Rule { on_insert: broken.clone(), on_update: broken, ..rule })
+}
+
+fn unique(version: &Version, relation: &Relation, constraint: &Attached<Constraint>) -> Rule {
+    let item = &constraint.item;
+    let message = format!("duplicate key value violates unique constraint \"{}\"", item.name.as_str());
+    let key = row_key(version.table(relation)).unwrap_or_default();
+    let arguments = format!("{}, {}", of("NEW", &item.fields), of("r", &key));
+    let names = list(&item.fields);
+    Rule {
+        detail: Some(detail(&item.fields, &names, "already exists.")),
+        ..when_given(
+            rule(relation, "23505", ("CONSTRAINT", &item.name), message),
+            &item.fields,
+            &format!("{}({arguments})", function("taken", constraint)),
+        )
+    }
+}
+
+fn reference(version: &Version, relation: &Relation, constraint: &Attached<Constraint>, key: &ForeignKey) -> Rule {
+    let item = &constraint.item;
+    let message = format!(
+        "insert or update on table \"{}\" violates foreign key constraint \"{}\"",
+        relation.name.name.as_str(),
+        item.name.as_str()
+    );
+    let far = version.over(&key.table).map_or(&key.table, |r| &r.name).name.as_str();
+    let bare: Vec<&str> = item.fields.iter().map(Ident::as_str).collect();
+    let ending = format!("is not present in table \"{}\".", far.replace('%', "%%"));
+    Rule {
+        detail: Some(detail(&item.fields, &bare.join(", "), &ending)),
+        ..when_given(
+            rule(relation, "23503", ("CONSTRAINT", &item.name), message),
+            &item.fields,
+            &format!("NOT {}({})", function("refers", constraint), of("NEW", &item.fields)),
+        )
+    }
+}
+
+/// A rule about keys: not asked of NULL, nor of a key that stays as it is.
+fn when_given(rule: Rule, fields: &[Ident], broken: &str) -> Rule {
+    let given = all(&fields.iter().map(|f| format!("NEW.{f} IS NOT NULL")).collect::<Vec<_>>());
+    let changed = format!("record_image_ne(ROW({}), ROW({}))", of("NEW", fields), of("OLD", fields));
+    // CASE, since the order in which AND looks is not fixed.
+    Rule {
+        on_insert: format!("(CASE WHEN {given} THEN {broken} ELSE false END)"),
+        on_update: format!("(CASE WHEN {given} AND {changed} THEN {broken} ELSE false END)"),
+        ..rule
+    }
+}
+
+/// `Key (a, b)=(1, 2) …`
+fn detail(fields: &[Ident], names: &str, ending: &str) -> String {
+    let marks = vec!["%s"; fields.len()].join(", ");
+    let text = Literal(format!("Key ({})=({marks}) {ending}", names.replace('%', "%%")));
+    format!("pg_catalog.format({text}, {})", of("NEW", fields))
+}
+
+/// `row.a, row.b`
+fn of(row: &str, fields: &[Ident]) -> String {
+    list(&fields.iter().map(|f| format!("{row}.{f}")).collect::<Vec<_>>())
+}
+
+/// The name of a rule's function.
+fn function(kind: &str, constraint: &Attached<Constraint>) -> TableName {
+    let step = constraint.brought_by().map_or("", String::as_str);
+    let number: String = step.chars().take_while(char::is_ascii_digit).collect();
+    own(&[kind, &number, constraint.item.name.as_str()])
+}
+
+#[derive(Template)]
+#[template(path = "rule.sql", escape = "none")]
+struct Functions {
+    checks: Vec<Check>,
+    taken: Vec<Taken>,
+    refers: Vec<Refers>,
+}
+
+struct Check {
+    function: TableName,
+    types: String,
+    expression: String,
+    comment: Literal,
+}
+
+struct Taken {
+    function: TableName,
+    types: String,
+    path: String,
+    lock: String,
+    base: TableName,
+    same: String,
+    this_row: String,
+    comment: Literal,
+}
+
+struct Refers {
+    function: TableName,
+    types: String,
+    path: String,
+    far: TableName,
+    same: String,
+    comment: Literal,
+}
+
+/// The functions that a relation's rules need.
+///
+/// # Errors
+/// Only if a template cannot be rendered.
+pub fn functions(version: &Version, relation: &Relation) -> Result<Option<Piece>, askama::Error> {
+    let mut sql = String::new();
+    for constraint in relation.rules() {
+        let Some(step) = constraint.brought_by() else { continue };
+        let (mut checks, mut taken, mut refers) = (Vec::new(), Vec::new(), Vec::new());
+        let item = &constraint.item;
+        let comment = comment(step);
+        let types = types(relation, &item.fields);
+        let mut rights = None;
+        match &item.kind {
+            ConstraintKind::Check => {
+                let Some(expression) = checked(item) else { continue };
+                let arguments = constraint.columns.iter().enumerate().map(|(i, c)| (c.clone(), format!("${}", i + 1)));
+                let expression = expression.with(&arguments.collect());
+                checks.push(Check {
+                    function: function("check", constraint),
+                    types: list(&types),
+                    expression,
+                    comment,
+                });
+            }
+            ConstraintKind::Unique => {
+                taken.push(one_taken(version, relation, constraint, types, comment));
+                rights = Some(&relation.base);
+            }
+            ConstraintKind::Foreign(key) => {
+                let same = key.fields.iter().enumerate().map(|(i, c)| format!("f.{c} = ${}", i + 1));
+                refers.push(Refers {
+                    function: function("refers", constraint),
+                    types: list(&types),
+                    path: path_over([&key.table.schema, &relation.base.schema].into_iter()),
+                    far: key.table.clone(),
+                    same: all(&same.collect::<Vec<_>>()),
+                    comment,
+                });
+                rights = Some(&key.table);
+            }
+            _ => continue,
+        }
+        let called: Vec<TableName> =
+            taken.iter().map(|t| t.function.clone()).chain(refers.iter().map(|r| r.function.clone())).collect();
+        let text = Functions { checks, taken, refers }.render()?;
+        let called: Vec<&TableName> = called.iter().collect();
+        sql += &match rights {
+            Some(table) => guarded(version, &text, &[table], &called, &relation.base),
+            None => text,
+        };
+    }
+    let title = format!("rules of `{}` that its table does not keep yet", relation.name.short());
+    Ok(if sql.is_empty() { None } else { Some(Piece { title, sql }) })
+}
+
+fn types(relation: &Relation, fields: &[Ident]) -> Vec<String> {
+    fields.iter().filter_map(|f| relation.field(f)).map(|f| f.shape.type_name.clone()).collect()
+}
+
+fn one_taken(
+    version: &Version,
+    relation: &Relation,
+    constraint: &Attached<Constraint>,
+    mut types: Vec<String>,
+    comment: Literal,
+) -> Taken {
+    let table = version.table(relation);
+    let fields: Vec<_> = constraint.item.fields.iter().filter_map(|f| relation.field(f)).collect();
+    let numbered: Vec<String> = (1..=fields.len()).map(|i| format!("${i}")).collect();
+    let same = fields.iter().zip(&numbered).map(|(f, n)| format!("{} = {n}", get::get(version, relation, f)));
+    let key = row_key(table).unwrap_or_default();
+    let this_row = key.iter().enumerate().map(|(i, c)| format!("b.{c} = ${}", fields.len() + i + 1));
+    let function = function("taken", constraint);
+    // Where equal values may be written in several ways, all writers of the key wait for each other.
+    let seed = format!("hashtextextended({}, 0)", Literal(function.to_string()));
+    let exact = fields.iter().all(|f| rows::hashes(&f.shape.type_name) && f.shape.collation.is_none());
+    let lock = if exact { format!("hash_record_extended(ROW({}), {seed})", list(&numbered)) } else { seed };
+    let key_types = key.iter().filter_map(|c| table.fields.iter().find(|f| f.name == *c));
+    let same = all(&same.collect::<Vec<_>>());
+    let this_row = all(&this_row.collect::<Vec<_>>());
+    types.extend(key_types.map(|f| f.type_name.clone()));
+    Taken {
+        function,
+        types: list(&types),
+        path: path_over([&relation.base.schema].into_iter()),
+        lock,
+        base: relation.base.clone(),
+        same,
+        this_row,
+        comment,
+    }
+}
+
+/// A query whose rows are those that break a rule, each as its key.
+#[must_use]
+pub fn offenders(version: &Version, relation: &Relation, item: &Constraint) -> String {
+    let key = row_key(version.table(relation)).unwrap_or_default();
+    let key: Vec<String> = key.iter().map(|c| format!("b.{c}::text")).collect();
+    let key = match &key[..] {
+        [] => "(b.*)::text".to_owned(),
+        [one] => one.clone(),
+        many => format!("concat_ws(', ', {})", list(many)),
+    };
+    let shown = item.fields.iter().filter_map(|f| relation.field(f));
+    let shown: Vec<String> =
+        shown.map(|f| format!(", {} AS {}", get::get(version, relation, f), f.shape.name)).collect();
+    let rows = format!("SELECT {key} AS refactor_key{} FROM {} AS b", shown.concat(), relation.base);
+    let given = all(&item.fields.iter().map(|f| format!("t.{f} IS NOT NULL")).collect::<Vec<_>>());
+    match &item.kind {
+        ConstraintKind::NotNull => {
+            format!("SELECT t.refactor_key FROM ({rows}) AS t WHERE {} IS NULL", of("t", &item.fields))
+        }
+        ConstraintKind::Check => {
+            let values: BTreeMap<Ident, String> = item.fields.iter().map(|f| (f.clone(), format!("t.{f}"))).collect();
+            let holds = checked(item).map_or_else(|| "true".to_owned(), |e| e.with(&values));
+            format!("SELECT t.refactor_key FROM ({rows}) AS t WHERE NOT ({holds})")
+        }
+        ConstraintKind::Foreign(key) => {
+            let same: Vec<String> =
+                key.fields.iter().zip(&item.fields).map(|(c, f)| format!("f.{c} = t.{f}")).collect();
+            format!(
+                "SELECT t.refactor_key FROM ({rows}) AS t WHERE {given}\n  AND NOT EXISTS (SELECT FROM {} AS f WHERE {})",
+                key.table,
+                all(&same)
+            )
+        }
+        ConstraintKind::Unique | ConstraintKind::Primary | ConstraintKind::Exclude => format!(
+            "SELECT u.refactor_key FROM (SELECT t.refactor_key, count(*) OVER (PARTITION BY {}) AS refactor_count\n  FROM ({rows}) AS t WHERE {given}) AS u WHERE u.refactor_count > 1",
+            of("t", &item.fields)
+        ),
+    }
+}
+
+/// The tables that must be there before a rule can be asked of the rows.
+#[must_use]
+pub fn read_from(version: &Version, relation: &Relation, item: &Constraint) -> Vec<TableName> {
+    let kept = |id: &Ident| own(&["kept", id.as_str()]);
+    let mut tables = vec![relation.base.clone()];
+    if let ConstraintKind::Foreign(key) = &item.kind {
+        tables.push(key.table.clone());
+    }
+    for field in item.fields.iter().filter_map(|f| relation.field(f)) {
+        match field.home {
+            Home::Own(_) | Home::Calculated(_) => {}
+            Home::Carried(at) => tables.push(kept(&version.carries[at].id)),
+            Home::Added(at) => tables.push(kept(&version.added[at].id)),
+            Home::Shaped(at, _) => tables.push(kept(&version.shaped[at].id)),
+            Home::Looked(at, _) => tables.push(version.lookups[at].other.clone()),
+        }
+    }
+    tables
+}
