@@ -52,7 +52,7 @@ impl Class {
     pub fn of(version: &Version, relation: &Relation) -> Self {
         let simple = |home| matches!(home, Home::Own(_) | Home::Calculated(_));
         let simple = relation.fields.iter().all(|f| simple(f.home));
-        if simple && !rule::any(version, relation) { Self::U } else { Self::H }
+        if simple && !rule::any(version, relation) && !lookup::any(version, relation) { Self::U } else { Self::H }
     }
 
     /// What the view of a relation cannot do.

@@ -317,6 +317,16 @@ pub struct Lookup {
     pub words: (TableName, TableName),
     /// The fields that it shows, by the names of the refactoring.
     pub fields: Vec<Ident>,
+    /// The refactoring whose kept table has more rows to list.
+    pub restores: Option<String>,
+}
+
+impl Lookup {
+    /// Whether the fields are what is stored: a key that means something by itself.
+    #[must_use]
+    pub fn is_natural(&self) -> bool {
+        self.shows == self.found_by
+    }
 }
 
 /// What writing fields does where no row of the looked-up table has them.

@@ -93,6 +93,12 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
             );
         }
     }
+    if let Some(lookup) = version.lookups.iter().find(|l| l.table == relation.base && l.columns.contains(column)) {
+        return held(
+            format!("is what `{}` is looked up by", lookup.words.1.short()),
+            Some(&format!("materialize {} first", lookup.step)),
+        );
+    }
     for other in &table.fields {
         if other.generated.as_ref().is_some_and(|g| g.fields.contains(column)) {
             return held(

@@ -16,7 +16,7 @@ use crate::relation::{Attached, Field, Home, NamesFields, Origin, Relation};
 use crate::schema::element::{Element, FieldElement, Meaning, Rule, RuleElement};
 use crate::schema::{self, Constraint, ConstraintKind, ForeignKey, Identity};
 use crate::sql::{Expression, rename_in_definition};
-use crate::version::{Direction, Hop, Lookup, Made, Missing, RemarkKind, Unlisted, Version, lost_table};
+use crate::version::{Direction, Hop, Lookup, Made, Missing, RemarkKind, Unlisted, Version, kept_apart, lost_table};
 
 /// Make a table of the distinct values of fields.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -187,11 +187,12 @@ impl ExtractTable {
             name: self.into.name.clone(),
         };
         let name = after.free_name(&wanted)?;
-        let physical =
-            self.restores.as_ref().map_or_else(|| after.new_table(step, &name.name), |lost| lost_table(lost));
+        // With a natural key the values of the kept table are those of its fields, which are carried.
+        let restores = self.restores.as_ref().filter(|_| !self.key(payload).1);
+        let physical = restores.map_or_else(|| after.new_table(step, &name.name), |lost| lost_table(lost));
         let base = after.table(from);
         let mut draft = Draft::new(after, &name, &physical);
-        if self.restores.is_some() {
+        if restores.is_some() {
             let unreadable = |e: crate::sql::ExpressionError| Refusal::Expression(e.to_string());
             let meanings =
                 self.elements.iter().map(Element::read).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
@@ -212,7 +213,7 @@ impl ExtractTable {
         }
         draft.table.owner.clone_from(&base.owner);
         let Draft { table, sequences, .. } = draft;
-        let made = Made { step: step.to_owned(), table: physical, restores: self.restores.clone() };
+        let made = Made { step: step.to_owned(), table: physical, restores: restores.cloned() };
         after.make(made, &name, table, sequences);
         Ok((after.relations[&name].clone(), true))
     }
@@ -399,17 +400,14 @@ impl Refactor for ExtractTable {
             unique,
             words: (from.name.clone(), other.name.clone()),
             fields: vec![reference.clone()],
+            restores: self.restores.clone().filter(|_| natural),
         });
-        let shape = if natural {
-            payload.by[0].field.shape.clone()
-        } else {
-            schema::Field {
-                type_name: key_field.shape.type_name.clone(),
-                collation: key_field.shape.collation.clone(),
-                not_null,
-                grants: payload.by[0].field.shape.grants.clone(),
-                ..schema::Field::named(reference.clone())
-            }
+        let shape = schema::Field {
+            type_name: key_field.shape.type_name.clone(),
+            collation: key_field.shape.collation.clone(),
+            not_null,
+            grants: payload.by[0].field.shape.grants.clone(),
+            ..schema::Field::named(reference.clone())
         };
         let field = Field { shape, home: Home::Looked(at, 0) };
         let foreign = Constraint {
@@ -429,10 +427,7 @@ impl Refactor for ExtractTable {
             inherited: false,
             comment: None,
         };
-        if natural {
-            let changed = after.change(&from.name, step);
-            changed.fields.iter_mut().filter(|f| f.shape.name == reference).for_each(|f| f.home = field.home);
-        } else {
+        if !natural {
             self.replace(step, &mut after, from, &payload.by, field)?;
         }
         let origin = Origin::Table(other.base.clone(), 0);
@@ -573,12 +568,13 @@ impl ExtractTable {
     ) -> Result<Version, Refusal> {
         let name = &leaving.field.shape.name;
         let way = Path { direction: Direction::Up, hops: vec![hop], one_to_one: false, keys: Vec::new(), total: false };
-        let moving = MoveField::plain(
+        let mut moving = MoveField::plain(
             FieldRef { table: self.field.table.clone(), field: name.clone() },
             entangled::reference(to),
             (leaving.name != *name).then(|| leaving.name.clone()),
             None,
         );
+        moving.restores = self.restores.as_ref().map(|step| kept_apart(step, &leaving.name));
         moving.along(step, version, &leaving.column, way)
     }
 }

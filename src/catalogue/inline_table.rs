@@ -162,12 +162,15 @@ impl Refactor for InlineTable {
             self.by_value(step, before, &found, &fields)?
         };
         if !self.keep {
-            let at = after.lookups.iter().rposition(|l| l.step == step);
+            let at = after.lookups.iter().rposition(|l| l.step == step && !l.is_natural());
             let table = after.relations[&found.table.name].clone();
             let kind = at.map_or(LossKind::Table, LossKind::Unshown);
             after.drop_relation(step, &table, &format!("was inlined into `{}`", found.into.name.short()), kind)?;
-            if let Some(loss) = after.losses.last_mut() {
+            // The table itself takes the first place that is kept for this refactoring.
+            if let Some(mut loss) = after.losses.pop() {
                 loss.words.other = found.into.name.clone();
+                let first = after.losses.iter().position(|l| l.step == step).unwrap_or(after.losses.len());
+                after.losses.insert(first, loss);
             }
         }
         Ok(after)
@@ -233,7 +236,7 @@ impl InlineTable {
         let news: Vec<Ident> = names.iter().map(|n| self.name(n)).collect();
         after.lookups.push(Lookup {
             step: step.to_owned(),
-            id: entangled::generated_id(step, &Ident::generated(&[into.name.name.as_str(), table.name.name.as_str()])),
+            id: self.id(step, found),
             table: into.base.clone(),
             columns: hop.from_columns.clone(),
             other: table.base.clone(),
@@ -244,10 +247,11 @@ impl InlineTable {
             missing: Missing::Make { optional, shown: self.keep },
             unlisted: Unlisted::Null,
             unique: true,
+            restores: None,
             words: (into.name.clone(), table.name.clone()),
             fields: news.clone(),
         });
-        self.let_go(step, &mut after, found)?;
+        self.let_go(step, before, &mut after, found)?;
         // Without an index each write would search the whole table.
         let indexed = table
             .indexes
@@ -307,32 +311,46 @@ impl InlineTable {
             );
             after = moving.along(step, &after, &column, found.path.clone())?;
         }
-        if !self.keep {
-            // The whole table is kept.
-            after.losses.retain(|l| l.step != step || !matches!(l.kind, LossKind::Unreached(_)));
-        }
-        self.drop_key(step, &mut after, found);
-        Ok(after)
-    }
-
-    fn drop_key(&self, step: &str, after: &mut Version, found: &Found) {
+        // The foreign key is there until all is real: a key that is new gets a row.
+        let hop = &found.path.hops[0];
+        let types = found.key.iter().filter_map(|k| found.table.field(k)).map(|f| f.shape.type_name.clone());
+        after.lookups.push(Lookup {
+            step: step.to_owned(),
+            id: self.id(step, found),
+            table: found.into.base.clone(),
+            columns: hop.from_columns.clone(),
+            other: found.table.base.clone(),
+            found_by: hop.to_columns.clone(),
+            null_safe: vec![false; hop.from_columns.len()],
+            shows: hop.to_columns.clone(),
+            types: types.collect(),
+            missing: Missing::Make { optional: true, shown: true },
+            unlisted: Unlisted::Null,
+            unique: true,
+            restores: None,
+            words: (found.into.name.clone(), found.table.name.clone()),
+            fields: found.reference.clone(),
+        });
         let key = found.path.keys.first().map(|k| Ident::new(&**k));
         let changed = after.change(&found.into.name, step);
         changed.constraints.retain(|c| Some(&c.item.name) != key.as_ref());
-        if let Some(key) = key {
-            after.remark(step, RemarkKind::Note, format!("`{key}` holds in both shapes until this is materialized"));
-        }
+        Ok(after)
+    }
+
+    fn id(&self, step: &str, found: &Found) -> Ident {
+        let tables = [found.into.name.name.as_str(), found.table.name.name.as_str()];
+        entangled::generated_id(step, &Ident::generated(&tables))
     }
 
     /// The reference goes, and the foreign key with it.
-    fn let_go(&self, step: &str, after: &mut Version, found: &Found) -> Result<(), Refusal> {
+    fn let_go(&self, step: &str, before: &Version, after: &mut Version, found: &Found) -> Result<(), Refusal> {
         let key = found.path.keys.first().map(|k| Ident::new(&**k));
         let changed = after.change(&found.into.name, step);
         changed.constraints.retain(|c| Some(&c.item.name) != key.as_ref());
         let into = after.relations[&found.into.name].clone();
         for name in &found.reference {
             let Some(field) = into.field(name) else { continue };
-            entangled::check(after, &into, field, Purpose::Refer)?;
+            entangled::check(before, &into, field, Purpose::Refer)?;
             entangled::note(after, step, &into, field, Purpose::Refer);
             if let Some(default) = &field.shape.default {
                 after.remark(step, RemarkKind::Lost, format!("default `{default}` of `{name}`"));

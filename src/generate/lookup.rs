@@ -18,19 +18,28 @@ pub fn finder(lookup: &Lookup) -> TableName {
 /// The value of a field for the row `row` of the table.
 #[must_use]
 pub fn get(lookup: &Lookup, member: usize, row: &str) -> String {
-    match itself(lookup, member) {
-        Some(column) => format!("{row}.{column}"),
-        None => {
-            let stored: Vec<String> = lookup.columns.iter().map(|c| format!("{row}.{c}")).collect();
-            looked_up(lookup, member, &stored)
-        }
-    }
+    looked_up(lookup, member, &of(row, &lookup.columns))
 }
 
-/// A field that is what the table stores: a natural key.
-fn itself(lookup: &Lookup, member: usize) -> Option<&Ident> {
-    let at = lookup.found_by.iter().position(|c| *c == lookup.shows[member])?;
-    Some(&lookup.columns[at])
+/// Whether the writes of a relation look something up.
+#[must_use]
+pub fn any(version: &Version, relation: &Relation) -> bool {
+    (0..version.lookups.len()).any(|at| !names(version, relation, at).is_empty())
+}
+
+/// The fields of a relation that one lookup is about. With a natural key they are stored where they are, and looked up
+/// only to be sure that the other table has them.
+fn names<'r>(version: &Version, relation: &'r Relation, at: usize) -> Vec<&'r Ident> {
+    let lookup = &version.lookups[at];
+    if !lookup.is_natural() {
+        let member = |i: usize| relation.fields.iter().find(|f| f.home == Home::Looked(at, i));
+        return (0..lookup.shows.len()).filter_map(member).map(|f| &f.shape.name).collect();
+    }
+    if lookup.table != relation.base {
+        return Vec::new();
+    }
+    let shown = lookup.columns.iter().filter_map(|c| relation.showing(&version.schema, c));
+    shown.map(|f| &f.shape.name).collect()
 }
 
 fn looked_up(lookup: &Lookup, member: usize, stored: &[String]) -> String {
@@ -51,7 +60,7 @@ fn same(a: &str, b: &str, null_safe: bool) -> String {
 /// The same as a join for the row `b`, and the value: for reading all rows.
 #[must_use]
 pub fn joined(lookup: &Lookup, at: usize, member: usize) -> (Option<String>, String) {
-    if itself(lookup, member).is_some() || lookup.null_safe.contains(&true) {
+    if lookup.null_safe.contains(&true) {
         return (None, get(lookup, member, "b"));
     }
     let t = format!("l{at}");
@@ -104,9 +113,13 @@ pub struct Put {
 
 /// How one lookup's fields are written through a relation.
 #[must_use]
-pub fn put(lookup: &Lookup, relation: &Relation, at: usize, this_row: &str) -> Put {
-    let member = |i: usize| relation.fields.iter().find(|f| f.home == Home::Looked(at, i)).map(|f| &f.shape.name);
-    let names: Vec<&Ident> = (0..lookup.shows.len()).filter_map(member).collect();
+pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) -> Option<Put> {
+    let lookup = &version.lookups[at];
+    let names = names(version, relation, at);
+    if names.is_empty() {
+        return None;
+    }
+    let natural = lookup.is_natural();
     let given = |row: &str| names.iter().map(|n| format!("{row}.{n}")).collect::<Vec<_>>();
     let alias = |i: usize| format!("look_{at}_{}", i + 1);
     let make = matches!(lookup.missing, Missing::Make { .. });
@@ -115,12 +128,12 @@ pub fn put(lookup: &Lookup, relation: &Relation, at: usize, this_row: &str) -> P
     let with = |more: &[String]| list(&[given("NEW"), if make { more.to_vec() } else { Vec::new() }].concat());
     let variable = format!("look_{at}");
     let changed = format!("record_image_ne({}, {})", row(&given("NEW")), row(&given("OLD")));
-    let columns = lookup.columns.iter().zip(&lookup.found_by).map(|(column, found)| {
+    let columns = lookup.columns.iter().zip(&lookup.found_by).filter(|_| !natural).map(|(column, found)| {
         let value = format!("{variable}.{found}");
         (column.clone(), value.clone(), format!("CASE WHEN {changed} THEN {value} ELSE b.{column} END"))
     });
     let stored: Vec<String> = lookup.columns.iter().map(|c| format!("b.{c}")).collect();
-    Put {
+    Some(Put {
         on_insert: format!("{variable} := {}({});", finder(lookup), with(&nothing)),
         on_update: format!("{variable} := {}({});", finder(lookup), with(&current)),
         before: if make {
@@ -129,7 +142,7 @@ pub fn put(lookup: &Lookup, relation: &Relation, at: usize, this_row: &str) -> P
             String::new()
         },
         columns: columns.collect(),
-        lock: make.then(|| {
+        lock: (make && !natural).then(|| {
             format!(
                 "PERFORM 1 FROM {} AS b JOIN {} AS t ON {} WHERE {this_row} FOR UPDATE OF t;",
                 lookup.table,
@@ -137,7 +150,7 @@ pub fn put(lookup: &Lookup, relation: &Relation, at: usize, this_row: &str) -> P
                 found(lookup, "t", &stored)
             )
         }),
-        stale: if make {
+        stale: if make && !natural {
             let now = (0..names.len()).map(|i| looked_up(lookup, i, &current)).collect::<Vec<_>>();
             vec![format!("record_image_ne({}, {})", row(&now), row(&given("OLD")))]
         } else {
@@ -146,7 +159,7 @@ pub fn put(lookup: &Lookup, relation: &Relation, at: usize, this_row: &str) -> P
         row_type: lookup.other.clone(),
         variable,
         changed,
-    }
+    })
 }
 
 #[derive(Template)]
@@ -294,7 +307,7 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
         path: path(lookup),
         make,
         shown,
-        none: match (optional, make) {
+        none: match (optional, make && !lookup.is_natural()) {
             (false, _) => String::new(),
             (true, true) => all(&nulls),
             (true, false) => nulls.join(" OR "),
@@ -364,7 +377,7 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
         all(&each.map(|((b, v), null_safe)| same(&b, v, *null_safe)).collect::<Vec<_>>())
     };
     // A natural key is not followed: who refers to it keeps the row from getting another.
-    let natural = lookup.shows == lookup.found_by;
+    let natural = lookup.is_natural();
     let old_d: Vec<String> = numbered("old_").iter().map(|n| format!("d.{n}")).collect();
     let cascade = lookup.columns.iter().zip(numbered("new_")).map(|(c, n)| format!("{c} = d.{n}"));
     let new_other = of("NEW", &lookup.found_by);
@@ -453,6 +466,19 @@ pub fn seed(version: &Version, lookup: &Lookup) -> String {
         found = found(lookup, "t", &stored),
         sorted = list(&[stored.clone(), of("b", &key)].concat()),
         by = list(&by),
+    )
+}
+
+/// Lists the rows of a kept table, too.
+#[must_use]
+pub fn seed_kept(lookup: &Lookup, kept: &TableName) -> String {
+    let there = of("k", &lookup.found_by);
+    format!(
+        "INSERT INTO {other} ({found_by})\nSELECT {values} FROM {kept} AS k WHERE NOT EXISTS (SELECT FROM {other} AS t WHERE {found});",
+        other = lookup.other,
+        found_by = list(&lookup.found_by),
+        values = list(&there),
+        found = found(lookup, "t", &there),
     )
 }
 

@@ -13,6 +13,7 @@ use crate::version::{Dropped, Made, Version, lost_table};
 struct Creation {
     table: TableName,
     owner: String,
+    names: String,
     lines: Vec<String>,
     more: Vec<String>,
 }
@@ -37,7 +38,11 @@ pub fn create(version: &Version, made: &Made) -> Result<String, askama::Error> {
         Some(format!("COMMENT ON COLUMN {}.{} IS {comment}", made.table, f.name))
     }));
     let owner = table.owner.as_ref().map(|_| owner(version, &made.table).to_string()).unwrap_or_default();
-    Creation { table: made.table.clone(), owner, lines, more }.render()
+    let sequences = table.fields.iter().filter_map(|f| f.sequence.as_ref()).map(|s| &s.name);
+    let names = table.indexes.iter().map(|i| &i.name).chain(sequences).map(|n| Literal(n.as_str().into()).to_string());
+    // An empty list is no list.
+    let names: Vec<String> = names.chain(["NULL".to_owned()]).collect();
+    Creation { table: made.table.clone(), owner, names: names.join(", "), lines, more }.render()
 }
 
 /// Adds the foreign keys of a table that is not restored from a kept one.

@@ -151,11 +151,7 @@ pub fn put_back(
     }
     let this_row = all(&key.iter().zip(&old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>());
     let mut looks = Vec::new();
-    for (at, one) in version.lookups.iter().enumerate() {
-        if !relation.fields.iter().any(|f| matches!(f.home, Home::Looked(group, _) if group == at)) {
-            continue;
-        }
-        let put = lookup::put(one, relation, at, &this_row);
+    for put in (0..version.lookups.len()).filter_map(|at| lookup::put(version, relation, at, &this_row)) {
         for (column, on_insert, on_update) in &put.columns {
             insert.push(column.to_string());
             values.push(on_insert.clone());

@@ -121,7 +121,6 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     for (step, name, sql) in complements.iter().filter(|(_, name, _)| !installed.tables.contains(name)) {
         plan.steps.push(PlanStep::new(format!("create complement `{}` for {step}", name.name), sql.clone()));
     }
-    plan.steps.extend(restores(version, installed));
     plan.steps.extend(told_onward(version, installed));
     for piece in generate::everything(version)? {
         let mut step = PlanStep::new(piece.title, piece.sql);
@@ -138,8 +137,14 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         if !installed.functions.iter().any(|f| f.starts_with(&function)) {
             let sentence = format!("list the values in `{}` ({})", lookup.words.1.short(), lookup.step);
             plan.steps.push(PlanStep::new(sentence, generate::lookup::seed(version, lookup)));
+            let kept = lookup.restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t));
+            if let Some(kept) = kept {
+                let sentence = format!("list what was kept in `{}`", kept.name);
+                plan.steps.push(PlanStep::new(sentence, generate::lookup::seed_kept(lookup, &kept)));
+            }
         }
     }
+    plan.steps.extend(restores(version, installed));
     plan.steps.push(PlanStep::new("write the journal", journal));
     plan.notes.extend(version.lookups.iter().flat_map(lookup_reasons));
     plan.notes.extend(version.carries.iter().flat_map(trigger_reasons));

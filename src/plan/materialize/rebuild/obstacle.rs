@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::renames;
-use crate::name::Ident;
+use crate::name::{Ident, OWN};
 use crate::plan::materialize::attach;
 use crate::relation::Relation;
 use crate::schema::{Constraint, ConstraintKind, Table, TableKind};
@@ -15,11 +15,17 @@ use crate::version::Version;
 #[must_use]
 pub fn obstacle(version: &Version, relation: &Relation) -> Option<String> {
     let table = version.table(relation);
-    kind(table)
+    is_new(relation)
+        .or_else(|| kind(table))
         .or_else(|| held(table))
         .or_else(|| keys(version, relation))
         .or_else(|| parts(version, relation))
         .or_else(|| names(version, relation))
+}
+
+/// A new table lives in our schema, and so do its sequences.
+fn is_new(relation: &Relation) -> Option<String> {
+    (relation.base.schema.as_str() == OWN).then(|| "it is new".into())
 }
 
 fn kind(table: &Table) -> Option<String> {
