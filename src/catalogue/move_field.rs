@@ -459,10 +459,10 @@ impl MoveField {
                 hint: None,
             });
         }
-        // Old code keeps the column as it is now, whatever rules are to come.
-        let stored = rule::stored(version, from, field).unwrap_or(&field.shape);
-        let needs_value = stored.not_null && stored.default.is_none() && self.fill.is_none();
-        if needs_value && (path.direction == Direction::Down || !path.total) {
+        // As old code keeps it, and as it will be if its rules become real before this does.
+        let empty = |f: &crate::schema::Field| f.not_null && f.default.is_none();
+        let needs_value = empty(&field.shape) || rule::stored(version, from, field).is_some_and(empty);
+        if needs_value && self.fill.is_none() && (path.direction == Direction::Down || !path.total) {
             return Err(Refusal::NeedsValue(
                 "it is NOT NULL and has no default, so new code could insert no row while old code still needs it"
                     .into(),

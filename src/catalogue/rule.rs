@@ -201,13 +201,13 @@ pub fn note_until_real(after: &mut Version, step: &str, what: &str) {
     after.remark(step, RemarkKind::Note, text);
 }
 
-/// The table of a relation, and its name in the reference that a user would type.
+/// A relation as a user would name it.
 #[must_use]
 pub fn typed(relation: &Relation) -> TableRef {
     reference(&relation.name)
 }
 
-/// Refuses fields that PostgreSQL itself fills.
+/// Refuses a field that PostgreSQL itself fills: it has no default.
 ///
 /// # Errors
 /// When it is generated or an identity.
@@ -220,7 +220,7 @@ pub fn must_be_plain(wanted: &FieldRef, field: &Field) -> Result<(), Refusal> {
     Err(Refusal::Entangled { field: wanted.clone(), role: role.into(), hint: None })
 }
 
-/// Whether something other than this refers to a key.
+/// Which foreign key refers to this key, in words.
 #[must_use]
 pub fn referred_by(version: &Version, relation: &Relation, fields: &[Ident]) -> Option<String> {
     let columns = relation.columns(&version.schema, fields)?;
@@ -243,7 +243,7 @@ pub fn read_back(text: &str) -> Result<Expression, Refusal> {
     })
 }
 
-/// Notes that functions may speak of what changes.
+/// Tells of a comment that goes with what it is about.
 pub fn note_comment(after: &mut Version, step: &str, what: &str, comment: Option<&String>) {
     if let Some(comment) = comment {
         after.remark(step, RemarkKind::Lost, format!("comment of {what}: {comment}"));

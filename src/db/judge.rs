@@ -85,7 +85,7 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
             ));
         }
     }
-    let mut remarks = rules(client, version, step)?;
+    let mut remarks = Vec::new();
     for shaped in version.shaped.iter().filter(|s| s.step == step.name) {
         let old = format!("(LIKE {})", shaped.table);
         let new: Vec<String> = shaped.names.iter().zip(&shaped.types).map(|(n, t)| format!("{n} {t}")).collect();
@@ -111,6 +111,7 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
             }
         }
     }
+    remarks.extend(rules(client, version, step)?);
     Ok(remarks)
 }
 
