@@ -23,6 +23,7 @@ pub mod extract_table;
 pub mod inline_table;
 pub mod merge_fields;
 pub mod move_field;
+pub mod move_to_schema;
 pub mod path;
 pub mod rename_field;
 pub mod rename_table;
@@ -114,6 +115,8 @@ catalogue! {
     ExtractTable(extract_table::ExtractTable) = "extract-table",
     /// Give a table's fields to the one that refers to it
     InlineTable(inline_table::InlineTable) = "inline-table",
+    /// Move a table to another schema
+    MoveToSchema(move_to_schema::MoveToSchema) = "move-to-schema",
     /// Add a field with a type, a default or an expression over the row
     AddField(add_field::AddField) = "add-field",
     /// Add a field that is computed from its row and cannot be written
