@@ -11,6 +11,7 @@ pub mod add_unique;
 pub mod change_type;
 pub mod create_index;
 pub mod create_table;
+pub mod data;
 pub mod draft;
 pub mod drop_constraint;
 pub mod drop_default;
@@ -59,6 +60,11 @@ pub trait Refactor {
     /// # Errors
     /// When it makes no sense in `before`.
     fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal>;
+
+    /// The rows that it changes, once, when it is shown.
+    fn data(&self) -> Option<&data::Data> {
+        None
+    }
 }
 
 macro_rules! catalogue {
@@ -93,6 +99,9 @@ macro_rules! catalogue {
             }
             fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
                 match self { $(Self::$variant(it) => it.inverse(step, before),)+ }
+            }
+            fn data(&self) -> Option<&data::Data> {
+                match self { $(Self::$variant(it) => it.data(),)+ }
             }
         }
     };
@@ -149,4 +158,6 @@ catalogue! {
     CreateIndex(create_index::CreateIndex) = "create-index",
     /// Drop an index
     DropIndex(drop_index::DropIndex) = "drop-index",
+    /// Change rows once, by statements written for the new shape
+    Data(data::Data) = "data",
 }

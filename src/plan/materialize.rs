@@ -165,6 +165,9 @@ fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
         let at = open.iter().position(|t| !refers(t)).unwrap_or(0);
         ordered.push(open.remove(at));
     }
+    if ordered.is_empty() {
+        return PlanStep::new("no table is changed", "SET CONSTRAINTS ALL IMMEDIATE;");
+    }
     let mut sql = format!("SET CONSTRAINTS ALL IMMEDIATE;\nLOCK TABLE {} IN ACCESS EXCLUSIVE MODE;", list(&ordered));
     if !rebuilt.is_empty() {
         sql = format!("{}\n{sql}", rebuild::MEMORY);

@@ -19,6 +19,9 @@ use crate::support::{Database, rows};
 /// Does something for each example that can be declared.
 fn for_each_example(work: impl Fn(&Example) + Sync) {
     for_each_page(|name| {
+        if name == "data" {
+            return; // It changes rows when it is declared, and no shape: `data.rs`.
+        }
         let examples = Page::read(name).examples();
         let declared = |e: &&Example| e.succeeds && e.command.starts_with(&format!("refactor {name} "));
         assert!(examples.iter().any(|e| declared(&e)), "{name} has no example that can be declared");
