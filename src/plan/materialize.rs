@@ -116,6 +116,7 @@ pub fn materialize(
     plan.steps.extend(rules::take_off(version, &kept, &rebuilt));
     plan.steps.extend(kept.iter().flat_map(|r| columns(version, r)));
     for dropped in &version.dropped {
+        plan.steps.extend(columns(version, &dropped.last));
         let sentence = format!("keep `{}` as `{}`", dropped.table.short(), lost_table(&dropped.step).name);
         plan.steps.push(PlanStep::new(sentence, generate::made::keep(version, dropped)?));
     }
