@@ -11,6 +11,7 @@ pub mod add_unique;
 pub mod change_type;
 pub mod create_index;
 pub mod create_table;
+pub mod data;
 pub mod draft;
 pub mod drop_constraint;
 pub mod drop_default;
@@ -23,6 +24,7 @@ pub mod extract_table;
 pub mod inline_table;
 pub mod merge_fields;
 pub mod move_field;
+pub mod move_to_schema;
 pub mod path;
 pub mod rename_field;
 pub mod rename_table;
@@ -58,6 +60,11 @@ pub trait Refactor {
     /// # Errors
     /// When it makes no sense in `before`.
     fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal>;
+
+    /// The rows that it changes, once, when it is shown.
+    fn data(&self) -> Option<&data::Data> {
+        None
+    }
 }
 
 macro_rules! catalogue {
@@ -93,6 +100,9 @@ macro_rules! catalogue {
             fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
                 match self { $(Self::$variant(it) => it.inverse(step, before),)+ }
             }
+            fn data(&self) -> Option<&data::Data> {
+                match self { $(Self::$variant(it) => it.data(),)+ }
+            }
         }
     };
 }
@@ -114,6 +124,8 @@ catalogue! {
     ExtractTable(extract_table::ExtractTable) = "extract-table",
     /// Give a table's fields to the one that refers to it
     InlineTable(inline_table::InlineTable) = "inline-table",
+    /// Move a table to another schema
+    MoveToSchema(move_to_schema::MoveToSchema) = "move-to-schema",
     /// Add a field with a type, a default or an expression over the row
     AddField(add_field::AddField) = "add-field",
     /// Add a field that is computed from its row and cannot be written
@@ -146,4 +158,6 @@ catalogue! {
     CreateIndex(create_index::CreateIndex) = "create-index",
     /// Drop an index
     DropIndex(drop_index::DropIndex) = "drop-index",
+    /// Change rows once, by statements written for the new shape
+    Data(data::Data) = "data",
 }

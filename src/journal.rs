@@ -78,8 +78,7 @@ impl Entry {
             Some(toml::Value::String(after)) => Some(after.clone()),
             Some(_) => return Err(syntax("`after` must be the name of a refactoring".into())),
         };
-        let body: String =
-            text.lines().map(|line| if is_after(line) { "\n".to_owned() } else { format!("{line}\n") }).collect();
+        let body: String = said(text).map(|line| format!("{}\n", line.unwrap_or_default())).collect();
         let refactoring: Refactoring = toml::from_str(&body).map_err(|e| syntax(e.to_string()))?;
         Ok(Self { step: Step { name: name.to_owned(), refactoring }, after, text: text.to_owned() })
     }
@@ -100,15 +99,22 @@ impl Entry {
     }
 }
 
-fn is_after(line: &str) -> bool {
-    line.trim_start().strip_prefix("after").is_some_and(|rest| rest.trim_start().starts_with('='))
+/// The lines of a text, without the one that tells the place: `after`, before the refactoring itself.
+fn said(text: &str) -> impl Iterator<Item = Option<&str>> {
+    let is_after =
+        |line: &str| line.trim_start().strip_prefix("after").is_some_and(|rest| rest.trim_start().starts_with('='));
+    let mut inside = false;
+    text.lines().map(move |line| {
+        inside |= line.trim_start().starts_with('[');
+        Some(line).filter(|line| inside || !is_after(line))
+    })
 }
 
 /// SHA-256 of what a text says, in hexadecimal. Line ends do not count, so that a checkout on another system is no
 /// change; nor does `after`, which tells the place among others and changes when one of them is undone.
 #[must_use]
 pub fn hash(text: &str) -> String {
-    let said: String = text.lines().filter(|l| !is_after(l)).map(|l| format!("{}\n", l.trim_end())).collect();
+    let said: String = said(text).flatten().map(|l| format!("{}\n", l.trim_end())).collect();
     Sha256::digest(said.trim_start().as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Knows grammar, not schemas: which fields exist is the caller's business.
 
+pub mod changes;
 pub mod codes;
 
 use std::collections::{BTreeMap, BTreeSet};

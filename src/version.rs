@@ -78,12 +78,14 @@ pub struct Made {
 }
 
 /// A table that the new shape no longer has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Dropped {
     /// The refactoring that dropped it.
     pub step: String,
     /// Its physical name.
     pub table: TableName,
+    /// Its shape when it went: what had left it before is not kept.
+    pub last: Relation,
 }
 
 /// Where what materializing a refactoring leaves without a home is kept: values with their keys, or a whole table.

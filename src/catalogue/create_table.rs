@@ -1,5 +1,6 @@
 //! `create-table`: a table that only the new shape has.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::Args;
@@ -14,6 +15,7 @@ use crate::refusal::Refusal;
 use crate::relation::Relation;
 use crate::schema::element::{Element, Meaning};
 use crate::schema::{ConstraintKind, Identity, Sequence, Table};
+use crate::sql::rename_in_definition;
 use crate::version::{Dropped, Made, Version, lost_table};
 
 /// Create a table.
@@ -131,8 +133,12 @@ impl Version {
 /// # Errors
 /// When one cannot be written so.
 pub fn elements(version: &Version, relation: &Relation) -> Result<Vec<Element>, Refusal> {
-    let table = version.table(relation);
-    let fields = table.fields.iter().map(|f| {
+    let names = relation
+        .fields
+        .iter()
+        .filter_map(|f| Some((relation.column(&version.schema, f)?.clone(), f.shape.name.clone())));
+    let names: BTreeMap<Ident, Ident> = names.filter(|(from, to)| from != to).collect();
+    let fields = relation.fields.iter().map(|f| &f.shape).map(|f| {
         let collation = f.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
         let not_null = if f.not_null { " NOT NULL" } else { "" };
         let default = f.default.as_ref().map(|d| format!(" DEFAULT {d}")).unwrap_or_default();
@@ -142,16 +148,19 @@ pub fn elements(version: &Version, relation: &Relation) -> Result<Vec<Element>, 
             None => "",
         };
         let generated = f.generated.as_ref().map(|g| {
-            format!(" GENERATED ALWAYS AS ({}) {}", g.expression, if g.stored { "STORED" } else { "VIRTUAL" })
+            let expression = rename_in_definition(&g.expression, &names);
+            format!(" GENERATED ALWAYS AS ({expression}) {}", if g.stored { "STORED" } else { "VIRTUAL" })
         });
         let generated = generated.unwrap_or_default();
         format!("{} {}{collation}{not_null}{default}{identity}{generated}", f.name, f.type_name)
     });
-    let rules = table
-        .constraints
-        .iter()
-        .filter(|c| c.kind != ConstraintKind::Exclude)
-        .map(|c| format!("CONSTRAINT {} {}", c.name, c.definition.trim_end_matches(" NOT VALID")));
+    let rules = relation.constraints.iter().filter(|c| c.item.kind != ConstraintKind::Exclude).map(|c| {
+        let definition = match &c.item.kind {
+            ConstraintKind::Foreign(key) => key.definition(&c.item, &key.table, &key.fields),
+            _ => rename_in_definition(&c.item.definition, &entangled::renames(&c.columns, &c.item.fields)),
+        };
+        format!("CONSTRAINT {} {}", c.item.name, definition.trim_end_matches(" NOT VALID"))
+    });
     let unreadable = |e: crate::sql::ExpressionError| Refusal::Expression(e.to_string());
     fields.chain(rules).map(|text| text.parse().map_err(unreadable)).collect()
 }

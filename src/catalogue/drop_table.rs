@@ -103,7 +103,7 @@ impl Version {
             kind: loss,
             words: Words { table: relation.name.clone(), field: Ident::new(""), other: relation.name.clone() },
         });
-        self.dropped.push(Dropped { step: step.to_owned(), table: relation.base.clone() });
+        self.dropped.push(Dropped { step: step.to_owned(), table: relation.base.clone(), last: relation.clone() });
         self.relations.remove(&relation.name);
         self.gone.insert(relation.name.clone(), Gone { step: step.to_owned(), fate: fate.to_owned(), now: None });
         Ok(())

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Refactor, Refactoring, entangled};
-use crate::name::{Ident, TableRef};
+use crate::name::{Ident, TableName, TableRef};
 use crate::refusal::Refusal;
 use crate::version::{Gone, Version};
 
@@ -51,14 +51,7 @@ impl Refactor for RenameTable {
         }
         let mentions = entangled::functions_that_mention_table(before, relation);
         let mut after = before.clone();
-        after.change(&old, step);
-        if let Some(mut relation) = after.relations.remove(&old) {
-            relation.name = new.clone();
-            after.relations.insert(new.clone(), relation);
-        }
-        after.gone.remove(&new);
-        let fate = format!("was renamed to `{}`", new.short());
-        after.gone.insert(old.clone(), Gone { step: step.to_owned(), fate, now: Some(new) });
+        after.rename_relation(step, &old, &new, &format!("was renamed to `{}`", new.short()));
         entangled::note_functions(&mut after, step, &mentions, &format!("`{}`", old.short()));
         Ok(after)
     }
@@ -67,5 +60,19 @@ impl Refactor for RenameTable {
         let old = before.find_plain(&self.table)?.name.clone();
         let table = TableRef { schema: Some(old.schema), name: self.to.clone() };
         Ok(Refactoring::RenameTable(Self { table, to: old.name }))
+    }
+}
+
+impl Version {
+    /// Gives a relation another name. `fate` completes "table …" for whoever uses the old one.
+    pub fn rename_relation(&mut self, step: &str, old: &TableName, new: &TableName, fate: &str) {
+        self.change(old, step);
+        if let Some(mut relation) = self.relations.remove(old) {
+            relation.name = new.clone();
+            self.relations.insert(new.clone(), relation);
+        }
+        self.gone.remove(new);
+        let gone = Gone { step: step.to_owned(), fate: fate.to_owned(), now: Some(new.clone()) };
+        self.gone.insert(old.clone(), gone);
     }
 }

@@ -60,6 +60,9 @@ pub fn report(ui: Ui, deferred: &Deferred, names: &[String]) {
         ui.say(format!("  fact: {} ({:.0} ms)", answer.sentence(), answer.time.as_secs_f64() * 1000.0));
         asked.push(json!({ "step": answer.fact.step, "sentence": answer.sentence(), "milliseconds": answer.time.as_secs_f64() * 1000.0 }));
     }
+    for (step, rows) in &deferred.changed {
+        ui.say(format!("  {rows} {} changed by {step}", if *rows == 1 { "row" } else { "rows" }));
+    }
     let next = shown_in(&deferred.version);
     let mut views = Vec::new();
     for relation in deferred.version.touched().filter(|r| r.touched_by.iter().any(|s| names.contains(s))) {

@@ -2,9 +2,11 @@
 
 use clap::Args;
 
+use crate::catalogue::Refactor;
 use crate::cli::Context;
 use crate::journal::{State, compare};
 use crate::problem::{Kind, Problem};
+use crate::version::Step;
 
 /// What to take back.
 #[derive(Debug, Args)]
@@ -71,7 +73,7 @@ pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
         )
         .hint("`--yes` takes it back all the same"));
     }
-    session.run(&plan, &place.schema.search_path, &mut |_, _| {}, &mut |_| Ok(()))?;
+    session.undo(&place, &plan, &names, &mut |_, _| {})?;
     if !args.keep_files {
         let changed = compare(&context.directory().read()?, &place.recorded).changed;
         let (edited, same): (Vec<String>, Vec<String>) =
@@ -83,7 +85,8 @@ pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
     }
     context.ui.done(format!("undone: {}", names.join(", ")));
     context.ui.json(&serde_json::json!({ "undone": names }));
-    if names.len() == pending.len() {
+    let for_good = |s: &Step| s.refactoring.data().is_some_and(|data| data.undo.is_none());
+    if names.len() == pending.len() && !place.pending().iter().any(for_good) {
         context.ui.say("nothing is deferred now; the database is as it was before, but for the journal");
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postgres::{Error, Transaction};
+use postgres::{Error, SimpleQueryMessage, Transaction};
 
 use crate::name::Ident;
 use crate::plan::Plan;
@@ -79,4 +79,21 @@ pub fn steps(
             .map_err(|error| Box::new(Failure { sentence: step.sentence.clone(), sql: step.sql.clone(), error }))?;
     }
     Ok(())
+}
+
+/// Runs statements of the user as their own code would run them: with `path` as `search_path`. Gives the rows that they
+/// changed. Whatever waits for the end of the transaction is done now.
+///
+/// # Errors
+/// When the server says so; the caller rolls back.
+pub fn statements(transaction: &mut Transaction<'_>, path: &[Ident], sql: &str) -> Result<u64, Error> {
+    let path = path.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    transaction.batch_execute(&format!("SET LOCAL search_path = {path}"))?;
+    let messages = transaction.simple_query(sql)?;
+    transaction.batch_execute("SET CONSTRAINTS ALL IMMEDIATE")?;
+    let rows = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::CommandComplete(rows) => Some(rows),
+        _ => None,
+    });
+    Ok(rows.sum())
 }

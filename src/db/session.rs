@@ -10,9 +10,9 @@ use crate::db::facts::{self, Answer};
 use crate::db::run::{self, Patience};
 use crate::db::{installed, judge, lock};
 use crate::fact::{Fact, Loss, LossKind};
-use crate::generate::{fact, rows};
+use crate::generate::{fact, rows, shown_in};
 use crate::journal::{Entry, Recorded, State};
-use crate::name::TableName;
+use crate::name::{Ident, TableName};
 use crate::plan::defer::{change_state, defer, record, record_inverse, told_back};
 use crate::plan::materialize::{self, Options};
 use crate::plan::{Installed, Plan, PlanStep};
@@ -87,8 +87,22 @@ pub struct Deferred {
     pub time: Duration,
     /// The plan.
     pub plan: Plan,
+    /// Data steps and what is shown after each, in order.
+    stages: Vec<Stage>,
+    /// The data steps that were run, and how many rows each changed.
+    pub changed: Vec<(String, u64)>,
     /// Where the clock of transactions stood before the facts were asked.
     before: (String, bool),
+}
+
+/// A data step, to be run on what is shown, and what is shown then.
+#[derive(Debug)]
+struct Stage {
+    step: Step,
+    shown: Version,
+    entries: Vec<Entry>,
+    then: Version,
+    facts: Vec<Fact>,
 }
 
 /// A materialization, prepared and to be run.
@@ -167,8 +181,10 @@ impl Session {
         let before = snapshot(&mut self.client)?;
         foreign(&place.installed)?;
         let mut version = place.version()?;
+        let mut versions = vec![version.clone()];
         for entry in entries {
             version = version.after(&entry.step).map_err(|refusal| Problem::refused(&entry.step, refusal))?;
+            versions.push(version.clone());
             for remark in judge::expressions(&mut self.client, &version, &entry.step)? {
                 version.remark(&entry.step.name, RemarkKind::Note, remark);
             }
@@ -177,22 +193,31 @@ impl Session {
         if place.schema.server_version < 150_000 {
             note_row_policies(&mut version, entries);
         }
+        let stages = stages(entries, &versions);
         let names: Vec<&str> = entries.iter().map(|e| e.step.name.as_str()).collect();
         let what = if names.is_empty() { "the refactorings".to_owned() } else { names.join(", ") };
         let title = format!("show {what} in `next`");
-        let plan = defer(&version, &place.installed, &title, record(entries, State::Deferred))?;
+        let (shown, recorded) = match stages.first() {
+            Some(stage) => {
+                (&stage.shown, &entries[..entries.len() - stages.iter().map(|s| s.entries.len()).sum::<usize>()])
+            }
+            None => (&version, entries),
+        };
+        let mut plan = defer(shown, &place.installed, &title, record(recorded, State::Deferred))?;
+        plan.notes.extend(stages.iter().map(Stage::note));
+        let names: Vec<&str> = recorded.iter().map(|e| e.step.name.as_str()).collect();
         let asked = Instant::now();
         let mut facts = Vec::new();
         // A table that this very run will make has no rows yet, and a complement no values.
         let is_there = |t: &TableName| place.schema.tables.contains_key(t) || place.installed.tables.contains(t);
         let can_be_asked = |f: &Fact| {
-            let read = fact::read_from(&version, f);
+            let read = fact::read_from(shown, f);
             f.claim.tables().into_iter().chain(&read).all(is_there)
         };
         let (now, later): (Vec<Fact>, Vec<Fact>) =
-            version.facts().into_iter().filter(|f| names.contains(&f.step.as_str())).partition(can_be_asked);
+            shown.facts().into_iter().filter(|f| names.contains(&f.step.as_str())).partition(can_be_asked);
         for wanted in &now {
-            facts.push(facts::ask(&mut self.client, &version, wanted).map_err(|e| fact_problem(entries, wanted, &e))?);
+            facts.push(facts::ask(&mut self.client, shown, wanted).map_err(|e| fact_problem(entries, wanted, &e))?);
         }
         let broken: Vec<Answer> = facts.iter().filter(|a| !a.holds()).cloned().collect();
         if let Some(first) = broken.first() {
@@ -218,7 +243,7 @@ impl Session {
         };
         let asking = asked.elapsed();
         let time = start.elapsed().saturating_sub(asking);
-        Ok(Deferred { version, facts, later, losses, asking, time, plan, before })
+        Ok(Deferred { version, facts, later, losses, asking, time, plan, stages, changed: Vec::new(), before })
     }
 
     /// Shows refactorings that were prepared.
@@ -227,8 +252,9 @@ impl Session {
     /// Whatever the server says, or a fact that somebody broke meanwhile. The database is then as it was.
     pub fn defer(&mut self, place: &Place, deferred: &mut Deferred, seen: Seen) -> Result<(), Problem> {
         let start = Instant::now();
-        let Deferred { version, facts, later, plan, before, .. } = &*deferred;
-        let mut answers = Vec::new();
+        let Deferred { version, facts, later, plan, before, stages, .. } = &*deferred;
+        let version = stages.first().map_or(version, |stage| &stage.shown);
+        let (patience, mut answers, mut changed) = (self.patience, Vec::new(), Vec::new());
         self.run(plan, &place.schema.search_path, seen, &mut |transaction| {
             answers.clear();
             for wanted in later {
@@ -247,11 +273,49 @@ impl Session {
                     }
                 }
             }
+            changed.clear();
+            for stage in stages {
+                changed.push((stage.step.name.clone(), stage.run(transaction, &patience, place)?));
+            }
             Ok(())
         })?;
         deferred.facts.extend(answers);
+        deferred.changed = changed;
         deferred.time += start.elapsed();
         Ok(())
+    }
+
+    /// Takes deferred refactorings back by the plan that was prepared for it. Data steps among them are taken back on
+    /// the shape that they were written for, the newest first.
+    ///
+    /// # Errors
+    /// Whatever the server says. The database is then as it was.
+    pub fn undo(&mut self, place: &Place, plan: &Plan, names: &[String], seen: Seen) -> Result<(), Problem> {
+        let (pending, path, patience) = (place.pending(), place.schema.search_path.clone(), self.patience);
+        let has_way_back = |step: &Step| step.refactoring.data().is_some_and(|data| data.undo.is_some());
+        let undone: Vec<usize> = (0..pending.len())
+            .rev()
+            .filter(|at| names.contains(&pending[*at].name) && has_way_back(&pending[*at]))
+            .collect();
+        let Some(newest) = undone.first() else { return self.run(plan, &path, seen, &mut |_| Ok(())) };
+        let rest: Vec<Step> = pending.iter().filter(|s| !names.contains(&s.name)).cloned().collect();
+        let (now, first) = (place.version()?, place.fold(&pending[..=*newest])?);
+        let mut start = defer(&first, &place.installed, &plan.title, String::new())?;
+        start.steps.splice(0..0, told_back(&now, &first, &place.installed));
+        self.run(&start, &path, seen, &mut |transaction| {
+            let mut shown = first.clone();
+            for at in &undone {
+                let before = place.fold(&pending[..=*at])?;
+                show_instead(transaction, &shown, &before, String::new())?;
+                let step = &pending[*at];
+                if let Some(undo) = step.refactoring.data().and_then(|data| data.undo.as_ref()) {
+                    let what = format!("cannot undo {}", step.name);
+                    change_rows(transaction, &patience, place, &before, &what, &undo.to_string())?;
+                }
+                shown = before;
+            }
+            show_instead(transaction, &shown, &place.fold(&rest)?, change_state(names, "undone"))
+        })
     }
 
     /// The plan that takes some deferred refactorings back.
@@ -259,6 +323,7 @@ impl Session {
     /// # Errors
     /// When another one rests on them.
     pub fn prepare_undo(&mut self, place: &Place, names: &[String]) -> Result<Plan, Problem> {
+        undoable_data(&place.pending(), names)?;
         let rest: Vec<Step> = place.pending().into_iter().filter(|s| !names.contains(&s.name)).collect();
         let version = Version::fold(place.schema.clone(), &rest).map_err(|(at, refusal)| {
             Problem::new(
@@ -273,6 +338,12 @@ impl Session {
         plan.steps.splice(0..0, told_back(&place.version()?, &version, &place.installed));
         plan.notes.clear();
         plan.losses = self.complement_values(place, names)?;
+        let undone = place.pending().into_iter().filter(|s| names.contains(&s.name));
+        let forever = undone.filter(|s| s.refactoring.data().is_some_and(|data| data.undo.is_none()));
+        plan.losses
+            .extend(forever.map(|s| {
+                format!("the rows stay as {} changed them: it names no statements that take it back", s.name)
+            }));
         Ok(plan)
     }
 
@@ -426,6 +497,98 @@ fn note_fixed_order(version: &mut Version, entries: &[Entry]) {
     for (step, why) in fixed.into_iter().filter(|(step, _)| entries.iter().any(|e| e.step.name == *step)) {
         version.remark(&step, RemarkKind::InTheWay, why);
     }
+}
+
+/// Cuts new refactorings at their data steps.
+fn stages(entries: &[Entry], versions: &[Version]) -> Vec<Stage> {
+    let data: Vec<usize> = (0..entries.len()).filter(|at| entries[*at].step.refactoring.data().is_some()).collect();
+    let mut stages = Vec::new();
+    for (at, next) in data.iter().zip(data.iter().skip(1).map(|at| at + 1).chain([entries.len()])) {
+        let (now, later) = (&entries[*at], &entries[at + 1..next]);
+        let then = versions[next].clone();
+        let names: Vec<&String> = later.iter().map(|e| &e.step.name).collect();
+        let facts = then.facts().into_iter().filter(|f| names.contains(&&f.step)).collect();
+        let (step, shown, entries) = (now.step.clone(), versions[at + 1].clone(), later.to_vec());
+        stages.push(Stage { step, shown, entries, then, facts });
+    }
+    stages
+}
+
+impl Stage {
+    fn note(&self) -> String {
+        let then: Vec<&str> = self.entries.iter().map(|e| e.step.name.as_str()).collect();
+        let then = if then.is_empty() { String::new() } else { format!(", then {} shown", then.join(", ")) };
+        format!("{} changes rows{then}", self.step.name)
+    }
+
+    /// Runs the data step and shows what comes after it. Gives the number of rows that the step changed.
+    fn run(&self, transaction: &mut Transaction, patience: &Patience, place: &Place) -> Result<u64, Problem> {
+        let Some(data) = self.step.refactoring.data() else { return Ok(0) };
+        let what = format!("cannot {}", self.step.refactoring.wish());
+        let changed = change_rows(transaction, patience, place, &self.shown, &what, &data.sql.to_string())?;
+        if !self.entries.is_empty() {
+            show_instead(transaction, &self.shown, &self.then, record(&self.entries, State::Deferred))?;
+            for wanted in &self.facts {
+                let answer = facts::ask(transaction, &self.then, wanted)?;
+                if !answer.holds() {
+                    let entry = self.entries.iter().find(|e| e.step.name == wanted.step);
+                    let wish = entry.map_or_else(String::new, |e| e.step.refactoring.wish());
+                    return Err(Problem::facts(&wish, &[answer]));
+                }
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// Runs a user's statements on the shape that is shown.
+fn change_rows(
+    transaction: &mut Transaction,
+    patience: &Patience,
+    place: &Place,
+    shown: &Version,
+    what: &str,
+    sql: &str,
+) -> Result<u64, Problem> {
+    let next = shown_in(shown).into_values();
+    let path: Vec<Ident> = next.chain(place.schema.search_path.iter().cloned()).collect();
+    let changed = run::statements(transaction, &path, sql).map_err(|e| Problem::server(what, &e))?;
+    run::prepare(transaction, patience, &place.schema.search_path)?;
+    Ok(changed)
+}
+
+/// Shows another version within a transaction.
+fn show_instead(
+    transaction: &mut Transaction,
+    shown: &Version,
+    then: &Version,
+    journal: String,
+) -> Result<(), Problem> {
+    let installed = installed::read(transaction)?;
+    let mut plan = defer(then, &installed, "show the next shape", journal)?;
+    plan.steps.splice(0..0, told_back(shown, then, &installed));
+    run::steps(transaction, &plan, &mut |_, _| {}).map_err(|failure| Problem::failure(&plan.title, &failure))
+}
+
+/// Refuses to take back what a data step rests on, and a data step on which others rest.
+fn undoable_data(pending: &[Step], names: &[String]) -> Result<(), Problem> {
+    let goes = |step: &&Step| names.contains(&step.name);
+    for (at, step) in pending.iter().enumerate().filter(|(_, step)| goes(step)) {
+        let mut stays = pending[at + 1..].iter().filter(|later| !goes(later));
+        let undoes = step.refactoring.data().is_some_and(|data| data.undo.is_some());
+        let Some(later) = stays.find(|later| undoes || later.refactoring.data().is_some()) else { continue };
+        let why = if undoes {
+            format!("it is taken back on the shape that it was written for, before {}", later.name)
+        } else {
+            format!("{} changed rows through the shape that it made", later.name)
+        };
+        return Err(Problem::new(Kind::Obstacle, format!("cannot undo {}", step.name), why).hint(format!(
+            "undo both: `refactor undo {} {}`",
+            later.name,
+            names.join(" ")
+        )));
+    }
+    Ok(())
 }
 
 /// Before 15 a view always acts with its owner's rights.

@@ -100,7 +100,7 @@ pub fn keep(version: &Version, dropped: &Dropped) -> Result<String, askama::Erro
         }
     }
     for constraint in table.constraints.iter().filter(|c| matches!(c.kind, ConstraintKind::Foreign(_))) {
-        before.push(format!("ALTER TABLE {name} DROP CONSTRAINT {}", constraint.name));
+        before.push(format!("ALTER TABLE {name} DROP CONSTRAINT IF EXISTS {}", constraint.name));
     }
     for publication in &table.publications {
         before.push(format!("ALTER PUBLICATION {} DROP TABLE {name}", publication.name));

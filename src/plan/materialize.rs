@@ -116,6 +116,7 @@ pub fn materialize(
     plan.steps.extend(rules::take_off(version, &kept, &rebuilt));
     plan.steps.extend(kept.iter().flat_map(|r| columns(version, r)));
     for dropped in &version.dropped {
+        plan.steps.extend(columns(version, &dropped.last));
         let sentence = format!("keep `{}` as `{}`", dropped.table.short(), lost_table(&dropped.step).name);
         plan.steps.push(PlanStep::new(sentence, generate::made::keep(version, dropped)?));
     }
@@ -164,6 +165,9 @@ fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
         };
         let at = open.iter().position(|t| !refers(t)).unwrap_or(0);
         ordered.push(open.remove(at));
+    }
+    if ordered.is_empty() {
+        return PlanStep::new("no table is changed", "SET CONSTRAINTS ALL IMMEDIATE;");
     }
     let mut sql = format!("SET CONSTRAINTS ALL IMMEDIATE;\nLOCK TABLE {} IN ACCESS EXCLUSIVE MODE;", list(&ordered));
     if !rebuilt.is_empty() {

@@ -121,7 +121,7 @@ pub fn constant(expression: &Expression) -> Option<Code> {
             Expr::Cast { expr, .. } | Expr::Nested(expr) => of(expr),
             Expr::Value(value) => match &value.value {
                 Value::Null => Some(None),
-                Value::Number(number, _) => Some(Some(number.to_string())),
+                Value::Number(number, _) => Some(Some(number.clone())),
                 Value::SingleQuotedString(text) => Some(Some(text.clone())),
                 Value::Boolean(value) => Some(Some(value.to_string())),
                 _ => None,

@@ -5,6 +5,7 @@
 mod cli;
 mod concurrency;
 mod cycle;
+mod data;
 mod deferring;
 mod failure;
 mod laws;

@@ -1,6 +1,7 @@
 //! A field that is moved again before the first move is real: one carry along both ways, and nothing is forgotten when
 //! the second move is taken back, or stays deferred while the first becomes real.
 
+use crate::rebuild::{all_rows, assert_same, ok, structure};
 use crate::support::Database;
 
 const UP: &str = "
@@ -137,4 +138,34 @@ fn a_colleague_gets_both_moves_at_once() {
         theirs.rows("SELECT relname FROM pg_class WHERE relnamespace = 'refactor'::regnamespace AND relkind = 'r'"),
         ["(journal)"]
     );
+}
+
+#[test]
+fn a_table_is_dropped_after_its_fields_went_elsewhere() {
+    let shop = Database::new(
+        "CREATE TABLE people (id int PRIMARY KEY, name text);
+         CREATE TABLE passports (id int PRIMARY KEY, person_id int NOT NULL UNIQUE REFERENCES people ON DELETE CASCADE,
+           country text CHECK (country <> ''), nr text, note text);
+         INSERT INTO people VALUES (1, 'a'), (2, 'b'), (3, 'c');
+         INSERT INTO passports VALUES (10, 1, 'de', '1', 'x'), (11, 2, NULL, '2', NULL);",
+    );
+    let before = (structure(&shop), all_rows(&shop));
+    for words in [
+        &["move-field", "passports.country", "people", "--with", "nr=passport_nr"][..],
+        &["rename-field", "passports.note", "remark"],
+        &["drop-table", "passports"],
+    ] {
+        ok(&shop, words);
+    }
+    let writes = "UPDATE people SET country = 'fr' WHERE id = 2; UPDATE people SET country = 'it' WHERE id = 3";
+    shop.next().batch_execute(writes).unwrap();
+    let (fused, stepwise) = (shop.copy(), shop.copy());
+    ok(&fused, &["materialize", "--yes"]);
+    ok(&stepwise, &["materialize", "--yes", "--step-by-step"]);
+    assert_same(&fused, &stepwise);
+    let countries = fused.rows("SELECT id, country, passport_nr FROM people ORDER BY id");
+    assert_eq!(countries, ["(1,de,1)", "(2,fr,2)", "(3,it,)"]);
+    ok(&shop, &["undo", "--all", "--yes"]);
+    assert_eq!(structure(&shop), before.0);
+    assert_ne!(all_rows(&shop), before.1, "old code keeps what new code wrote where it has a place");
 }

@@ -8,6 +8,7 @@ use crate::rebuild::{all_rows, assert_same, ok, structure};
 use crate::support::{Database, rows};
 
 const SHOP: &str = "
+    CREATE SCHEMA side;
     CREATE TABLE regions (id int PRIMARY KEY, name text NOT NULL DEFAULT 'north', tax numeric(5,2) DEFAULT 7);
     CREATE TABLE customers (id serial PRIMARY KEY, region_id int REFERENCES regions ON DELETE SET NULL,
       name text NOT NULL, grade int DEFAULT 1 CHECK (grade > 0), phone varchar(20));
@@ -30,7 +31,7 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
     let field = format!("{table}.{}", random.pick(fields));
     let other = &random.pick(tables).0;
     let new = format!("new_{number}");
-    let words: Vec<&str> = match random.weighted(&[40, 14, 8, 12, 12, 10, 8, 8, 8, 8, 30, 8]) {
+    let words: Vec<&str> = match random.weighted(&[40, 14, 8, 12, 12, 10, 8, 8, 8, 8, 6, 30, 8]) {
         0 => vec!["move-field", &field, other, "--as", &new, "--fill", "NULL"],
         1 => vec!["rename-field", &field, &new],
         2 => vec!["rename-table", table, &new],
@@ -72,11 +73,15 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
             return ["add-calculated", &format!("{table}.{new}"), "text", &calculated].map(str::to_owned).to_vec();
         }
         9 => {
+            let to = random.pick(&["side", "public"]);
+            return ["move-to-schema", table, to].map(str::to_owned).to_vec();
+        }
+        10 => {
             let (one, two) = (random.pick(fields), random.pick(fields));
             let with = format!("{two}={one}");
             return ["rename-field", &format!("{table}.{one}"), two, "--with", &with].map(str::to_owned).to_vec();
         }
-        10 => {
+        11 => {
             let name = random.pick(fields);
             let second = random.pick(fields);
             return rule(random, table, name, second, other, &new);

@@ -211,6 +211,11 @@ fn remember(sequence: &TableName) -> String {
     format!("SELECT set_config({}, (SELECT last_value || ' ' || is_called FROM {sequence}), true);", position(sequence))
 }
 
+/// The sequence in the schema of the table that owns it.
+fn beside(sequence: &TableName, table: &TableName) -> TableName {
+    table.renamed(sequence.name.clone())
+}
+
 /// Numbers a field as before.
 fn identity(version: &Version, table: &TableName, field: &Field) -> Option<String> {
     let sequence = field.sequence.as_ref()?;
@@ -223,11 +228,12 @@ fn identity(version: &Version, table: &TableName, field: &Field) -> Option<Strin
     // The type follows the field's.
     let options = options.find("INCREMENT").map_or("", |at| &options[at..]);
     let at = position(sequence);
+    let name = beside(sequence, table);
     Some(format!(
-        "ALTER TABLE {table} ALTER COLUMN {} ADD GENERATED {how} AS IDENTITY (SEQUENCE NAME {sequence} {options});\n\
+        "ALTER TABLE {table} ALTER COLUMN {} ADD GENERATED {how} AS IDENTITY (SEQUENCE NAME {name} {options});\n\
          SELECT setval({}, split_part(current_setting({at}), ' ', 1)::bigint, split_part(current_setting({at}), ' ', 2)::boolean);",
         field.name,
-        Literal(sequence.to_string()),
+        Literal(name.to_string()),
     ))
 }
 

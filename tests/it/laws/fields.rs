@@ -108,4 +108,18 @@ scenarios! {
         renamed: &[("status", "state"), ("kind", "sort")],
         moves: &["status", "kind"],
     }
+    from_another_schema {
+        sql: "CREATE SCHEMA sales; CREATE TABLE customers (id int PRIMARY KEY, name text);
+            CREATE TABLE sales.orders (id int PRIMARY KEY, customer_id int REFERENCES customers ON DELETE SET NULL ON UPDATE CASCADE, city text, n int UNIQUE);
+            CREATE INDEX ON sales.orders (customer_id);
+            INSERT INTO customers VALUES (1, 'a'), (2, 'b'), (3, 'c');
+            INSERT INTO sales.orders VALUES (1, 1, 'u', 1), (2, 1, 'u', 2), (3, 2, NULL, 3), (4, NULL, 'v', 4);",
+        commands: &[
+            &["move-field", "sales.orders.city", "customers"],
+            &["move-to-schema", "sales.orders", "public"],
+            &["reorder-fields", "orders", "n"],
+            &["rename-table", "orders", "purchases"],
+        ],
+        moves: &["city"],
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{foreign_keys_from_others, identity, renames, storage};
+use super::{beside, foreign_keys_from_others, identity, renames, storage};
 use crate::generate::list;
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
@@ -79,16 +79,23 @@ fn fields(version: &Version, relation: &Relation) -> Vec<String> {
         match identity(version, name, shape) {
             Some(numbered) => {
                 lines.push(numbered);
-                lines.extend(sequence_lines(version, sequence));
+                lines.extend(sequence_lines(version, sequence, name));
             }
-            None => lines.push(format!("ALTER SEQUENCE {sequence} OWNED BY {name}.{};", shape.name)),
+            None => {
+                // It is owned by a table of its own schema only.
+                if sequence.schema != name.schema {
+                    lines.push(format!("ALTER SEQUENCE {sequence} SET SCHEMA {};", name.schema));
+                }
+                lines.push(format!("ALTER SEQUENCE {} OWNED BY {name}.{};", beside(sequence, name), shape.name));
+            }
         }
     }
     lines
 }
 
-fn sequence_lines(version: &Version, name: &TableName) -> Vec<String> {
+fn sequence_lines(version: &Version, name: &TableName, table: &TableName) -> Vec<String> {
     let Some(sequence) = version.schema.sequences.get(name) else { return Vec::new() };
+    let name = &beside(name, table);
     let mut lines = Vec::new();
     if let Some(comment) = &sequence.comment {
         lines.push(format!("COMMENT ON SEQUENCE {name} IS {};", Literal(comment.clone())));

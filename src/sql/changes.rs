@@ -1,0 +1,99 @@
+//! Statements that change rows and nothing else.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sqlparser::ast::{Query, SetExpr, Statement};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
+
+/// One or more of INSERT, UPDATE, DELETE and MERGE, with or without WITH, as a person wrote them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes(String);
+
+impl FromStr for Changes {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let reason = |message: String| message.trim_start_matches("sql parser error: ").to_owned();
+        let statements = Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|e| reason(e.to_string()))?;
+        if statements.is_empty() {
+            return Err("there is no statement".into());
+        }
+        for statement in &statements {
+            if !changes_rows(statement) {
+                let text = statement.to_string();
+                let word = text.split(' ').next().unwrap_or_default();
+                return Err(format!("{word} does not belong here: only INSERT, UPDATE, DELETE and MERGE change rows"));
+            }
+        }
+        Ok(Self(text.trim().to_owned()))
+    }
+}
+
+fn changes_rows(statement: &Statement) -> bool {
+    match statement {
+        Statement::Insert { .. } | Statement::Update { .. } | Statement::Delete { .. } | Statement::Merge { .. } => {
+            true
+        }
+        Statement::Query(query) => writes(query),
+        _ => false,
+    }
+}
+
+fn writes(query: &Query) -> bool {
+    let inside = match &*query.body {
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => true,
+        SetExpr::Query(query) => writes(query),
+        _ => false,
+    };
+    inside || query.with.iter().flat_map(|with| &with.cte_tables).any(|table| writes(&table.query))
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Changes {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Changes {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_statements_that_change_rows_are_taken() {
+        for right in [
+            "UPDATE a SET b = 1 WHERE c = ';'; DELETE FROM a",
+            "INSERT INTO a (b) SELECT c FROM d ON CONFLICT DO NOTHING;",
+            "WITH d AS (DELETE FROM a RETURNING *) INSERT INTO b SELECT * FROM d",
+            "WITH d AS (DELETE FROM a RETURNING *) SELECT count(*) FROM d",
+            "MERGE INTO a USING b ON a.id = b.id WHEN MATCHED THEN UPDATE SET c = 1",
+        ] {
+            assert!(right.parse::<Changes>().is_ok(), "{right}: {:?}", right.parse::<Changes>());
+        }
+        for wrong in [
+            "",
+            "SELECT 1",
+            "COMMIT",
+            "UPDATE a SET b = 1; COMMIT",
+            "DROP TABLE a",
+            "TRUNCATE a",
+            "UPDATE a SET",
+            "SET a = 1",
+        ] {
+            assert!(wrong.parse::<Changes>().is_err(), "{wrong}");
+        }
+    }
+}
