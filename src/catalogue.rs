@@ -21,6 +21,7 @@ pub mod drop_table;
 pub mod entangled;
 pub mod extract_table;
 pub mod inline_table;
+pub mod likeness;
 pub mod merge_fields;
 pub mod move_field;
 pub mod path;
@@ -32,6 +33,8 @@ pub mod rule;
 pub mod set_default;
 pub mod set_not_null;
 pub mod split_field;
+pub mod split_rows;
+pub mod union_tables;
 
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
@@ -146,4 +149,8 @@ catalogue! {
     CreateIndex(create_index::CreateIndex) = "create-index",
     /// Drop an index
     DropIndex(drop_index::DropIndex) = "drop-index",
+    /// Make a table of some of another's rows
+    SplitRows(split_rows::SplitRows) = "split-rows",
+    /// Make one table of several
+    UnionTables(union_tables::UnionTables) = "union-tables",
 }

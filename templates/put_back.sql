@@ -36,6 +36,12 @@ BEGIN
 {%- for c in calculated %}
   NEW.{{ c.0 }} := {{ c.1 }};
 {%- endfor %}
+{%- for c in checks %}
+  IF ({{ c.holds }}) IS NOT TRUE THEN
+    RAISE EXCEPTION USING ERRCODE = 'check_violation', SCHEMA = {{ c.schema }}, TABLE = {{ c.table }},
+      CONSTRAINT = {{ c.constraint }}, MESSAGE = {{ c.message }};
+  END IF;
+{%- endfor %}
 {%- for rule in rules %}
   IF {{ rule.on_insert }} THEN
     {{ rule }}
@@ -150,6 +156,12 @@ BEGIN
   UPDATE {{ base }} AS b SET {{ update_sets }} WHERE {{ this_row }} RETURNING b.* INTO r;
 {%- endif %}
   IF NOT FOUND THEN RETURN NULL; END IF;
+{%- for c in checks %}
+  IF ({{ c.holds }}) IS NOT TRUE THEN
+    RAISE EXCEPTION USING ERRCODE = 'check_violation', SCHEMA = {{ c.schema }}, TABLE = {{ c.table }},
+      CONSTRAINT = {{ c.constraint }}, MESSAGE = {{ c.message }};
+  END IF;
+{%- endfor %}
 {%- for setting in quiet %}
   PERFORM pg_catalog.set_config('{{ setting }}', '', true);
 {%- endfor %}

@@ -15,8 +15,13 @@ use crate::version::Version;
 #[must_use]
 pub fn obstacle(version: &Version, relation: &Relation) -> Option<String> {
     let table = version.table(relation);
-    kind(table)
-        .or_else(|| held(table))
+    held(table).or_else(|| odd(version, relation))
+}
+
+/// Why a table cannot be made that has all that this one has.
+#[must_use]
+pub fn odd(version: &Version, relation: &Relation) -> Option<String> {
+    kind(version.table(relation))
         .or_else(|| keys(version, relation))
         .or_else(|| parts(version, relation))
         .or_else(|| names(version, relation))
