@@ -1,3 +1,6 @@
+{%- for c in checks %}
+{{ c.function }}
+{%- endfor %}
 CREATE FUNCTION {{ insert }}() RETURNS trigger
 LANGUAGE plpgsql{{ rights }} AS $refactor$
 #variable_conflict use_variable
@@ -37,7 +40,7 @@ BEGIN
   NEW.{{ c.0 }} := {{ c.1 }};
 {%- endfor %}
 {%- for c in checks %}
-  IF ({{ c.holds }}) IS NOT TRUE THEN
+  IF {{ c.holds }} IS NOT TRUE THEN
     RAISE EXCEPTION USING ERRCODE = 'check_violation', SCHEMA = {{ c.schema }}, TABLE = {{ c.table }},
       CONSTRAINT = {{ c.constraint }}, MESSAGE = {{ c.message }};
   END IF;
@@ -157,7 +160,7 @@ BEGIN
 {%- endif %}
   IF NOT FOUND THEN RETURN NULL; END IF;
 {%- for c in checks %}
-  IF ({{ c.holds }}) IS NOT TRUE THEN
+  IF {{ c.holds }} IS NOT TRUE THEN
     RAISE EXCEPTION USING ERRCODE = 'check_violation', SCHEMA = {{ c.schema }}, TABLE = {{ c.table }},
       CONSTRAINT = {{ c.constraint }}, MESSAGE = {{ c.message }};
   END IF;

@@ -239,8 +239,8 @@ fn check(version: &Version, relation: &Relation) -> Result<(), Refusal> {
 /// Names the refactoring.
 pub fn must_take_no_part(version: &Version, relation: &Relation) -> Result<(), Refusal> {
     let base = &relation.base;
-    let carries = version.carries.iter().chain(version.dormant.iter().map(|d| &d.carry));
-    let carried = carries.filter(|c| c.hops.iter().any(|h| h.from == *base || h.to == *base)).map(|c| &c.step);
+    let all = version.carries.iter().chain(version.dormant.iter().map(|d| &d.carry));
+    let carried = all.filter(|c| c.hops.iter().any(|h| h.from == *base || h.to == *base)).map(|c| &c.step);
     let looked = version.lookups.iter().filter(|l| l.table == *base || l.other == *base).map(|l| &l.step);
     let made = version.made.iter().filter(|m| m.table == *base).map(|m| &m.step);
     match carried.chain(looked).chain(made).next() {

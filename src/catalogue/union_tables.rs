@@ -510,6 +510,26 @@ fn remarks(after: &mut Version, step: &str, relations: &[&Relation]) {
             after.remark(step, RemarkKind::InTheWay, format!("{user} uses the type of `{}`", relation.base.short()));
         }
     }
+    let heir = relations[0];
+    for field in &heir.fields {
+        let Some(sequence) = &field.shape.sequence else { continue };
+        let text = Literal(sequence.to_string()).to_string();
+        let draws = |r: &&&Relation| {
+            let same = r.field(&field.shape.name).and_then(|f| f.shape.default.clone());
+            same.is_some_and(|d| d.contains(&text))
+        };
+        let others: Vec<String> =
+            relations[1..].iter().filter(|r| !draws(r)).map(|r| format!("`{}`", r.name.short())).collect();
+        if !others.is_empty() {
+            let text = format!(
+                "`{}` is numbered by `{}`, which does not know the numbers in {}; a number that is there already is refused",
+                field.shape.name,
+                sequence.short(),
+                others.join(", ")
+            );
+            after.remark(step, RemarkKind::Note, text);
+        }
+    }
     for view in schema.views.iter().filter(|v| v.relations.contains(&relations[0].base)) {
         let text = format!(
             "view `{}` reads `{}`, and will find there the rows of the others too",

@@ -28,6 +28,7 @@ impl std::fmt::Display for Generated {
 
 /// What the row must satisfy to be one of the relation's.
 struct Check {
+    function: String,
     holds: String,
     schema: Literal,
     table: Literal,
@@ -213,7 +214,7 @@ pub fn put_back(
         update: named(relation, "update"),
         comment: comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", "))),
         generated,
-        checks: checks(relation),
+        checks: checks(version, relation),
         early: rule::early(relation),
         rules: rule::rules(version, relation),
         flags,
@@ -244,20 +245,31 @@ pub fn put_back(
     .render()
 }
 
-/// What lets a row be one of the part's.
-fn checks(relation: &Relation) -> Vec<Check> {
+/// What lets a row be one of the part's. Each condition is a function in SQL, which is read once: in the text of a
+/// trigger function the names in it would mean what the `search_path` of whoever writes makes of them.
+fn checks(version: &Version, relation: &Relation) -> Vec<Check> {
     let (schema, table) = (relation.name.schema.as_str(), relation.name.name.as_str());
-    let one = |condition: &crate::relation::Condition| {
+    let fields = &version.table(relation).fields;
+    let one = |(at, condition): (usize, &crate::relation::Condition)| {
         let check = condition.check.as_str();
+        let read: Vec<_> = fields.iter().filter(|f| condition.holds.fields().contains(&f.name)).collect();
+        let arguments = read.iter().enumerate().map(|(i, f)| (f.name.clone(), format!("${}", i + 1))).collect();
+        let name = named(relation, &format!("holds_{}", at + 1));
+        let types = list(&read.iter().map(|f| f.type_name.clone()).collect::<Vec<_>>());
         Check {
-            holds: get::over(&condition.holds, "r"),
+            function: format!(
+                "CREATE FUNCTION {name}({types}) RETURNS boolean LANGUAGE sql RETURN ({})::boolean;\nCOMMENT ON FUNCTION {name} IS {};\n",
+                condition.holds.with(&arguments),
+                comment(&condition.step)
+            ),
+            holds: format!("{name}({})", list(&read.iter().map(|f| format!("r.{}", f.name)).collect::<Vec<_>>())),
             schema: Literal(schema.into()),
             table: Literal(table.into()),
             constraint: Literal(check.into()),
             message: Literal(format!("new row for relation \"{table}\" violates check constraint \"{check}\"")),
         }
     };
-    relation.conditions().iter().map(one).collect()
+    relation.conditions().iter().enumerate().map(one).collect()
 }
 
 /// A put-back of a view that acts with its owner's rights does so too.

@@ -4,7 +4,7 @@ use askama::Template;
 
 use crate::generate::carry::{self, trigger};
 use crate::generate::view::named;
-use crate::generate::{Piece, all, comment, list, own};
+use crate::generate::{Piece, all, comment, list, own, put};
 use crate::name::{Ident, TableName};
 use crate::relation::{Relation, Rows};
 use crate::schema::Identity;
@@ -40,6 +40,8 @@ struct Generated {
     field: Ident,
     literal: Literal,
     detail: Literal,
+    /// The sequence of an identity; what is computed has none.
+    sequence: Option<Literal>,
 }
 
 struct Route {
@@ -114,8 +116,7 @@ pub fn put_back(
     relation: &Relation,
     inner: &TableName,
     outer: &TableName,
-    rights: String,
-    owner: String,
+    owned: bool,
 ) -> Result<String, askama::Error> {
     let Rows::United(at) = relation.rows else { return Ok(String::new()) };
     let union = &version.unions[at];
@@ -160,6 +161,7 @@ pub fn put_back(
             field: f.name.clone(),
             literal: Literal(f.name.as_str().into()),
             detail: Literal(format!("Column \"{}\" is {what}.", f.name.as_str())),
+            sequence: f.sequence.as_ref().filter(|_| always(f)).map(|s| Literal(s.to_string())),
         }
     });
     let generated: Vec<Generated> = generated.collect();
@@ -172,8 +174,8 @@ pub fn put_back(
         routes: routes.collect(),
         rest: union.discriminator.is_none(),
         put: named(relation, "put"),
-        rights,
-        owner,
+        rights: if owned { put::owners_rights(version, relation) } else { String::new() },
+        owner: if owned { carry::owner(version, &relation.base).to_string() } else { String::new() },
         schema: Literal(schema.into()),
         table: Literal(table.into()),
         branches: branches.map(|(i, b)| part(version, union, b, i + 1, &generated)).collect(),
@@ -194,7 +196,14 @@ fn part(version: &Version, union: &Union, branch: &Branch, number: usize, genera
     for (at, (name, _)) in union.fields.iter().enumerate() {
         let row = format!("r{number}");
         own.push(Own { field: name.clone(), value: value(union, branch, at, &row) });
-        if generated.iter().any(|g| g.field == *name) {
+        if let Some(g) = generated.iter().find(|g| g.field == *name) {
+            // One sequence numbers the rows of all tables, and a row that moves keeps its number.
+            if let (Some(sequence), Some(column)) = (&g.sequence, branch.column(at)) {
+                overriding = true;
+                columns.push(column.clone());
+                values
+                    .push(format!("CASE WHEN TG_OP = 'INSERT' THEN nextval({sequence}::regclass) ELSE NEW.{name} END"));
+            }
             continue;
         }
         let tells = union.discriminator.as_ref().is_some_and(|(field, _)| field == name);

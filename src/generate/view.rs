@@ -111,11 +111,7 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
         put: match class {
             Class::U => None,
             Class::H => Some(put::put_back(version, relation, &inner, &outer, owned)?),
-            Class::T => {
-                let rights = if owned { put::owners_rights(version, relation) } else { String::new() };
-                let owner = if owned { owner(version, &relation.base).to_string() } else { String::new() };
-                Some(united::put_back(version, relation, &inner, &outer, rights, owner)?)
-            }
+            Class::T => Some(united::put_back(version, relation, &inner, &outer, owned)?),
         },
         rights: rights(version, relation, &inner, &outer),
         inner,
