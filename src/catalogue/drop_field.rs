@@ -91,17 +91,15 @@ impl Refactor for DropField {
                 entangled::value_hint("--default", &field.shape.type_name),
             ));
         }
-        if let Some(column) = &column {
-            if shape.generated.is_none() {
-                after.losses.push(Loss {
-                    step: step.to_owned(),
-                    table: relation.base.clone(),
-                    columns: vec![column.clone()],
-                    rows: relation.rows_shown(),
-                    kind: LossKind::All,
-                    words: Words { table: name.clone(), field: shape.name.clone(), other: name.clone() },
-                });
-            }
+        if let Some(column) = column.as_ref().filter(|_| shape.generated.is_none()) {
+            after.losses.push(Loss {
+                step: step.to_owned(),
+                table: relation.base.clone(),
+                columns: vec![column.clone()],
+                rows: relation.rows_shown(),
+                kind: LossKind::All,
+                words: Words { table: name.clone(), field: shape.name.clone(), other: name.clone() },
+            });
         }
         let changed = after.change(&name, step);
         changed.fields.retain(|f| f.shape.name != shape.name);

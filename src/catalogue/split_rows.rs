@@ -13,7 +13,7 @@ use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Condition, Home, Origin, Part, Relation, Rows};
 use crate::schema::{Constraint, ConstraintKind, Schema, TableKind};
-use crate::sql::{Expression, ExpressionError};
+use crate::sql::Expression;
 use crate::version::{Gone, RemarkKind, Version};
 
 /// Make a table of some of another's rows.
@@ -71,7 +71,8 @@ impl Refactor for SplitRows {
         remaining.touch(step);
         for (part, condition) in parts.iter().zip(&self.conditions) {
             let holds = over_columns(before, relation, condition)?;
-            let others = Expression::parse(&format!("({holds}) IS NOT TRUE")).map_err(unreadable)?;
+            let others =
+                Expression::parse(&format!("({holds}) IS NOT TRUE")).map_err(|e| Refusal::Expression(e.to_string()))?;
             after.facts.push(fact(step, relation, &holds));
             let mut copy = likeness::of(before, relation, &remaining, part);
             self.divide(&before.schema, &mut copy, step, holds, " IS TRUE");
@@ -165,10 +166,6 @@ impl SplitRows {
         part.conditions.push(Condition { step: step.to_owned(), holds, check });
         relation.rows = Rows::Part(part);
     }
-}
-
-fn unreadable(error: ExpressionError) -> Refusal {
-    Refusal::Expression(error.to_string())
 }
 
 /// `` `a`, `b` and `rest` ``

@@ -199,15 +199,16 @@ impl UnionTables {
                 };
                 let kind = |s: &schema::Field| format!("{}{}", s.type_name, s.collation.clone().unwrap_or_default());
                 if kind(known) != kind(shape) {
+                    let (name, table) = (&shape.name, relation.name.short());
                     return Err(Refusal::Other {
                         why: format!(
-                            "`{}` is {} in `{}`, and {} in another of the tables",
-                            shape.name,
-                            shape.type_name,
-                            relation.name.short(),
-                            known.type_name
+                            "`{name}` is {} in `{table}`, and {} in another of the tables",
+                            shape.type_name, known.type_name
                         ),
-                        hint: Some("rename one of them with `rename-field`, or give it the same type with `change-type`; then materialize".into()),
+                        hint: Some(format!(
+                            "make them one type, as in `refactor change-type {table}.{name} \"{}\"`, or rename one; then materialize",
+                            known.type_name
+                        )),
                     });
                 }
                 let expression = |s: &schema::Field| s.generated.as_ref().map(|g| g.expression.clone());

@@ -130,10 +130,8 @@ pub fn materialize(
             plan.steps.extend(fill::let_go(version, relation));
             plan.steps.extend(unite::unite(version, relation));
         }
-        match way {
-            Way::Catalogue => {}
-            Way::InPlace => plan.steps.extend(fill::in_place(version, relation)),
-            Way::Rebuild | Way::Beside => {}
+        if *way == Way::InPlace {
+            plan.steps.extend(fill::in_place(version, relation));
         }
     }
     plan.steps.extend(drop_index);
