@@ -22,6 +22,7 @@ pub mod drop_table;
 pub mod entangled;
 pub mod extract_table;
 pub mod inline_table;
+pub mod likeness;
 pub mod merge_fields;
 pub mod move_field;
 pub mod move_to_schema;
@@ -34,6 +35,8 @@ pub mod rule;
 pub mod set_default;
 pub mod set_not_null;
 pub mod split_field;
+pub mod split_rows;
+pub mod union_tables;
 
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
@@ -160,4 +163,8 @@ catalogue! {
     DropIndex(drop_index::DropIndex) = "drop-index",
     /// Change rows once, by statements written for the new shape
     Data(data::Data) = "data",
+    /// Make a table of some of another's rows
+    SplitRows(split_rows::SplitRows) = "split-rows",
+    /// Make one table of several
+    UnionTables(union_tables::UnionTables) = "union-tables",
 }

@@ -3,6 +3,7 @@
 use crate::name::{Ident, TableName};
 use crate::refusal::list;
 use crate::schema::{Constraint, ConstraintKind};
+use crate::sql::Expression;
 use crate::version::Hop;
 
 /// One thing that must hold.
@@ -64,6 +65,13 @@ pub enum Claim {
         /// For the sentence.
         words: Words,
     },
+    /// No key is in more than one table.
+    Apart {
+        /// The tables, each with its columns.
+        places: Vec<(TableName, Vec<Ident>)>,
+        /// For the sentence.
+        words: Words,
+    },
     /// An expression gives a value that fits the type for every row, and not NULL if it may not be.
     Fits {
         /// The table.
@@ -74,6 +82,8 @@ pub enum Claim {
         type_name: String,
         /// Whether NULL is refused.
         not_null: bool,
+        /// Which rows, if not all.
+        rows: Option<Expression>,
         /// For the sentence.
         words: Words,
     },
@@ -96,6 +106,7 @@ impl Claim {
                 hops.iter().flat_map(|h| [&h.from, &h.to]).collect()
             }
             Self::Listed { table, other, .. } => vec![table, other],
+            Self::Apart { places, .. } => places.iter().map(|(table, _)| table).collect(),
             Self::Alone { table, .. } | Self::Fits { table, .. } => vec![table],
             // By its name in the version; `generate` knows where its rows are.
             Self::Keeps { .. } => Vec::new(),
@@ -124,6 +135,7 @@ impl Claim {
             | Self::Reaches { words, .. }
             | Self::Listed { words, .. }
             | Self::Alone { words, .. }
+            | Self::Apart { words, .. }
             | Self::Fits { words, .. }
             | Self::Keeps { words, .. } => words,
         }
@@ -159,6 +171,13 @@ impl Fact {
                 w.field,
                 w.other.short()
             ),
+            Claim::Apart { words: w, places } => {
+                let tables: Vec<String> = places.iter().map(|(t, _)| t.short()).collect();
+                format!("each `{}` must be in one of {} only", w.field, crate::refusal::list(&tables))
+            }
+            Claim::Fits { words: w, type_name, .. } if w.field.as_str() == "--where" => {
+                format!("the condition must be a {type_name} for each `{}`", w.table.short())
+            }
             Claim::Fits { words: w, type_name, .. } => {
                 format!("each `{}` must give a value of type {type_name} for `{}`", w.table.short(), w.field)
             }
@@ -180,6 +199,7 @@ impl Fact {
                 "insert them there first, or say `--on-missing insert` (the tool does) or `--on-missing null`"
             }
             Claim::Alone { .. } => "correct those rows first; who refers to which of them could not be told",
+            Claim::Apart { .. } => "give the rows of one table other keys first",
             Claim::Fits { .. } => "correct those rows, or change the expression",
             Claim::Keeps { .. } => "correct those rows first: the rule is for all of them",
         }
@@ -214,7 +234,9 @@ pub struct Loss {
     pub table: TableName,
     /// The columns.
     pub columns: Vec<Ident>,
-    /// Which rows lose them.
+    /// The rows that count, if not all.
+    pub rows: Option<Expression>,
+    /// Which of them lose their values.
     pub kind: LossKind,
     /// As the user knows them.
     pub words: Words,

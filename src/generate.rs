@@ -12,6 +12,7 @@ pub mod put;
 pub mod rows;
 pub mod rule;
 pub mod shaped;
+pub mod united;
 pub mod view;
 pub mod whiteout;
 
@@ -21,7 +22,7 @@ use askama::Template;
 
 use crate::name::Ident;
 pub use crate::name::{OWN, own};
-use crate::relation::{Home, Relation};
+use crate::relation::{Home, Relation, Rows};
 use crate::sql::Literal;
 use crate::version::Version;
 
@@ -44,12 +45,17 @@ pub enum Class {
     U,
     /// One table with looked-up fields, or rules that it does not keep; INSTEAD OF INSERT and UPDATE.
     H,
+    /// Rows of several tables; three INSTEAD OF triggers.
+    T,
 }
 
 impl Class {
     /// The best class for a relation.
     #[must_use]
     pub fn of(version: &Version, relation: &Relation) -> Self {
+        if matches!(relation.rows, Rows::United(_)) {
+            return Self::T;
+        }
         let simple = |home| matches!(home, Home::Own(_) | Home::Calculated(_));
         let simple = relation.fields.iter().all(|f| simple(f.home));
         if simple && !rule::any(version, relation) && !lookup::any(version, relation) { Self::U } else { Self::H }
@@ -73,6 +79,15 @@ impl Class {
                 "WHERE CURRENT OF",
                 "ON CONFLICT ON CONSTRAINT",
                 "be referred to by a foreign key",
+            ],
+            Self::T => &[
+                "ON CONFLICT",
+                "MERGE",
+                "TRUNCATE",
+                "WHERE CURRENT OF",
+                "be referred to by a foreign key",
+                "lock rows with FOR UPDATE or FOR SHARE",
+                "wait and look again at a row that another session changes (it fails with 40001 instead; retry)",
             ],
             Self::H => &[
                 "ON CONFLICT",
@@ -116,7 +131,7 @@ struct Foundation;
 /// Only if a template cannot be rendered, which is a fault of ours.
 pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     let mut pieces = Vec::new();
-    if version.touched().any(|r| Class::of(version, r) == Class::H) {
+    if version.touched().any(|r| Class::of(version, r) != Class::U) {
         pieces.push(Piece { title: "common functions".into(), sql: Foundation.render()? });
     }
     for index in 0..version.carries.len() {
@@ -131,6 +146,9 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     }
     for index in 0..version.calculated.len() {
         pieces.extend(calculated::guard(version, index)?);
+    }
+    for index in 0..version.unions.len() {
+        pieces.extend(united::guard(version, index)?);
     }
     let next = shown_in(version);
     for relation in version.touched() {

@@ -123,6 +123,14 @@ pub enum Refusal {
         /// The refactoring that gave it its home.
         step: String,
     },
+    /// The table shows some of another's rows, or those of several.
+    #[error("the rows of `{}` are not those of one table until {step} is materialized", table.short())]
+    Divided {
+        /// The table.
+        table: TableName,
+        /// The refactoring that divided or united the rows.
+        step: String,
+    },
     /// A value must be given for what cannot be NULL.
     #[error("{0}")]
     NeedsValue(String, String),
@@ -171,7 +179,9 @@ impl Refusal {
                 format!("usable: {}", list(keys))
             }),
             Self::NoKey { .. } => Some("add a primary key first".into()),
-            Self::NotMaterialized { .. } => Some("materialize that refactoring first: `refactor materialize`".into()),
+            Self::NotMaterialized { .. } | Self::Divided { .. } => {
+                Some("materialize that refactoring first: `refactor materialize`".into())
+            }
             Self::Expression(_) => {
                 Some("an expression may use the fields of its own row and immutable functions".into())
             }

@@ -16,6 +16,8 @@ pub struct Relation {
     pub name: TableName,
     /// The physical table that has its rows.
     pub base: TableName,
+    /// Which of them.
+    pub rows: Rows,
     /// What it shows, in order.
     pub fields: Vec<Field>,
     /// Columns of the base that it no longer shows, and what a row inserted through it gets there.
@@ -31,6 +33,38 @@ pub struct Relation {
     pub ordered_by: Option<String>,
     /// The refactorings that touched it, oldest first.
     pub touched_by: Vec<String>,
+}
+
+/// Which rows of its base a relation shows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Rows {
+    /// All.
+    #[default]
+    Whole,
+    /// Those that satisfy every condition.
+    Part(Part),
+    /// Those of several tables, of which the base is the first: the place in [`crate::version::Version::unions`].
+    United(usize),
+}
+
+/// The rows of a base that one of several relations over it shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// What holds for them, oldest first.
+    pub conditions: Vec<Condition>,
+    /// Whether the relation will have the physical table itself; the others get new ones.
+    pub heir: bool,
+}
+
+/// What holds for every row of a part.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition {
+    /// The refactoring that divided the rows.
+    pub step: String,
+    /// Over the columns of the base. A row for which it is unknown does not satisfy it.
+    pub holds: Expression,
+    /// The name of the check that the real table has for it.
+    pub check: Ident,
 }
 
 /// One field of a relation.
@@ -51,6 +85,8 @@ pub enum Home {
     Carried(usize),
     /// In the complement alone, with a seed: the place in [`crate::version::Version::added`].
     Added(usize),
+    /// In columns of several tables: the place in [`crate::version::Union::fields`].
+    United(usize),
     /// In other fields of the row: the place in [`crate::version::Version::shaped`], and which of its fields.
     Shaped(usize, usize),
     /// In a row of another table, found by what this row stores: the place in [`crate::version::Version::lookups`], and
@@ -98,6 +134,8 @@ pub enum Origin {
     Table(TableName, usize),
     /// Nothing has it yet: the refactoring that brings it.
     Step(String),
+    /// Nothing has it yet, but which rows there are keeps it: the refactoring that divides or unites them.
+    Rows(String),
 }
 
 impl<T: NamesFields> Attached<T> {
@@ -120,7 +158,7 @@ impl<T> Attached<T> {
     pub fn brought_by(&self) -> Option<&String> {
         match &self.origin {
             Origin::Step(step) => Some(step),
-            Origin::Table(..) => None,
+            Origin::Table(..) | Origin::Rows(_) => None,
         }
     }
 }
@@ -195,6 +233,7 @@ impl Relation {
         Self {
             name: name.clone(),
             base: name.clone(),
+            rows: Rows::Whole,
             fields,
             hidden: Vec::new(),
             constraints: attach(name, &table.constraints),
@@ -209,6 +248,28 @@ impl Relation {
     #[must_use]
     pub fn is_touched(&self) -> bool {
         !self.touched_by.is_empty()
+    }
+
+    /// What every row satisfies, over the columns of the base.
+    #[must_use]
+    pub fn conditions(&self) -> &[Condition] {
+        match &self.rows {
+            Rows::Whole | Rows::United(_) => &[],
+            Rows::Part(part) => &part.conditions,
+        }
+    }
+
+    /// The same as one expression; `None` if it shows all rows.
+    #[must_use]
+    pub fn rows_shown(&self) -> Option<Expression> {
+        let all: Vec<String> = self.conditions().iter().map(|c| format!("({})", c.holds)).collect();
+        if all.is_empty() { None } else { Expression::parse(&all.join(" AND ")).ok() }
+    }
+
+    /// Whether it will have the physical table itself when it is real.
+    #[must_use]
+    pub fn is_heir(&self) -> bool {
+        !matches!(&self.rows, Rows::Part(part) if !part.heir)
     }
 
     /// Finds a field.

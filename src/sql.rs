@@ -114,6 +114,52 @@ impl Expression {
         fields
     }
 
+    /// The fields that it says to be a constant, with that constant: each `field = constant` that must hold.
+    #[must_use]
+    pub fn constants(&self) -> Vec<(Ident, String)> {
+        fn look(expr: &Expr, found: &mut Vec<(Ident, String)>) {
+            match expr {
+                Expr::Nested(inner) => look(inner, found),
+                Expr::BinaryOp { left, op: ast::BinaryOperator::And, right } => {
+                    look(left, found);
+                    look(right, found);
+                }
+                Expr::BinaryOp { left, op: ast::BinaryOperator::Eq, right } => {
+                    for (field, value) in [(left, right), (right, left)] {
+                        if let Some(field) = field_of(field)
+                            && is_constant(value)
+                        {
+                            found.push((field, value.to_string()));
+                        }
+                    }
+                }
+                // `active` and `NOT active`
+                Expr::UnaryOp { op: ast::UnaryOperator::Not, expr } => {
+                    found.extend(field_of(expr).map(|f| (f, "false".to_owned())));
+                }
+                other => found.extend(field_of(other).map(|f| (f, "true".to_owned()))),
+            }
+        }
+        let mut found = Vec::new();
+        look(&self.0, &mut found);
+        found
+    }
+
+    /// The constants that it says a field is not: of `(field = constant) IS NOT TRUE`.
+    #[must_use]
+    pub fn excluded(&self) -> Vec<(Ident, String)> {
+        match &self.0 {
+            Expr::IsNotTrue(inner) => Self(inner.as_ref().clone()).constants(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether it is a value as it stands.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        is_constant(&self.0)
+    }
+
     /// The functions it calls, and words such as `current_date` that act as one, in lower case and without schema.
     #[must_use]
     pub fn functions(&self) -> BTreeSet<String> {
@@ -152,6 +198,16 @@ impl Expression {
     pub fn renamed(&self, from: &Ident, to: &Ident) -> Self {
         let text = self.with(&BTreeMap::from([(from.clone(), to.to_string())]));
         Self::parse(&text).unwrap_or_else(|_| self.clone())
+    }
+}
+
+/// Whether an expression is a value as it stands, perhaps with a sign or a type.
+fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => value.value != ast::Value::Null,
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } | Expr::UnaryOp { expr: inner, .. } => is_constant(inner),
+        Expr::TypedString { .. } => true,
+        _ => false,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Claim, Fact, Loss, Words};
 use crate::name::{BODY, FieldRef, Ident, TableName, TableRef, own};
 use crate::refusal::{Refusal, similar};
-use crate::relation::{Field, Home, Relation, is_indexed};
+use crate::relation::{Field, Home, Relation, Rows, is_indexed};
 use crate::schema::{Schema, Table, TableKind};
 use crate::sql::Expression;
 
@@ -47,6 +47,8 @@ pub struct Version {
     pub lookups: Vec<Lookup>,
     /// Fields that are computed from their row.
     pub calculated: Vec<Calculated>,
+    /// Rows of several tables.
+    pub unions: Vec<Union>,
     /// What the data must satisfy.
     pub facts: Vec<Fact>,
     /// What materializing makes unrecoverable.
@@ -257,6 +259,57 @@ pub struct Added {
     pub restores: Option<String>,
 }
 
+/// Rows of several tables shown as one's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Union {
+    /// The refactoring.
+    pub step: String,
+    /// Short unique name for what is generated.
+    pub id: Ident,
+    /// The tables. The first keeps its identity when the union is made real.
+    pub branches: Vec<Branch>,
+    /// The fields, by the names of the refactoring, with their types.
+    pub fields: Vec<(Ident, String)>,
+    /// What is unique over all of them: names of constraints (or indexes), and the fields.
+    pub keys: Vec<(Ident, Vec<Ident>)>,
+    /// The field that must be given, and the check that a row fails which belongs to no table.
+    pub discriminator: Option<(Ident, Ident)>,
+}
+
+/// One of the tables of a union.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Branch {
+    /// The physical table.
+    pub table: TableName,
+    /// The key that tells its rows apart.
+    pub key: Vec<Ident>,
+    /// Over the union's fields: which rows belong here, unless an earlier one of `branches` after the first takes them.
+    /// None for the first: the rest.
+    pub takes: Option<Expression>,
+    /// Where the value of each field is.
+    pub sources: Vec<Source>,
+}
+
+/// Where a branch has the value of a field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// In a column.
+    Column(Ident),
+    /// It is the same in every row.
+    Constant(String),
+}
+
+impl Branch {
+    /// The column of a field, if there is one.
+    #[must_use]
+    pub fn column(&self, field: usize) -> Option<&Ident> {
+        match &self.sources[field] {
+            Source::Column(column) => Some(column),
+            Source::Constant(_) => None,
+        }
+    }
+}
+
 /// Fields told by others of the same row, with expressions both ways. Where the way back and forth does not give what
 /// was written, the complement remembers it, together with the stored values that it belongs to: a later write of old
 /// code makes it stale by itself.
@@ -388,6 +441,7 @@ impl Version {
             carries: Vec::new(),
             dormant: Vec::new(),
             added: Vec::new(),
+            unions: Vec::new(),
             shaped: Vec::new(),
             lookups: Vec::new(),
             calculated: Vec::new(),
@@ -433,7 +487,8 @@ impl Version {
     /// A name that cannot stand in the text of a function.
     fn unspeakable(&self) -> Option<Ident> {
         let hops = self.carries.iter().flat_map(|c| &c.hops).flat_map(|h| [&h.from, &h.to]);
-        let tables = self.touched().map(|r| &r.base).chain(hops);
+        let united = self.unions.iter().flat_map(|u| u.branches.iter().map(|b| &b.table));
+        let tables = self.touched().map(|r| &r.base).chain(hops).chain(united);
         let below = tables.flat_map(|name| {
             let fields = self.schema.tables.get(name).into_iter().flat_map(|t| t.fields.iter().map(|f| &f.name));
             fields.chain([&name.schema, &name.name])
@@ -531,6 +586,10 @@ impl Version {
     /// As [`Version::find_plain`], or when it has its fields from a type.
     pub fn find_own(&self, wanted: &TableRef) -> Result<&Relation, Refusal> {
         let relation = self.find_plain(wanted)?;
+        if let Rows::United(at) = relation.rows {
+            let step = self.unions[at].step.clone();
+            return Err(Refusal::Divided { table: relation.name.clone(), step });
+        }
         if let Some(of) = &self.table(relation).of_type {
             return Err(Refusal::TableKind {
                 table: relation.name.clone(),
@@ -569,10 +628,21 @@ impl Version {
         &self.schema.tables[&relation.base]
     }
 
-    /// The relation that has a physical table's rows.
+    /// The relation that has a physical table's rows; of several, the one that will have the table itself.
     #[must_use]
     pub fn over(&self, base: &TableName) -> Option<&Relation> {
-        self.relations.values().find(|r| &r.base == base)
+        self.relations.values().find(|r| &r.base == base && r.is_heir())
+    }
+
+    /// Refuses a table that shows a part of another's rows.
+    ///
+    /// # Errors
+    /// Names the refactoring that divided them.
+    pub fn must_be_whole(&self, relation: &Relation) -> Result<(), Refusal> {
+        match relation.conditions().last() {
+            None => Ok(()),
+            Some(condition) => Err(Refusal::Divided { table: relation.name.clone(), step: condition.step.clone() }),
+        }
     }
 
     /// The relation to be changed by `step`.
@@ -599,6 +669,10 @@ impl Version {
                 ([column], [_]) => Some(column),
                 _ => None,
             },
+            Home::United(at) => match relation.rows {
+                Rows::United(union) => self.unions[union].branches[0].column(at),
+                _ => None,
+            },
             Home::Carried(_) | Home::Added(_) | Home::Looked(..) | Home::Calculated(_) => None,
         }
     }
@@ -607,7 +681,7 @@ impl Version {
     #[must_use]
     pub fn put_there_by(&self, relation: &Relation, field: &Field) -> String {
         match field.home {
-            Home::Own(_) => relation.touched_by.last().cloned().unwrap_or_default(),
+            Home::Own(_) | Home::United(_) => relation.touched_by.last().cloned().unwrap_or_default(),
             Home::Carried(at) => self.carries[at].step.clone(),
             Home::Added(at) => self.added[at].step.clone(),
             Home::Shaped(at, _) => self.shaped[at].step.clone(),
@@ -692,7 +766,13 @@ impl Version {
     #[must_use]
     pub fn kept_in(&self, loss: &Loss) -> TableName {
         match self.losses.iter().find(|l| l.step == loss.step) {
-            Some(first) if first != loss => lost_table(&kept_apart(&loss.step, &loss.words.field)),
+            Some(first) if first != loss => {
+                let (step, Words { table, field, .. }) = (&loss.step, &loss.words);
+                let same = |l: &&Loss| l.step == *step && l.words.field == *field;
+                let alone = self.losses.iter().find(same) == Some(loss);
+                let apart = if alone { step.clone() } else { kept_apart(step, &table.name) };
+                lost_table(&kept_apart(&apart, field))
+            }
             _ => lost_table(&loss.step),
         }
     }
@@ -733,9 +813,9 @@ pub fn check(version: &Version) -> Result<(), String> {
             return Err(format!("{name} is both there and gone"));
         }
     }
-    let bases: BTreeSet<_> = version.relations.values().map(|r| &r.base).collect();
-    if bases.len() != version.relations.len() {
-        return Err("two relations have one base".into());
+    let mut heirs = BTreeSet::new();
+    if let Some(twice) = version.relations.values().filter(|r| r.is_heir()).find(|r| !heirs.insert(&r.base)) {
+        return Err(format!("two relations have the base {}", twice.base));
     }
     Ok(())
 }

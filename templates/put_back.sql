@@ -1,3 +1,6 @@
+{%- for c in checks %}
+{{ c.function }}
+{%- endfor %}
 CREATE FUNCTION {{ insert }}() RETURNS trigger
 LANGUAGE plpgsql{{ rights }} AS $refactor$
 #variable_conflict use_variable
@@ -35,6 +38,12 @@ BEGIN
 {%- endfor %}
 {%- for c in calculated %}
   NEW.{{ c.0 }} := {{ c.1 }};
+{%- endfor %}
+{%- for c in checks %}
+  IF {{ c.holds }} IS NOT TRUE THEN
+    RAISE EXCEPTION USING ERRCODE = 'check_violation', SCHEMA = {{ c.schema }}, TABLE = {{ c.table }},
+      CONSTRAINT = {{ c.constraint }}, MESSAGE = {{ c.message }};
+  END IF;
 {%- endfor %}
 {%- for rule in rules %}
   IF {{ rule.on_insert }} THEN
@@ -150,6 +159,12 @@ BEGIN
   UPDATE {{ base }} AS b SET {{ update_sets }} WHERE {{ this_row }} RETURNING b.* INTO r;
 {%- endif %}
   IF NOT FOUND THEN RETURN NULL; END IF;
+{%- for c in checks %}
+  IF {{ c.holds }} IS NOT TRUE THEN
+    RAISE EXCEPTION USING ERRCODE = 'check_violation', SCHEMA = {{ c.schema }}, TABLE = {{ c.table }},
+      CONSTRAINT = {{ c.constraint }}, MESSAGE = {{ c.message }};
+  END IF;
+{%- endfor %}
 {%- for setting in quiet %}
   PERFORM pg_catalog.set_config('{{ setting }}', '', true);
 {%- endfor %}

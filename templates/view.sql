@@ -1,4 +1,7 @@
 CREATE VIEW {{ inner }}{% if invoker %} WITH (security_invoker = true){% endif %} AS
+{% if let Some(rows) = united -%}
+{{ rows }};
+{%- else -%}
 SELECT
 {%- for f in fields %}
   {{ f.get }} AS {{ f.name }},
@@ -13,7 +16,14 @@ SELECT
   b.tableoid AS refactor_part,
 {%- endif %}
   b.ctid AS refactor_token
-FROM {{ base }} AS b;
+FROM {{ base }} AS b
+{%- if !rows.is_empty() %}
+WHERE {{ rows }}
+{%- endif %}
+{%- if checked %}
+WITH LOCAL CHECK OPTION
+{%- endif %};
+{%- endif %}
 COMMENT ON VIEW {{ inner }} IS {{ inner_comment }};
 {%- for h in hidden %}
 ALTER VIEW {{ inner }} ALTER COLUMN {{ h.name }} SET DEFAULT {{ h.default }};

@@ -64,6 +64,7 @@ impl Refactor for AddCalculated {
         let relation = before.find_own(&self.field.table)?;
         let name = self.field.field.clone();
         entangled::must_be_free(relation, &name, "choose another name")?;
+        before.must_be_whole(relation)?;
         check_reads(relation, &self.expression)?;
         let value = before.over_base(relation, &self.expression)?;
         let (table, base) = (relation.name.clone(), relation.base.clone());
@@ -76,6 +77,7 @@ impl Refactor for AddCalculated {
                 expression: value.to_string(),
                 type_name: type_name.clone(),
                 not_null: false,
+                rows: None,
                 words: Words { table: table.clone(), field: name.clone(), other: table.clone() },
             },
         });

@@ -113,6 +113,7 @@ impl Refactor for AddField {
                     expression: seed.to_string(),
                     type_name: self.type_name.to_string(),
                     not_null: self.not_null,
+                    rows: relation.rows_shown(),
                     words: Words { table: relation_name.clone(), field: name.clone(), other: relation_name.clone() },
                 },
             });

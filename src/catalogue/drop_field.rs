@@ -8,9 +8,9 @@ use crate::catalogue::add_field::AddField;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::fact::{Loss, LossKind, Words};
-use crate::name::FieldRef;
+use crate::name::{FieldRef, Ident};
 use crate::refusal::Refusal;
-use crate::relation::{Field, Hidden, Home, NamesFields, Relation, Stores};
+use crate::relation::{Condition, Field, Hidden, Home, NamesFields, Relation, Stores};
 use crate::sql::Expression;
 use crate::version::Version;
 
@@ -24,6 +24,37 @@ pub struct DropField {
     #[arg(long, value_name = "EXPRESSION")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Expression>,
+}
+
+impl DropField {
+    /// What new rows store in the field. Where it tells to which table they belong, that is what it says there.
+    fn within_its_part(&self, relation: &Relation, column: &Ident) -> Result<Option<Expression>, Refusal> {
+        let mut telling = relation.conditions().iter().filter(|c| c.holds.fields().contains(column)).peekable();
+        let Some(step) = telling.peek().map(|c| c.step.clone()) else { return Ok(self.default.clone()) };
+        let other = |c: &Condition| {
+            let excluded = c.holds.excluded().into_iter().find(|(name, _)| name == column);
+            matches!((excluded, &self.default), (Some((_, value)), Some(d)) if d.is_constant() && d.to_string() != value)
+        };
+        if relation.conditions().iter().filter(|c| c.holds.fields().contains(column)).all(other) {
+            return Ok(self.default.clone());
+        }
+        let constant = telling.find_map(|c| c.holds.constants().into_iter().find(|(name, _)| name == column));
+        match constant.map(|(_, value)| value) {
+            Some(value) if self.default.as_ref().is_none_or(|d| d.to_string() == value) => {
+                Ok(Some(Expression::parse(&value).map_err(|e| Refusal::Expression(e.to_string()))?))
+            }
+            Some(value) => Err(Refusal::Entangled {
+                field: self.field.clone(),
+                role: format!("is {value} in every row of its table, as {step} says"),
+                hint: Some("leave `--default` out".into()),
+            }),
+            None => Err(Refusal::Entangled {
+                field: self.field.clone(),
+                role: format!("tells which rows its table has until {step} is materialized"),
+                hint: Some("materialize that refactoring first: `refactor materialize`".into()),
+            }),
+        }
+    }
 }
 
 impl Refactor for DropField {
@@ -44,12 +75,16 @@ impl Refactor for DropField {
         let mut after = before.clone();
         let (name, shape, home) = (relation.name.clone(), field.shape.clone(), field.home);
         let column = relation.column(&before.schema, field).cloned();
+        let default = match &column {
+            Some(column) => self.within_its_part(relation, column)?,
+            None => self.default.clone(),
+        };
         entangled::check(before, relation, field, Purpose::Drop)?;
         entangled::note(&mut after, step, relation, field, Purpose::Drop);
         // As old code keeps it, and as it will be if what put it there, or its rules, become real before this does.
         let empty = |f: &crate::schema::Field| f.not_null && f.default.is_none();
         let needs_value = empty(&shape) || rule::stored(before, relation, field).is_some_and(empty);
-        if needs_value && shape.identity.is_none() && self.default.is_none() {
+        if needs_value && shape.identity.is_none() && default.is_none() {
             return Err(Refusal::NeedsValue(
                 "it is NOT NULL and has no default, so new code could insert no row while old code still needs it"
                     .into(),
@@ -61,6 +96,7 @@ impl Refactor for DropField {
                 step: step.to_owned(),
                 table: relation.base.clone(),
                 columns: vec![column.clone()],
+                rows: relation.rows_shown(),
                 kind: LossKind::All,
                 words: Words { table: name.clone(), field: shape.name.clone(), other: name.clone() },
             });
@@ -70,7 +106,7 @@ impl Refactor for DropField {
         changed.constraints.retain(|c| !c.item.fields().contains(&shape.name));
         changed.indexes.retain(|i| !i.item.fields().contains(&shape.name));
         if let (Home::Own(_), Some(column)) = (home, column) {
-            let stores = self.default.clone().map_or(Stores::BaseDefault, Stores::Value);
+            let stores = default.map_or(Stores::BaseDefault, Stores::Value);
             changed.hidden.push(Hidden { column, stores });
         }
         Ok(after)

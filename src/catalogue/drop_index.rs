@@ -96,7 +96,7 @@ impl Refactor for DropIndex {
         let (_, tail) = item.definition.split_once(" USING ").ok_or_else(unknown)?;
         let known = match &index.origin {
             crate::relation::Origin::Table(table, at) => &before.schema.tables[table].indexes[*at].fields,
-            crate::relation::Origin::Step(_) => &index.columns,
+            crate::relation::Origin::Step(_) | crate::relation::Origin::Rows(_) => &index.columns,
         };
         let names: BTreeMap<Ident, Ident> = known.iter().cloned().zip(item.fields.iter().cloned()).collect();
         let tail = rename_in_definition(tail, &names);

@@ -64,6 +64,7 @@ impl Version {
         fate: &str,
         loss: LossKind,
     ) -> Result<(), Refusal> {
+        self.must_be_whole(relation)?;
         let table = &self.schema.tables[&relation.base];
         if table.kind == TableKind::Partitioned {
             return Err(Refusal::TableKind {
@@ -100,6 +101,7 @@ impl Version {
             step: step.to_owned(),
             table: relation.base.clone(),
             columns: Vec::new(),
+            rows: None,
             kind: loss,
             words: Words { table: relation.name.clone(), field: Ident::new(""), other: relation.name.clone() },
         });

@@ -301,6 +301,7 @@ impl Refactor for ExtractTable {
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let from = before.find_own(&self.field.table)?;
+        before.must_be_whole(from)?;
         let payload = self.payload(before, from)?;
         let (key, natural) = self.key(&payload);
         let single = payload.by.len() == 1;
@@ -376,6 +377,7 @@ impl Refactor for ExtractTable {
                     step: step.to_owned(),
                     table: from.base.clone(),
                     columns: columns.clone(),
+                    rows: None,
                     kind: LossKind::Unlisted(at),
                     words,
                 });

@@ -86,6 +86,9 @@ impl InlineTable {
     fn find<'v>(&self, version: &'v Version) -> Result<Found<'v>, Refusal> {
         let table = version.find_own(&self.table)?;
         let into = version.find_own(&self.into)?;
+        for relation in [table, into] {
+            version.must_be_whole(relation)?;
+        }
         if table.base == into.base {
             return Err(Refusal::Nothing("a table cannot be inlined into itself".into()));
         }

@@ -94,6 +94,9 @@ impl MoveField {
     fn after_first(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let (from, field) = before.find_field(&self.field)?;
         let to = before.find_own(&self.to)?;
+        for relation in [from, to] {
+            before.must_be_whole(relation)?;
+        }
         let Some(column) = from.column(&before.schema, field).cloned() else {
             return self.move_on(step, before, from, to, field);
         };
@@ -279,6 +282,7 @@ fn note_facts(
             step: step.to_owned(),
             table: from.base.clone(),
             columns: vec![stored.name.clone()],
+            rows: None,
             kind: LossKind::Unreached(carry),
             words: Words { table: from.name.clone(), field: name.clone(), other: to.name.clone() },
         });
@@ -424,7 +428,7 @@ impl MoveField {
                 version.calculated[at].step.clone(),
                 "a calculated field stays with the fields that it reads; add one to the other table".into(),
             ),
-            Home::Own(_) => (String::new(), String::new()),
+            Home::Own(_) | Home::United(_) => (String::new(), String::new()),
         };
         Refusal::Entangled {
             field: self.field.clone(),

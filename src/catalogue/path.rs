@@ -2,7 +2,7 @@
 
 use crate::name::{Ident, TableName};
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Relation};
+use crate::relation::{Attached, Relation, Rows};
 use crate::schema::{Constraint, ForeignKey};
 use crate::version::{Direction, Hop, Version};
 
@@ -38,6 +38,7 @@ fn edges(version: &Version) -> Vec<Edge<'_>> {
                 && !constraint.item.inherited
                 && version.table(to).partition_of.is_none()
                 && is_led_by(version, to, constraint, key)
+                && [from, to].iter().all(|r| r.rows == Rows::Whole)
             {
                 edges.push(Edge { from, to, constraint, key });
             }

@@ -42,6 +42,7 @@ impl Reshape {
     /// When a field is missing, taken or held, or an expression reads what it may not.
     pub fn after(&self, step: &str, version: &Version) -> Result<Version, Refusal> {
         let relation = version.find_own(&self.table)?;
+        version.must_be_whole(relation)?;
         let table = version.table(relation);
         // The column then only gets another type: what hangs on it stays.
         let in_place = self.from.len() == 1 && self.to.len() == 1;
@@ -81,6 +82,7 @@ impl Reshape {
                     expression: get.to_string(),
                     type_name: told.shape.type_name.clone(),
                     not_null: told.shape.not_null,
+                    rows: None,
                     words: Words { table: name.clone(), field: told.shape.name.clone(), other: name.clone() },
                 },
             });
@@ -90,6 +92,7 @@ impl Reshape {
             step: step.to_owned(),
             table: base.clone(),
             columns: columns.clone(),
+            rows: None,
             kind: LossKind::Unfaithful(at),
             words: Words { table: name.clone(), field: self.from[0].clone(), other: name.clone() },
         });

@@ -16,6 +16,7 @@ use crate::version::{RemarkKind, Version};
 /// When there is none, or its rows cannot be told apart.
 pub fn find_keyed<'v>(version: &'v Version, table: &TableRef) -> Result<&'v Relation, Refusal> {
     let relation = version.find_own(table)?;
+    version.must_be_whole(relation)?;
     match row_key(version.table(relation)) {
         Some(_) => Ok(relation),
         None => Err(Refusal::NoKey { table: relation.name.clone() }),
@@ -171,7 +172,7 @@ pub fn stored<'v>(version: &'v Version, relation: &Relation, field: &Field) -> O
             let carry = &version.carries[at];
             version.schema.tables[&carry.source].fields.iter().find(|f| f.name == carry.column)
         }
-        Home::Added(_) | Home::Shaped(..) | Home::Looked(..) | Home::Calculated(_) => None,
+        Home::Added(_) | Home::Shaped(..) | Home::Looked(..) | Home::Calculated(_) | Home::United(_) => None,
     }
 }
 

@@ -123,6 +123,7 @@ fn tables(context: &Context, args: &Show, version: &Version) -> Result<(), Probl
         for field in &relation.fields {
             let home = match field.home {
                 Home::Own(at) => format!("{}.{}", relation.base.short(), version.table(relation).fields[at].name),
+                Home::United(_) => "several tables".to_owned(),
                 Home::Carried(at) => {
                     let carry = &version.carries[at];
                     format!("{}.{}, carried along the foreign key ({})", carry.source.short(), carry.column, carry.step)

@@ -9,7 +9,7 @@ use crate::db::facts;
 use crate::generate::{list, rows, shown_in};
 use crate::name::{Ident, TableName};
 use crate::problem::{Kind, Problem};
-use crate::relation::{Home, Relation};
+use crate::relation::{Home, Relation, Rows};
 use crate::version::Version;
 
 /// How much to try.
@@ -132,6 +132,9 @@ fn get_put(
     let has_triggers = version.table(relation).triggers.iter().any(|t| t.enabled != 'D');
     let mut tables = vec![relation.base.clone()];
     tables.extend(version.carries.iter().filter(|c| c.target == relation.base).map(|c| c.source.clone()));
+    if let Rows::United(at) = relation.rows {
+        tables.extend(version.unions[at].branches[1..].iter().map(|b| b.table.clone()));
+    }
     if has_triggers {
         tables.remove(0);
     }
@@ -187,8 +190,8 @@ fn put_get(
                 let differing: i64 = row.get(0);
                 findings.note(law, differing == 0, &format!("{differing} rows read back another value"));
             }
-            // A value of another row may break a check or a key: an error is an allowed answer.
-            Err(error) if error.code().is_some_and(|c| c.code().starts_with("23")) => {
+            // A value of another row may break a check or a key, or have no place yet: an error is an allowed answer.
+            Err(error) if error.code().is_some_and(|c| c.code().starts_with("23") || c.code() == "0A000") => {
                 findings.note(
                     format!(
                         "{law} (or refused: {})",
@@ -208,8 +211,8 @@ fn put_get(
 /// The fields that show the table's key.
 fn key(version: &Version, relation: &Relation) -> Vec<Ident> {
     let columns = crate::relation::row_key(version.table(relation)).unwrap_or_default();
-    let shown: Vec<Ident> =
-        columns.iter().filter_map(|c| relation.showing(&version.schema, c)).map(|f| f.shape.name.clone()).collect();
+    let showing = |column: &Ident| relation.fields.iter().find(|f| version.stays(relation, f) == Some(column));
+    let shown: Vec<Ident> = columns.iter().filter_map(showing).map(|f| f.shape.name.clone()).collect();
     if shown.len() == columns.len() { shown } else { Vec::new() }
 }
 

@@ -85,6 +85,14 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
             ));
         }
     }
+    for relation in version.relations.values() {
+        for condition in relation.conditions().iter().filter(|c| c.step == step.name) {
+            let (row, text) = (format!("(LIKE {})", relation.base), condition.holds.to_string());
+            if matches!(judge(client, &row, &text, "boolean").map_err(|e| refused(&text, &e))?, Verdict::Changing) {
+                return Err(changing(&wish, &text));
+            }
+        }
+    }
     let mut remarks = Vec::new();
     for shaped in version.shaped.iter().filter(|s| s.step == step.name) {
         let old = format!("(LIKE {})", shaped.table);

@@ -451,7 +451,9 @@ impl Session {
 
     fn analyze(&mut self, version: &Version) -> Result<(), Problem> {
         let new = |f: &crate::relation::Field| !matches!(f.home, crate::relation::Home::Own(_));
-        let rewritten = version.touched().filter(|r| version.is_reordered(r) || r.fields.iter().any(new));
+        let rewritten = version
+            .touched()
+            .filter(|r| version.is_reordered(r) || !r.conditions().is_empty() || r.fields.iter().any(new));
         for relation in rewritten {
             self.client.batch_execute(&format!("ANALYZE {}", relation.name))?;
         }

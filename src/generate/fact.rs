@@ -1,8 +1,8 @@
 //! Facts and losses → queries.
 
 use crate::fact::{Claim, Fact, Loss, LossKind};
-use crate::generate::get::{complement_keys, way_up};
-use crate::generate::{all, equal, list, lookup, own, rule, shaped};
+use crate::generate::get::{complement_keys, over, way_up};
+use crate::generate::{all, equal, list, lookup, own, rule, shaped, united};
 use crate::name::TableName;
 use crate::sql::Expression;
 use crate::version::{Carry, Direction, Hop, Version};
@@ -60,11 +60,18 @@ pub fn offenders(version: &Version, fact: &Fact) -> String {
                 list(&values)
             )
         }
-        Claim::Fits { table, expression, type_name, not_null, .. } => {
+        Claim::Apart { places, .. } => united::twice(places),
+        Claim::Fits { table, expression, type_name, not_null, rows, .. } => {
             let value = over_row(expression);
             // Never true where NULL is welcome, but asked of every row: a value that does not fit is an error.
             let null = if *not_null { " IS NULL" } else { " IS NULL IS NULL" };
-            format!("SELECT (b.*)::text FROM {table} AS b WHERE ({value})::{type_name}{null}")
+            let fails = format!("({value})::{type_name}{null}");
+            // The other rows are not even tried.
+            let fails = match rows {
+                Some(rows) => format!("CASE WHEN {} THEN {fails} ELSE false END", over(rows, "b")),
+                None => fails,
+            };
+            format!("SELECT (b.*)::text FROM {table} AS b WHERE {fails}")
         }
     }
 }
@@ -77,7 +84,7 @@ pub fn offenders_still(version: &Version, fact: &Fact) -> String {
     let this = |c: &&Carry| c.words.field == fact.claim.words().field;
     let carried = version.carries.iter().filter(this).map(|c| (&c.step, &c.id, c.target_key()));
     let added = version.added.iter().map(|a| (&a.step, &a.id, &*a.key));
-    let missing = !matches!(fact.claim, Claim::Agree { .. } | Claim::Keeps { .. });
+    let missing = !matches!(fact.claim, Claim::Agree { .. } | Claim::Keeps { .. } | Claim::Apart { .. });
     match carried.chain(added).find(|(step, ..)| missing && **step == fact.step) {
         None => query,
         Some((_, id, key)) => format!(
@@ -90,25 +97,20 @@ pub fn offenders_still(version: &Version, fact: &Fact) -> String {
 
 /// An expression over columns, for the columns of the row `b`.
 fn over_row(expression: &str) -> String {
-    Expression::parse(expression).map_or_else(
-        |_| expression.to_owned(),
-        |e| {
-            let fields = e.fields();
-            e.with(&fields.into_iter().map(|f| (f.clone(), format!("b.{f}"))).collect())
-        },
-    )
+    Expression::parse(expression).map_or_else(|_| expression.to_owned(), |e| over(&e, "b"))
 }
 
 /// For a fact about values that fit a type: a function that tries one row, and the query of those that do not fit.
 #[must_use]
 pub fn fitting(fact: &Fact) -> Option<(String, String)> {
-    let Claim::Fits { table, expression, type_name, not_null, .. } = &fact.claim else { return None };
+    let Claim::Fits { table, expression, type_name, not_null, rows, .. } = &fact.claim else { return None };
     let value = format!("({})::{type_name}", over_row(expression));
     let fits = if *not_null { format!("{value} IS NOT NULL") } else { format!("{value} IS NULL IS NOT NULL") };
     let function = format!(
         "CREATE FUNCTION pg_temp.refactor_fits(b {table}) RETURNS boolean LANGUAGE plpgsql AS $refactor$\nBEGIN\n  RETURN {fits};\nEXCEPTION WHEN data_exception OR integrity_constraint_violation OR raise_exception THEN\n  RETURN false;\nEND\n$refactor$;"
     );
-    Some((function, format!("SELECT (b.*)::text FROM {table} AS b WHERE NOT pg_temp.refactor_fits(b.*)")))
+    let among = rows.as_ref().map(|rows| format!("({}) AND ", over(rows, "b"))).unwrap_or_default();
+    Some((function, format!("SELECT (b.*)::text FROM {table} AS b WHERE {among}NOT pg_temp.refactor_fits(b.*)")))
 }
 
 /// A subquery that has a row when `row` reaches the end of the way.
@@ -131,7 +133,9 @@ fn key_text(keys: &[String]) -> String {
 /// A condition on rows `t` of the loss's table: those whose value would be lost.
 #[must_use]
 pub fn lost_rows(version: &Version, loss: &Loss) -> String {
-    let has_value = all(&loss.columns.iter().map(|c| format!("t.{c} IS NOT NULL")).collect::<Vec<_>>());
+    let has_value = loss.columns.iter().map(|c| format!("t.{c} IS NOT NULL"));
+    let among = loss.rows.iter().map(|rows| format!("({})", over(rows, "t")));
+    let has_value = all(&has_value.chain(among).collect::<Vec<_>>());
     let at = match loss.kind {
         LossKind::All => return has_value,
         LossKind::Table => return "true".into(),

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use crate::generate::carry::Names;
-use crate::generate::{equal, lookup, own, shaped};
+use crate::generate::{all, equal, lookup, own, shaped};
 use crate::name::Ident;
-use crate::relation::{Field, Home, Relation};
+use crate::relation::{Field, Home, Relation, Rows};
 use crate::sql::Expression;
 use crate::version::{Added, Calculated, Carry, Direction, Hop, Version};
 
@@ -14,12 +14,22 @@ use crate::version::{Added, Calculated, Carry, Direction, Hop, Version};
 pub fn get(version: &Version, relation: &Relation, field: &Field) -> String {
     match field.home {
         Home::Own(at) => format!("b.{}", version.table(relation).fields[at].name),
+        Home::United(at) => match relation.rows {
+            Rows::United(union) => format!("b.{}", version.unions[union].fields[at].0),
+            _ => "NULL".into(),
+        },
         Home::Carried(at) => carried(&version.carries[at], "b"),
         Home::Added(at) => added(&version.added[at], "b"),
         Home::Shaped(at, field) => shaped::get(&version.shaped[at], field, "b"),
         Home::Looked(at, field) => lookup::get(&version.lookups[at], field, "b"),
         Home::Calculated(at) => calculated(&version.calculated[at], "b"),
     }
+}
+
+/// What holds for the rows `row` of the base that a relation shows; nothing if it shows all.
+#[must_use]
+pub fn rows(relation: &Relation, row: &str) -> String {
+    all(&relation.conditions().iter().map(|c| format!("({})", over(&c.holds, row))).collect::<Vec<_>>())
 }
 
 /// An expression over columns, for the columns of `row`.

@@ -5,7 +5,7 @@ use askama::Template;
 
 use crate::generate::carry::{self, Names, is_partitioned};
 use crate::generate::rule::{self, Rule};
-use crate::generate::view::{kept_for_others, key_aliases};
+use crate::generate::view::{kept_for_others, key_aliases, named};
 use crate::generate::{all, comment, get, list, lookup, own, shaped};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Stores, row_key};
@@ -24,6 +24,16 @@ impl std::fmt::Display for Generated {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.name.fmt(f)
     }
+}
+
+/// What the row must satisfy to be one of the relation's.
+struct Check {
+    function: String,
+    holds: String,
+    schema: Literal,
+    table: Literal,
+    constraint: Literal,
+    message: Literal,
 }
 
 struct Own {
@@ -67,6 +77,7 @@ struct PutBack {
     update: TableName,
     comment: Literal,
     generated: Vec<Generated>,
+    checks: Vec<Check>,
     early: Vec<Rule>,
     rules: Vec<Rule>,
     flags: Vec<String>,
@@ -111,7 +122,8 @@ pub fn put_back(
     let mut calculated = Vec::new();
     for field in &relation.fields {
         let name = &field.shape.name;
-        let always = field.shape.identity == Some(Identity::Always);
+        let identity = if let Home::Own(at) = field.home { table.fields[at].identity } else { None };
+        let always = identity == Some(Identity::Always);
         let filled = field.shape.generated.is_some() || always;
         if filled {
             let what = if always { "an identity column defined as GENERATED ALWAYS" } else { "a generated column" };
@@ -130,7 +142,7 @@ pub fn put_back(
         if filled {
             continue;
         }
-        overriding |= field.shape.identity.is_some();
+        overriding |= identity.is_some();
         insert.push(column.to_string());
         values.push(format!("NEW.{name}"));
         sets.push(format!("{column} = NEW.{name}"));
@@ -175,7 +187,7 @@ pub fn put_back(
     let (mut carried, mut added, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
     for field in &relation.fields {
         match field.home {
-            Home::Own(_) | Home::Shaped(..) | Home::Looked(..) | Home::Calculated(_) => {}
+            Home::Own(_) | Home::Shaped(..) | Home::Looked(..) | Home::Calculated(_) | Home::United(_) => {}
             Home::Carried(at) => {
                 let one = &version.carries[at];
                 if one.direction == Direction::Down {
@@ -187,7 +199,6 @@ pub fn put_back(
         }
     }
     let partitioned = is_partitioned(version, &relation.base);
-    let id = [relation.base.schema.as_str(), relation.base.name.as_str()];
     let touch = key.first().map(|c| format!("{c} = b.{c}")).unwrap_or_default();
     PutBack {
         rights: if owned { owners_rights(version, relation) } else { String::new() },
@@ -195,10 +206,11 @@ pub fn put_back(
         inner: inner.clone(),
         outer: outer.clone(),
         base: relation.base.clone(),
-        insert: own(&["insert", id[0], id[1]]),
-        update: own(&["update", id[0], id[1]]),
+        insert: named(relation, "insert"),
+        update: named(relation, "update"),
         comment: comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", "))),
         generated,
+        checks: checks(version, relation),
         early: rule::early(relation),
         rules: rule::rules(version, relation),
         flags,
@@ -229,8 +241,35 @@ pub fn put_back(
     .render()
 }
 
+/// What lets a row be one of the part's. Each condition is a function in SQL, which is read once: in the text of a
+/// trigger function the names in it would mean what the `search_path` of whoever writes makes of them.
+fn checks(version: &Version, relation: &Relation) -> Vec<Check> {
+    let (schema, table) = (relation.name.schema.as_str(), relation.name.name.as_str());
+    let fields = &version.table(relation).fields;
+    let one = |(at, condition): (usize, &crate::relation::Condition)| {
+        let check = condition.check.as_str();
+        let read: Vec<_> = fields.iter().filter(|f| condition.holds.fields().contains(&f.name)).collect();
+        let arguments = read.iter().enumerate().map(|(i, f)| (f.name.clone(), format!("${}", i + 1))).collect();
+        let name = named(relation, &format!("holds_{}", at + 1));
+        let types = list(&read.iter().map(|f| f.type_name.clone()).collect::<Vec<_>>());
+        Check {
+            function: format!(
+                "CREATE FUNCTION {name}({types}) RETURNS boolean LANGUAGE sql RETURN ({})::boolean;\nCOMMENT ON FUNCTION {name} IS {};\n",
+                condition.holds.with(&arguments),
+                comment(&condition.step)
+            ),
+            holds: format!("{name}({})", list(&read.iter().map(|f| format!("r.{}", f.name)).collect::<Vec<_>>())),
+            schema: Literal(schema.into()),
+            table: Literal(table.into()),
+            constraint: Literal(check.into()),
+            message: Literal(format!("new row for relation \"{table}\" violates check constraint \"{check}\"")),
+        }
+    };
+    relation.conditions().iter().enumerate().map(one).collect()
+}
+
 /// A put-back of a view that acts with its owner's rights does so too.
-fn owners_rights(version: &Version, relation: &Relation) -> String {
+pub(super) fn owners_rights(version: &Version, relation: &Relation) -> String {
     let path: Vec<String> = version.schema.search_path.iter().map(|s| format!("{s}, ")).collect();
     format!(" SECURITY DEFINER SET search_path = pg_catalog, {}, {}pg_temp", relation.base.schema, path.concat())
 }

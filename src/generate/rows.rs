@@ -1,9 +1,9 @@
 //! The rows of a relation, as queries: what its view shows, and what its table must hold afterwards.
 
 use crate::generate::carry::Names;
-use crate::generate::{all, equal, get, list, lookup, own, shaped};
+use crate::generate::{all, equal, get, list, lookup, own, shaped, united};
 use crate::name::Ident;
-use crate::relation::{Field, Home, Relation, row_key};
+use crate::relation::{Field, Home, Relation, Rows, row_key};
 use crate::version::{Added, Carry, Direction, Version};
 
 /// From this many bytes on a table is compared by the hashes of its new values instead of by the texts of its rows, and
@@ -15,7 +15,7 @@ const LARGE: i64 = 64 << 20;
 pub fn select(version: &Version, relation: &Relation) -> String {
     let fields: Vec<String> =
         relation.fields.iter().map(|f| format!("{} AS {}", get::get(version, relation, f), f.shape.name)).collect();
-    format!("SELECT {} FROM {} AS b", list(&fields), relation.base)
+    format!("SELECT {} FROM {}{}", list(&fields), source(version, relation), filter(relation))
 }
 
 /// The same rows, joined instead of looked up one by one: for reading all of them.
@@ -32,7 +32,7 @@ pub fn rebuild(version: &Version, relation: &Relation) -> String {
 pub struct Joined {
     /// One expression a field.
     pub values: Vec<String>,
-    /// The base as `b`, with all that is joined to it.
+    /// The base as `b`, with all that is joined to it and what holds for its rows.
     pub from: String,
 }
 
@@ -46,7 +46,7 @@ struct Way<'v> {
 #[must_use]
 pub fn joined(version: &Version, relation: &Relation) -> Joined {
     let ways = ways(version, relation);
-    let mut from = format!("{} AS b", relation.base);
+    let mut from = source(version, relation);
     for way in &ways {
         from += &match way.carries[0].1.direction {
             Direction::Up => up(version, way),
@@ -57,6 +57,7 @@ pub fn joined(version: &Version, relation: &Relation) -> Joined {
     for field in &relation.fields {
         values.push(match field.home {
             Home::Own(at) => format!("b.{}", version.table(relation).fields[at].name),
+            Home::United(_) => get::get(version, relation, field),
             Home::Carried(at) => {
                 let carry = &version.carries[at];
                 let complement = format!("x{at}");
@@ -91,7 +92,22 @@ pub fn joined(version: &Version, relation: &Relation) -> Joined {
             }
         });
     }
+    from += &filter(relation);
     Joined { values, from }
+}
+
+/// The rows that a relation is made of, as `b`.
+fn source(version: &Version, relation: &Relation) -> String {
+    match relation.rows {
+        Rows::United(at) => format!("(\n{}) AS b", united::rows(&version.unions[at])),
+        Rows::Whole | Rows::Part(_) => format!("{} AS b", relation.base),
+    }
+}
+
+/// ` WHERE …` where only some rows of the base are shown.
+fn filter(relation: &Relation) -> String {
+    let rows = get::rows(relation, "b");
+    if rows.is_empty() { rows } else { format!("\nWHERE {rows}") }
 }
 
 fn of_added(added: &Added, at: usize) -> (String, String) {

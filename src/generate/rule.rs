@@ -375,7 +375,7 @@ pub fn read_from(version: &Version, relation: &Relation, item: &Constraint) -> V
     }
     for field in item.fields.iter().filter_map(|f| relation.field(f)) {
         match field.home {
-            Home::Own(_) | Home::Calculated(_) => {}
+            Home::Own(_) | Home::Calculated(_) | Home::United(_) => {}
             Home::Carried(at) => tables.push(kept(&version.carries[at].id)),
             Home::Added(at) => tables.push(kept(&version.added[at].id)),
             Home::Shaped(at, _) => tables.push(kept(&version.shaped[at].id)),

@@ -128,6 +128,7 @@ pub fn ways_back(shaped: &Shaped, words: &Words) -> Vec<Fact> {
             expression: put.with(&values),
             type_name: type_name.clone(),
             not_null: false,
+            rows: None,
             words: Words { field: column.clone(), ..words.clone() },
         },
     })

@@ -3,10 +3,10 @@
 use askama::Template;
 
 use crate::generate::carry::{Names, is_partitioned, one_owner, owner};
-use crate::generate::{Class, Piece, comment, get, own, put};
+use crate::generate::{Class, Piece, comment, get, own, put, united};
 use crate::name::{Ident, TableName};
-use crate::relation::{Field, Home, Relation, Stores, row_key};
-use crate::schema::{Grant, Identity};
+use crate::relation::{Field, Home, Relation, Rows, Stores, row_key};
+use crate::schema::{Field as Shape, Grant, Identity};
 use crate::sql::Literal;
 use crate::version::Version;
 
@@ -31,6 +31,8 @@ struct View {
     inner: TableName,
     outer: TableName,
     base: TableName,
+    rows: String,
+    checked: bool,
     invoker: bool,
     fields: Vec<Shown>,
     hidden: Vec<Alias>,
@@ -38,6 +40,7 @@ struct View {
     partitioned: bool,
     inner_comment: Literal,
     outer_comment: Literal,
+    united: Option<String>,
     put: Option<String>,
     rights: Vec<String>,
 }
@@ -45,7 +48,16 @@ struct View {
 /// The name of a relation's inner view.
 #[must_use]
 pub fn inner(relation: &Relation) -> TableName {
-    own(&["in", relation.base.schema.as_str(), relation.base.name.as_str()])
+    named(relation, "in")
+}
+
+/// The name of one of our objects for a relation. A part that will be a new table has its own name, all others that of
+/// their base, which stays the same when they are renamed.
+#[must_use]
+pub fn named(relation: &Relation, what: &str) -> TableName {
+    let (kind, of) = if relation.is_heir() { ("", &relation.base) } else { ("part", &relation.name) };
+    let parts = [what, kind, of.schema.as_str(), of.name.as_str()];
+    own(&parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>())
 }
 
 /// Names of the row key's columns in the inner view.
@@ -86,13 +98,20 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
         hidden: if class == Class::U { hidden(version, relation) } else { Vec::new() },
         keys: if class == Class::H { keys.collect() } else { Vec::new() },
         base: relation.base.clone(),
+        rows: get::rows(relation, "b"),
+        checked: class == Class::U && !relation.conditions().is_empty(),
         invoker,
         partitioned: is_partitioned(version, &relation.base),
         inner_comment: comment(&format!("inner view of {} after {by}", relation.name.short())),
         outer_comment: comment(&format!("{} after {by}", relation.name.short())),
+        united: match relation.rows {
+            Rows::United(at) => Some(united::rows(&version.unions[at])),
+            Rows::Whole | Rows::Part(_) => None,
+        },
         put: match class {
             Class::U => None,
             Class::H => Some(put::put_back(version, relation, &inner, &outer, owned)?),
+            Class::T => Some(united::put_back(version, relation, &inner, &outer, owned)?),
         },
         rights: rights(version, relation, &inner, &outer),
         inner,
@@ -106,7 +125,7 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
 /// Defaults do not reach INSTEAD OF triggers, and `SET x = DEFAULT` through an auto-updatable view writes NULL, so the
 /// view repeats them. GENERATED ALWAYS must not be repeated: the base would take it for an explicit value.
 fn default(version: &Version, relation: &Relation, field: &Field, class: Class) -> Option<String> {
-    let shape = &field.shape;
+    let shape = &numbered(version, relation, field);
     let stored = match field.home {
         Home::Own(at) => version.table(relation).fields[at].default.as_ref(),
         _ => None,
@@ -123,6 +142,18 @@ fn default(version: &Version, relation: &Relation, field: &Field, class: Class) 
             Some(format!("CASE WHEN true THEN NULL::{} END", shape.type_name))
         }
         _ => shape.default.clone(),
+    }
+}
+
+/// The shape of a field as its base numbers it: a part that will be a new table is no identity itself.
+fn numbered(version: &Version, relation: &Relation, field: &Field) -> Shape {
+    let shape = field.shape.clone();
+    match field.home {
+        Home::Own(at) if !relation.is_heir() => {
+            let stored = &version.table(relation).fields[at];
+            Shape { identity: stored.identity, sequence: stored.sequence.clone(), ..shape }
+        }
+        _ => shape,
     }
 }
 
@@ -148,6 +179,9 @@ fn is_owned(version: &Version, relation: &Relation) -> bool {
     let carries = version.carries.iter().filter(|c| c.target == relation.base || c.source == relation.base);
     let mut tables: Vec<&TableName> = carries.flat_map(|c| c.hops.iter().flat_map(|h| [&h.from, &h.to])).collect();
     tables.push(&relation.base);
+    if let Rows::United(at) = relation.rows {
+        tables.extend(version.unions[at].branches.iter().map(|b| &b.table));
+    }
     let owner = owner(version, &relation.base);
     let by_field = |g: &Grant| g.role.as_ref() != Some(&owner);
     relation.fields.iter().flat_map(|f| &f.shape.grants).any(by_field)

@@ -7,6 +7,7 @@ pub mod attach;
 pub mod fill;
 pub mod rebuild;
 pub mod rules;
+pub mod unite;
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ use crate::generate::{self, MARK, carry, fact, list, own, shaped};
 use crate::name::{Ident, TableName};
 use crate::plan::defer::{change_state, clear, drop_tables, lost_table};
 use crate::plan::{Installed, Plan, PlanStep};
-use crate::relation::{Home, Relation, row_key};
+use crate::relation::{Home, Relation, Rows, row_key};
 use crate::sql::{self, Literal};
 use crate::version::{RemarkKind, Version};
 
@@ -28,6 +29,8 @@ pub enum Way {
     InPlace,
     /// A new table is built from the view and takes the old one's place.
     Rebuild,
+    /// A new table is built from the view beside the old one, which has all its rows until then.
+    Beside,
 }
 
 /// What the user may choose.
@@ -48,7 +51,12 @@ impl Default for Options {
 #[must_use]
 pub fn way(version: &Version, relation: &Relation, options: &Options) -> Way {
     let reordered = version.is_reordered(relation);
-    if !reordered && relation.fields.iter().all(|f| matches!(f.home, Home::Own(_))) {
+    let divided = !relation.conditions().is_empty();
+    if matches!(relation.rows, Rows::United(_)) {
+        Way::InPlace
+    } else if !relation.is_heir() {
+        Way::Beside
+    } else if !reordered && !divided && relation.fields.iter().all(|f| matches!(f.home, Home::Own(_))) {
         Way::Catalogue
     } else if (reordered || version.table(relation).bytes >= options.rebuild_from)
         && rebuild::obstacle(version, relation).is_none()
@@ -77,9 +85,23 @@ pub fn materialize(
     let mut plan = Plan { title: format!("materialize {}", names.join(", ")), ..Plan::default() };
     remarks(version, &mut plan);
     let ways: Vec<(&Relation, Way)> = version.touched().map(|r| (r, way(version, r, options))).collect();
-    let rebuilt: Vec<&Relation> = ways.iter().filter(|(_, way)| *way == Way::Rebuild).map(|(r, _)| *r).collect();
+    let going =
+        |wanted: Way| -> Vec<&Relation> { ways.iter().filter(|(_, way)| *way == wanted).map(|(r, _)| *r).collect() };
+    let (rebuilt, beside) = (going(Way::Rebuild), going(Way::Beside));
+    for relation in &beside {
+        if let Some(why) = rebuild::odd(version, relation) {
+            plan.obstacles.push(format!(
+                "`{}` cannot be made like `{}`, since {why}",
+                relation.name.short(),
+                relation.base.short()
+            ));
+        }
+    }
     for (relation, _) in ways.iter().filter(|(_, way)| *way == Way::InPlace) {
         let Some(why) = rebuild::obstacle(version, relation) else { continue };
+        if matches!(relation.rows, Rows::United(_)) {
+            continue;
+        }
         let name = relation.name.short();
         if let Some((step, why)) = rebuild::fixed_order(version, relation) {
             plan.obstacles.push(format!("{why} ({step})"));
@@ -91,7 +113,8 @@ pub fn materialize(
             plan.notes.push(format!("`{name}` is rewritten in place, not rebuilt, since {why}"));
         }
     }
-    plan.steps.push(lock(version, &rebuilt));
+    let built: Vec<&Relation> = rebuilt.iter().chain(&beside).copied().collect();
+    plan.steps.push(lock(version, &built));
     for (at, _) in version.losses.iter().enumerate() {
         plan.steps.extend(keep_loss(version, at, &mut plan.notes));
     }
@@ -99,11 +122,16 @@ pub fn materialize(
     plan.steps.extend(clear(installed));
     let (index, drop_index) = fill::lookup_indexes(version, |target| rebuilt.iter().all(|r| r.base != *target));
     plan.steps.extend(index);
+    for relation in beside.iter().chain(&rebuilt) {
+        plan.steps.extend(rebuild::build(version, relation));
+    }
     for (relation, way) in &ways {
-        match way {
-            Way::Catalogue => {}
-            Way::InPlace => plan.steps.extend(fill::in_place(version, relation)),
-            Way::Rebuild => plan.steps.extend(rebuild::build(version, relation)),
+        if matches!(way, Way::Catalogue | Way::InPlace) {
+            plan.steps.extend(fill::let_go(version, relation));
+            plan.steps.extend(unite::unite(version, relation));
+        }
+        if *way == Way::InPlace {
+            plan.steps.extend(fill::in_place(version, relation));
         }
     }
     plan.steps.extend(drop_index);
@@ -111,7 +139,8 @@ pub fn materialize(
     let ours: BTreeSet<&TableName> = complements.iter().map(|(_, name, _)| name).collect();
     let keep: BTreeSet<TableName> = installed.tables.iter().filter(|t| !ours.contains(t)).cloned().collect();
     plan.steps.extend(drop_tables(installed, &keep));
-    let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| *way != Way::Rebuild).map(|(r, _)| *r).collect();
+    let in_place = |way: &Way| matches!(way, Way::Catalogue | Way::InPlace);
+    let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| in_place(way)).map(|(r, _)| *r).collect();
     plan.steps.extend(rebuild::swap(version, &rebuilt, &keep));
     plan.steps.extend(rules::take_off(version, &kept, &rebuilt));
     plan.steps.extend(kept.iter().flat_map(|r| columns(version, r)));
@@ -125,7 +154,9 @@ pub fn materialize(
     plan.steps.extend(rebuilt.iter().flat_map(|r| rebuild::dress(version, r)));
     plan.steps.extend(kept.iter().flat_map(|r| attach::attach(version, r)));
     plan.steps.extend(kept.iter().flat_map(|r| rules::set(version, r)));
-    plan.steps.extend(rebuilt.iter().flat_map(|r| rebuild::foreign_keys(version, r)));
+    // Their numbers come from the sequences of the others.
+    plan.steps.extend(beside.iter().flat_map(|r| rebuild::dress(version, r)));
+    plan.steps.extend(rebuilt.iter().chain(&beside).flat_map(|r| rebuild::foreign_keys(version, r)));
     plan.steps.extend(rebuild::foreign_keys_here(version, &rebuilt, &keep));
     plan.steps.extend(kept.iter().flat_map(|r| attach::foreign_keys(version, r)));
     plan.steps.extend(restored_keys(version));
@@ -153,6 +184,7 @@ fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
     tables.extend(version.carries.iter().flat_map(|c| c.hops.iter().flat_map(|h| [&h.from, &h.to])));
     tables.extend(rebuild::neighbours(version, rebuilt));
     tables.extend(rules::far_ends(version));
+    tables.extend(unite::tables(version));
     let mut ordered: Vec<&TableName> = Vec::new();
     let mut open: Vec<&TableName> = tables.into_iter().collect();
     while !open.is_empty() {
@@ -264,7 +296,7 @@ fn rename_columns(table: &TableName, renames: &[(Ident, Ident)]) -> String {
 /// A rebuilt table still has the name of its draft.
 fn rename_tables(ways: &[(&Relation, Way)]) -> Vec<PlanStep> {
     let now = |(relation, way): &(&Relation, Way)| match way {
-        Way::Rebuild => rebuild::draft_table(relation),
+        Way::Rebuild | Way::Beside => rebuild::draft_table(relation),
         _ => relation.base.clone(),
     };
     let renames: Vec<(TableName, &TableName)> =

@@ -418,3 +418,85 @@ fn a_value_only_remembered_is_not_lost_between_writers() {
     let (sums, _) = race(&shop, "read committed", 80, &[new, new, new]);
     assert_eq!(counters(&shop, "SELECT id, a FROM next.t"), sums);
 }
+
+#[test]
+fn rows_of_united_tables_are_counted_exactly_while_they_move() {
+    let shop = Database::new(
+        "CREATE TABLE cars (id int PRIMARY KEY, n bigint NOT NULL DEFAULT 0);
+         CREATE TABLE bikes (id int PRIMARY KEY, n bigint NOT NULL DEFAULT 0);
+         INSERT INTO cars VALUES (1), (2); INSERT INTO bikes VALUES (3), (4);",
+    );
+    shop.ok(&["union-tables", "cars", "bikes", "--into", "vehicles", "--discriminator", "kind"]);
+    let new: Write = |r, t| {
+        let k = key(r);
+        Ok(counted(k, t.execute("UPDATE next.vehicles SET n = n + 1 WHERE id = $1", &[&k])?))
+    };
+    let old: Write = |r, t| {
+        let k = key(r);
+        let rows = t.execute("UPDATE public.cars SET n = n + 1 WHERE id = $1", &[&k])?;
+        let more = t.execute("UPDATE public.bikes SET n = n + 1 WHERE id = $1", &[&k])?;
+        // Another session may move the row between the two statements, either way.
+        Ok((0..rows + more).map(|_| k).collect())
+    };
+    let move_over: Write = |r, t| {
+        let (k, kind) = (key(r), *r.pick(&["cars", "bikes"]));
+        t.execute("UPDATE next.vehicles SET kind = $2 WHERE id = $1", &[&k, &kind])?;
+        Ok(Vec::new())
+    };
+    let (sums, _) = race(&shop, "read committed", 120, &[new, old, new, move_over, move_over]);
+    let query = "SELECT id, n FROM next.vehicles";
+    assert_eq!(counters(&shop, query), sums);
+    assert_eq!(shop.rows("SELECT count(*) FROM next.vehicles"), ["(4)"]);
+}
+
+#[test]
+fn a_key_is_given_once_over_united_tables() {
+    let shop = Database::new("CREATE TABLE cars (id int PRIMARY KEY); CREATE TABLE bikes (id int PRIMARY KEY);");
+    shop.ok(&["union-tables", "cars", "bikes", "--into", "vehicles", "--discriminator", "kind"]);
+    std::thread::scope(|scope| {
+        for statement in [
+            "INSERT INTO public.cars VALUES ($1)",
+            "INSERT INTO public.bikes VALUES ($1)",
+            "INSERT INTO next.vehicles VALUES ($1, 'cars')",
+            "INSERT INTO next.vehicles VALUES ($1, 'bikes')",
+        ] {
+            let mut client = session(&shop, "read committed");
+            scope.spawn(move || {
+                for id in 1..=60_i32 {
+                    if let Err(error) = client.execute(statement, &[&id]) {
+                        let code = error.code().map(|c| c.code().to_owned());
+                        assert!(matches!(code.as_deref(), Some("23505" | "40P01")), "{error:?}");
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(shop.rows("SELECT id FROM next.vehicles GROUP BY id HAVING count(*) > 1"), Vec::<String>::new());
+}
+
+#[test]
+fn rows_are_counted_exactly_while_old_code_moves_them_to_another_part() {
+    let shop = Database::new(
+        "CREATE TABLE tasks (id int PRIMARY KEY, prio int, m bigint NOT NULL DEFAULT 0);
+         INSERT INTO tasks SELECT i, i % 2 FROM generate_series(1, 4) AS i;",
+    );
+    shop.ok(&["split-rows", "tasks", "--where", "prio = 1", "--into", "todos"]);
+    shop.ok(&["add-field", "todos.n", "bigint", "--default", "0"]);
+    let added: Write = |r, t| {
+        let k = key(r);
+        Ok(counted(k, t.execute("UPDATE next.todos SET n = n + 1 WHERE id = $1", &[&k])?))
+    };
+    let own: Write = |r, t| {
+        let (k, table) = (key(r), *r.pick(&["next.todos", "next.tasks", "public.tasks"]));
+        let rows = t.execute(&format!("UPDATE {table} SET m = m + 1 WHERE id = $1"), &[&k])?;
+        Ok(counted(100 + k, rows))
+    };
+    let toggle: Write = |r, t| {
+        let k = key(r);
+        t.execute("UPDATE public.tasks SET prio = 1 - prio WHERE id = $1", &[&k])?;
+        Ok(Vec::new())
+    };
+    let (sums, _) = race(&shop, "read committed", 120, &[added, own, added, own, toggle]);
+    shop.client().batch_execute("UPDATE public.tasks SET prio = 1").unwrap();
+    assert_eq!(counters(&shop, "SELECT id, n FROM next.todos UNION ALL SELECT 100 + id, m FROM public.tasks"), sums);
+}

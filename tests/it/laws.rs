@@ -59,6 +59,7 @@ macro_rules! scenarios {
 }
 
 mod fields;
+mod rows;
 
 scenarios! {
     up {
@@ -573,7 +574,6 @@ const LISTED: &[(&str, &str)] = &[(
     "SELECT id, city FROM public.orders WHERE city IS NOT NULL AND city NOT IN (SELECT name FROM refactor.cities)",
     "SELECT 1, 1 WHERE false",
 )];
-
 const DOWN_TRUTH: &[(&str, &str)] = &[(
     "SELECT b.id, CASE WHEN x.refactor_key_1 IS NOT NULL THEN x.refactor_value ELSE a.city END
      FROM public.orders b LEFT JOIN refactor.kept_0001_city x ON x.refactor_key_1 = b.id

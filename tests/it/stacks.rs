@@ -16,13 +16,15 @@ const SHOP: &str = "
       city text, tier text NOT NULL DEFAULT 'basic', placed date, total numeric(10,2) NOT NULL DEFAULT 0);
     CREATE TABLE lines (id int PRIMARY KEY, order_id bigint REFERENCES orders ON DELETE CASCADE ON UPDATE CASCADE, pieces int, note text);
     CREATE TABLE staff (id int PRIMARY KEY, boss_id int REFERENCES staff, room text, title text);
-    CREATE INDEX ON customers (region_id); CREATE INDEX ON orders (customer_id); CREATE INDEX ON orders (city);
+    CREATE TABLE extras (id int PRIMARY KEY, order_id bigint REFERENCES orders ON DELETE CASCADE ON UPDATE CASCADE, note text, weight int DEFAULT 3);
+    CREATE INDEX ON extras (order_id); CREATE INDEX ON customers (region_id); CREATE INDEX ON orders (customer_id); CREATE INDEX ON orders (city);
     CREATE INDEX ON lines (order_id); CREATE INDEX ON staff (boss_id);
     COMMENT ON COLUMN orders.city IS 'where to';
     INSERT INTO regions (id, name) SELECT i, 'region ' || i FROM generate_series(1, 4) AS i;
     INSERT INTO customers (region_id, name) SELECT nullif(1 + i % 5, 5), 'customer ' || i FROM generate_series(1, 20) AS i;
     INSERT INTO orders (customer_id, city, tier, placed) SELECT 1 + i % 15, 'city ' || (1 + i % 15) % 7, 'tier ' || (1 + i % 15) % 3, '2026-01-01' FROM generate_series(1, 60) AS i;
     INSERT INTO lines SELECT i, 1 + i % 40, 1 + i % 40, 'note ' || i FROM generate_series(1, 90) AS i;
+    INSERT INTO extras SELECT 500 + i, 1 + i % 40, 'extra ' || i FROM generate_series(1, 30) AS i;
     INSERT INTO staff SELECT i, nullif(i / 3, 0), 'room ' || i / 3, 'title' FROM generate_series(1, 12) AS i;";
 
 /// What a person may type next, given the tables and fields that `show --tables` names.
@@ -31,7 +33,7 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
     let field = format!("{table}.{}", random.pick(fields));
     let other = &random.pick(tables).0;
     let new = format!("new_{number}");
-    let words: Vec<&str> = match random.weighted(&[40, 14, 8, 12, 12, 10, 8, 8, 8, 8, 6, 30, 8]) {
+    let words: Vec<&str> = match random.weighted(&[40, 14, 8, 12, 12, 10, 8, 8, 8, 8, 6, 30, 14, 6, 8]) {
         0 => vec!["move-field", &field, other, "--as", &new, "--fill", "NULL"],
         1 => vec!["rename-field", &field, &new],
         2 => vec!["rename-table", table, &new],
@@ -85,6 +87,27 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
             let name = random.pick(fields);
             let second = random.pick(fields);
             return rule(random, table, name, second, other, &new);
+        }
+        12 => {
+            let (name, third) = (random.pick(fields), random.below(3).to_string());
+            let condition = match random.below(3) {
+                0 => format!("{name} IS NULL"),
+                1 => format!("id % 3 = {third}"),
+                _ => format!("{name} = {third}"),
+            };
+            let mut words = vec!["split-rows", table, "--where", &condition, "--into", &new];
+            let rest = format!("{new}_rest");
+            match random.below(3) {
+                0 => words.extend(["--rest", &rest]),
+                1 => words.push("--unchecked"),
+                _ => {}
+            }
+            return words.into_iter().map(str::to_owned).collect();
+        }
+        13 => {
+            let kind = format!("{new}_kind");
+            let words = ["union-tables", table, other, "--into", &new, "--discriminator", &kind];
+            return words.into_iter().map(str::to_owned).collect();
         }
         _ => {
             let (one, two) = (random.pick(fields), random.pick(fields));
@@ -211,6 +234,9 @@ fn try_stack(seed: u64) {
             }
             _ => panic!("{seed}: {words:?}\n{talk}"),
         }
+    }
+    if taken.is_empty() {
+        return;
     }
     let say = taken.join("\n");
     write(&mut random, &shop);

@@ -14,7 +14,12 @@ use crate::version::Version;
 pub fn attach(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     let name = &relation.name;
     let mut lines = Vec::new();
-    for field in relation.fields.iter().filter(|f| !matches!(f.home, Home::Own(_))) {
+    let new = |f: &&crate::relation::Field| match f.home {
+        Home::Own(_) => false,
+        Home::United(_) => version.stays(relation, f).is_none(),
+        _ => true,
+    };
+    for field in relation.fields.iter().filter(new) {
         lines.extend(field_lines(name, &field.shape));
     }
     let came = |i: &&Attached<Index>| {
@@ -95,7 +100,7 @@ pub fn index_lines(version: &Version, table: &TableName, index: &Attached<Index>
     let item = &index.item;
     let columns = match &index.origin {
         Origin::Table(table, original) => &version.schema.tables[table].indexes[*original].fields,
-        Origin::Step(_) => &index.columns,
+        Origin::Step(_) | Origin::Rows(_) => &index.columns,
     };
     let text = rename_in_definition(&item.definition, &renames(columns, &item.fields));
     let using = text.find(" USING ").unwrap_or(0);

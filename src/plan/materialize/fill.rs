@@ -22,7 +22,7 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     for (at, field) in relation.fields.iter().enumerate() {
         let draft = draft(at);
         match field.home {
-            Home::Own(_) => {}
+            Home::Own(_) | Home::United(_) => {}
             Home::Shaped(at, member) => {
                 let shaped = &version.shaped[at];
                 let kind = &shaped.types[member];
@@ -107,6 +107,19 @@ fn collation(field: &crate::schema::Field) -> String {
     field.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default()
 }
 
+/// Rows that another table has now.
+#[must_use]
+pub fn let_go(version: &Version, relation: &Relation) -> Option<PlanStep> {
+    let rows = get::rows(relation, "b");
+    if rows.is_empty() {
+        return None;
+    }
+    let (table, base) = (version.table(relation), &relation.base);
+    let sql = format!("DELETE FROM {base} AS b WHERE ({rows}) IS NOT TRUE;");
+    let sentence = format!("let go of the rows of `{}` that have a table of their own now", base.short());
+    Some(PlanStep::new(sentence, without_triggers(base, table, &sql)))
+}
+
 /// The functions were only for the filling.
 #[must_use]
 pub fn drop_fillers(version: &Version) -> Vec<PlanStep> {
@@ -146,7 +159,7 @@ pub fn lookup_indexes(version: &Version, in_place: impl Fn(&TableName) -> bool) 
 }
 
 /// Filling is not a write of the application: its triggers keep still.
-fn without_triggers(base: &TableName, table: &Table, sql: &str) -> String {
+pub(super) fn without_triggers(base: &TableName, table: &Table, sql: &str) -> String {
     let active = || table.triggers.iter().filter(|t| t.enabled != 'D');
     if active().next().is_none() {
         return sql.to_owned();

@@ -17,7 +17,7 @@ use crate::sql::{Literal, rename_in_definition};
 use crate::version::Version;
 
 pub use dress::{dress, foreign_keys, foreign_keys_here};
-pub use obstacle::obstacle;
+pub use obstacle::{obstacle, odd};
 
 /// Why a table cannot have the order of fields that was asked for, if it cannot, with the step that asked.
 #[must_use]
@@ -30,7 +30,9 @@ pub fn fixed_order<'r>(version: &Version, relation: &'r Relation) -> Option<(&'r
 /// The new table until the old one is gone.
 #[must_use]
 pub fn draft_table(relation: &Relation) -> TableName {
-    relation.name.renamed(Ident::generated(&["refactor_new", relation.base.name.as_str()]))
+    let (kind, of) =
+        if relation.is_heir() { ("refactor_new", &relation.base) } else { ("refactor_part", &relation.name) };
+    relation.name.renamed(Ident::generated(&[kind, of.name.as_str()]))
 }
 
 /// Builds the new table beside the old one.

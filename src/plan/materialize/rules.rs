@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::name::TableName;
 use crate::plan::PlanStep;
 use crate::plan::materialize::attach::{constraint_lines, definition, index_lines};
-use crate::relation::{Home, NamesFields, Origin, Relation};
+use crate::relation::{Home, NamesFields, Origin, Relation, Rows};
 use crate::schema::{Constraint, ConstraintKind, Index};
 use crate::version::Version;
 
@@ -41,17 +41,22 @@ pub fn take_off(version: &Version, kept: &[&Relation], rebuilt: &[&Relation]) ->
 }
 
 fn dropped_constraints<'v>(version: &'v Version, relation: &Relation) -> Vec<&'v Constraint> {
-    let origins = version.relations.values().flat_map(|r| r.constraints.iter().map(|c| &c.origin));
+    let origins = sharing(version, relation).flat_map(|r| r.constraints.iter().map(|c| &c.origin));
     let dropped =
         dropped(version, relation, &origins.collect::<Vec<_>>(), &version.schema.tables[&relation.base].constraints);
     dropped.into_iter().filter(|c| !c.inherited).collect()
 }
 
 fn dropped_indexes<'v>(version: &'v Version, relation: &Relation) -> Vec<&'v Index> {
-    let origins = version.relations.values().flat_map(|r| r.indexes.iter().map(|i| &i.origin));
+    let origins = sharing(version, relation).flat_map(|r| r.indexes.iter().map(|i| &i.origin));
     let dropped =
         dropped(version, relation, &origins.collect::<Vec<_>>(), &version.schema.tables[&relation.base].indexes);
     dropped.into_iter().filter(|i| i.constraint.is_none() && !i.inherited).collect()
+}
+
+/// The relations that may have got what a table had. Of several over one base each has its own.
+fn sharing<'v>(version: &'v Version, relation: &'v Relation) -> impl Iterator<Item = &'v Relation> {
+    version.relations.values().filter(|r| relation.conditions().is_empty() || r.name == relation.name)
 }
 
 /// The table's items that no relation has any more. What a dropped column takes along need not be named.
@@ -61,6 +66,10 @@ fn dropped<'v, T: NamesFields>(
     origins: &[&Origin],
     items: &'v [T],
 ) -> Vec<&'v T> {
+    if matches!(relation.rows, Rows::United(_)) {
+        // They had to go before the rows of the others came.
+        return Vec::new();
+    }
     let stays = |c| relation.fields.iter().any(|f| version.stays(relation, f) == Some(c));
     let there = |at| origins.contains(&&Origin::Table(relation.base.clone(), at));
     let items = items.iter().enumerate().filter(|(at, item)| !there(*at) && item.fields().iter().all(stays));

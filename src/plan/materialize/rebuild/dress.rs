@@ -8,8 +8,8 @@ use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::attach::{self, constraint_lines, index_lines, role};
 use crate::plan::materialize::fill::enable;
-use crate::relation::{Attached, Home, Relation};
-use crate::schema::{Constraint, ConstraintKind, Grant, ReplicaIdentity, Table};
+use crate::relation::{Attached, Home, Origin, Relation};
+use crate::schema::{Constraint, ConstraintKind, Grant, Index, ReplicaIdentity, Table};
 use crate::sql::{Literal, rename_in_definition, rename_in_trigger, retarget};
 use crate::version::Version;
 
@@ -165,25 +165,29 @@ fn decorations(version: &Version, relation: &Relation) -> Vec<String> {
             lines.push(format!("COMMENT ON COLUMN {name}.{} IS {};", field.shape.name, Literal(comment.clone())));
         }
     }
-    let has = |index: &Ident| relation.indexes.iter().any(|i| i.item.name == *index && i.is_of(&relation.base));
+    let now = |index: &Ident| {
+        let old = table.indexes.iter().position(|i| i.name == *index)?;
+        let same = |i: &&Attached<Index>| i.origin == Origin::Table(relation.base.clone(), old);
+        relation.indexes.iter().find(same).map(|i| &i.item.name)
+    };
     if let Some(index) = relation.indexes.iter().find(|i| i.item.clustered && i.is_of(&relation.base)) {
         lines.push(format!("ALTER TABLE {name} CLUSTER ON {};", index.item.name));
     }
     match &table.replica_identity {
         ReplicaIdentity::Default => {}
         ReplicaIdentity::Full => lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY FULL;")),
-        ReplicaIdentity::Index(index) if has(index) => {
-            lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY USING INDEX {index};"));
-        }
-        ReplicaIdentity::Nothing | ReplicaIdentity::Index(_) => {
-            lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY NOTHING;"));
-        }
+        ReplicaIdentity::Nothing => lines.push(format!("ALTER TABLE {name} REPLICA IDENTITY NOTHING;")),
+        ReplicaIdentity::Index(index) => lines.push(match now(index) {
+            Some(index) => format!("ALTER TABLE {name} REPLICA IDENTITY USING INDEX {index};"),
+            None => format!("ALTER TABLE {name} REPLICA IDENTITY NOTHING;"),
+        }),
     }
     // A dropped field takes statistics over it along.
     let shown = |column: &Ident| relation.fields.iter().any(|f| version.stays(relation, f) == Some(column));
     for statistics in table.statistics.iter().filter(|s| s.fields.iter().all(shown)) {
-        let own = &statistics.name;
+        let own = if relation.is_heir() { statistics.name.clone() } else { statistics_of(name, &statistics.name) };
         let text = rename_in_definition(&statistics.definition, &names);
+        let text = text.replacen(&statistics.name.to_string(), &own.to_string(), 1);
         let text = text.strip_suffix(&relation.base.to_string()).unwrap_or(&text);
         lines.push(format!("{text}{name};"));
         lines.extend(table.owner.iter().map(|owner| format!("ALTER STATISTICS {own} OWNER TO {owner};")));
@@ -193,6 +197,11 @@ fn decorations(version: &Version, relation: &Relation) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Statistics have names of their own, too.
+fn statistics_of(table: &TableName, old: &TableName) -> TableName {
+    old.renamed(Ident::generated(&[table.name.as_str(), old.name.as_str()]))
 }
 
 fn code(version: &Version, relation: &Relation) -> Vec<String> {
@@ -273,12 +282,26 @@ fn rights(table: &Table, relation: &Relation) -> Vec<String> {
         lines.push(format!("REVOKE ALL ON {name} FROM {owner};"));
         lines.extend(merged(grants).into_iter().map(|(role, what)| format!("GRANT {what} ON {name} TO {role};")));
     }
+    lines.extend(numbering(table, relation));
     for field in &relation.fields {
         for grant in &field.shape.grants {
             lines.push(format!("GRANT {}({}) ON {name} TO {};", grant.privilege, field.shape.name, role(grant)));
         }
     }
     lines
+}
+
+/// An identity numbers rows for whoever may insert them; a new table that takes its numbers does not.
+fn numbering(table: &Table, relation: &Relation) -> Vec<String> {
+    if relation.is_heir() {
+        return Vec::new();
+    }
+    let own =
+        relation.fields.iter().filter_map(|f| if let Home::Own(at) = f.home { table.fields.get(at) } else { None });
+    let sequences = own.filter(|f| f.identity.is_some()).filter_map(|f| f.sequence.as_ref());
+    let writers: Vec<&Grant> = table.grants.iter().flatten().filter(|g| g.privilege == "INSERT").collect();
+    let grant = |sequence: &TableName, g: &Grant| format!("GRANT USAGE ON SEQUENCE {sequence} TO {};", role(g));
+    sequences.flat_map(|s| writers.iter().map(move |g| grant(s, g))).collect()
 }
 
 /// One GRANT a role.

@@ -15,9 +15,13 @@ use crate::version::Version;
 #[must_use]
 pub fn obstacle(version: &Version, relation: &Relation) -> Option<String> {
     let table = version.table(relation);
-    is_new(relation)
-        .or_else(|| kind(table))
-        .or_else(|| held(table))
+    is_new(relation).or_else(|| held(table)).or_else(|| odd(version, relation))
+}
+
+/// Why a table cannot be made that has all that this one has.
+#[must_use]
+pub fn odd(version: &Version, relation: &Relation) -> Option<String> {
+    kind(version.table(relation))
         .or_else(|| keys(version, relation))
         .or_else(|| parts(version, relation))
         .or_else(|| names(version, relation))

@@ -1,0 +1,90 @@
+//! Makes one table of several: the first gets the fields and the rows of the others.
+
+use crate::generate::list;
+use crate::name::TableName;
+use crate::plan::PlanStep;
+use crate::plan::materialize::{draft, fill};
+use crate::relation::{Origin, Relation, Rows};
+use crate::version::{Source, Union, Version};
+
+/// The union that a relation is, if it is one.
+fn union_of<'v>(version: &'v Version, relation: &Relation) -> Option<&'v Union> {
+    match relation.rows {
+        Rows::United(at) => version.unions.get(at),
+        Rows::Whole | Rows::Part(_) => None,
+    }
+}
+
+/// Brings the rows of the other tables over, and takes those tables away.
+#[must_use]
+pub fn unite(version: &Version, relation: &Relation) -> Vec<PlanStep> {
+    let Some(union) = union_of(version, relation) else { return Vec::new() };
+    let base = &relation.base;
+    let table = version.table(relation);
+    let heir = &union.branches[0];
+    let mut changes = Vec::new();
+    for (at, constraint) in table.constraints.iter().enumerate() {
+        let stays = relation.constraints.iter().any(|c| c.origin == Origin::Table(base.clone(), at));
+        if !stays {
+            changes.push(format!("DROP CONSTRAINT {}", constraint.name));
+        }
+    }
+    let mut columns = Vec::new();
+    for (at, field) in relation.fields.iter().enumerate() {
+        let shape = &field.shape;
+        if let Some(column) = heir.column(at) {
+            let was = table.fields.iter().find(|f| f.name == *column);
+            if was.is_some_and(|f| f.not_null) && !shape.not_null {
+                changes.push(format!("ALTER COLUMN {column} DROP NOT NULL"));
+            }
+            columns.push(column.clone());
+            continue;
+        }
+        let collation = shape.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
+        let value = match &heir.sources[at] {
+            Source::Constant(value) if value != "NULL" => format!(" DEFAULT {value}"),
+            _ => String::new(),
+        };
+        changes.push(format!("ADD COLUMN {} {}{collation}{value}", draft(at), shape.type_name));
+        if !value.is_empty() {
+            changes.push(format!("ALTER COLUMN {} DROP DEFAULT", draft(at)));
+        }
+        columns.push(draft(at));
+    }
+    let mut steps = Vec::new();
+    if !changes.is_empty() {
+        // One statement for each: a default must be there before it can go.
+        let lines: Vec<String> = changes.iter().map(|change| format!("ALTER TABLE {base} {change};")).collect();
+        let sentence = format!("prepare `{}` for the rows of the others", base.short());
+        steps.push(PlanStep::new(sentence, lines.join("\n")));
+    }
+    let numbered = relation.fields.iter().any(|f| f.shape.identity.is_some());
+    let overriding = if numbered { " OVERRIDING SYSTEM VALUE" } else { "" };
+    let given: Vec<usize> =
+        (0..relation.fields.len()).filter(|at| relation.fields[*at].shape.generated.is_none()).collect();
+    let into = list(&given.iter().map(|at| columns[*at].clone()).collect::<Vec<_>>());
+    for branch in &union.branches[1..] {
+        let values: Vec<String> = given
+            .iter()
+            .map(|at| match &branch.sources[*at] {
+                Source::Column(column) => format!("b.{column}"),
+                Source::Constant(value) => format!("({value})::{}", union.fields[*at].1),
+            })
+            .collect();
+        let sql =
+            format!("INSERT INTO {base} ({into}){overriding}\nSELECT {} FROM {} AS b;", list(&values), branch.table);
+        let sentence = format!("bring the rows of `{}` over to `{}`", branch.table.short(), base.short());
+        let theirs = version.schema.tables.get(&branch.table);
+        let (rows, bytes) = theirs.map_or((-1.0, 0), |t| (t.rows, t.bytes));
+        steps.push(PlanStep::new(sentence, fill::without_triggers(base, table, &sql)).writing(rows, bytes));
+    }
+    let others: Vec<&TableName> = union.branches[1..].iter().map(|b| &b.table).collect();
+    let names = list(&others.iter().map(|t| t.short()).collect::<Vec<_>>());
+    steps.push(PlanStep::new(format!("drop {names}"), format!("DROP TABLE {};", list(&others))));
+    steps
+}
+
+/// Every table that takes part in a union.
+pub fn tables(version: &Version) -> impl Iterator<Item = &TableName> {
+    version.unions.iter().flat_map(|u| u.branches.iter().map(|b| &b.table))
+}

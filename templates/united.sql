@@ -1,0 +1,102 @@
+CREATE FUNCTION {{ route }}({{ route_types }}) RETURNS integer LANGUAGE sql
+  RETURN CASE{% for r in routes %} WHEN {{ r.takes }} THEN {{ r.number }}{% endfor %}{% if rest %} ELSE 1{% endif %} END;
+COMMENT ON FUNCTION {{ route }} IS {{ comment }};
+
+CREATE FUNCTION {{ put }}() RETURNS trigger
+LANGUAGE plpgsql{{ rights }} AS $refactor$
+#variable_conflict use_variable
+DECLARE
+{%- for b in branches %}
+  r{{ b.number }} {{ b.table }};
+{%- endfor %}
+  now record;
+  home integer;
+  target integer;
+BEGIN
+{%- for f in generated %}
+  IF TG_OP = 'INSERT' AND NEW.{{ f.field }} IS NOT NULL THEN
+    RAISE EXCEPTION 'cannot insert a non-DEFAULT value into column "%"', {{ f.literal }} USING ERRCODE = '428C9',
+      DETAIL = {{ f.detail }};
+  ELSIF TG_OP = 'UPDATE' AND record_image_ne(ROW(NEW.{{ f.field }}), ROW(OLD.{{ f.field }})) THEN
+    RAISE EXCEPTION 'column "%" can only be updated to DEFAULT', {{ f.literal }} USING ERRCODE = '428C9',
+      DETAIL = {{ f.detail }};
+  END IF;
+{%- endfor %}
+  IF TG_OP <> 'INSERT' THEN
+    home := OLD.refactor_branch;
+    CASE home
+{%- for b in branches %}
+    WHEN {{ b.number }} THEN
+      SELECT b.ctid AS token, b.xmin AS writer INTO now FROM {{ b.table }} AS b WHERE {{ b.this_row }} FOR NO KEY UPDATE;
+{%- endfor %}
+    END CASE;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    IF now.token <> OLD.refactor_token THEN
+      -- Matched twice by this statement: a table takes the first match and ignores the rest.
+      IF refactor.written_by_us(now.writer) THEN RETURN NULL; END IF;
+      RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
+        HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
+    END IF;
+  END IF;
+  IF TG_OP <> 'DELETE' THEN
+{%- for f in required %}
+    IF NEW.{{ f.field }} IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'not_null_violation', SCHEMA = {{ f.schema }}, TABLE = {{ f.table }}, COLUMN = {{ f.column }},
+        MESSAGE = {{ f.message }};
+    END IF;
+{%- endfor %}
+    target := {{ route }}({{ route_new }});
+{%- if let Some(c) = check %}
+    IF target IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'check_violation', SCHEMA = {{ c.schema }}, TABLE = {{ c.table }},
+        CONSTRAINT = {{ c.constraint }}, MESSAGE = {{ c.message }};
+    END IF;
+{%- endif %}
+    IF TG_OP = 'UPDATE' AND target = {{ route }}({{ route_old }}) THEN target := home; END IF;
+    CASE target
+{%- for b in branches %}
+    WHEN {{ b.number }} THEN
+{%- for p in b.without %}
+      IF record_image_ne(ROW(NEW.{{ p.field }}), ROW({{ p.constant }})) THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', SCHEMA = {{ schema }}, TABLE = {{ table }}, COLUMN = {{ p.column }},
+          MESSAGE = {{ p.message }}, HINT = {{ p.hint }};
+      END IF;
+{%- endfor %}
+      IF target = home THEN
+        UPDATE {{ b.table }} AS b SET {{ b.sets }} WHERE {{ b.this_row }} RETURNING b.* INTO r{{ b.number }};
+        IF NOT FOUND THEN RETURN NULL; END IF;
+      END IF;
+{%- endfor %}
+    END CASE;
+  END IF;
+  IF TG_OP = 'DELETE' OR target <> home THEN
+    CASE home
+{%- for b in branches %}
+    WHEN {{ b.number }} THEN DELETE FROM {{ b.table }} AS b WHERE {{ b.this_row }};
+{%- endfor %}
+    END CASE;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+  END IF;
+  CASE target
+{%- for b in branches %}
+  WHEN {{ b.number }} THEN
+    IF home IS DISTINCT FROM target THEN
+      INSERT INTO {{ b.table }} ({{ b.columns }}){% if b.overriding %} OVERRIDING SYSTEM VALUE{% endif %}
+      VALUES ({{ b.values }}) RETURNING * INTO r{{ b.number }};
+      IF NOT FOUND THEN RETURN NULL; END IF;
+    END IF;
+{%- for o in b.own %}
+    NEW.{{ o.field }} := {{ o.value }};
+{%- endfor %}
+{%- endfor %}
+  END CASE;
+  RETURN NEW;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ put }}() IS {{ comment }};
+CREATE TRIGGER "!refactor_insert" INSTEAD OF INSERT ON {{ outer }} FOR EACH ROW EXECUTE FUNCTION {{ put }}();
+CREATE TRIGGER "!refactor_update" INSTEAD OF UPDATE OR DELETE ON {{ inner }} FOR EACH ROW EXECUTE FUNCTION {{ put }}();
+{%- if !owner.is_empty() %}
+ALTER FUNCTION {{ put }}() OWNER TO {{ owner }};
+{%- endif %}

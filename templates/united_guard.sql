@@ -1,0 +1,21 @@
+CREATE FUNCTION {{ function }}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+BEGIN
+  -- A key is unique over all tables of the union. Whoever writes one waits for others who write the same.
+{%- for k in keys %}
+  IF {{ k.present }} THEN
+    PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(pg_catalog.concat_ws(',', {{ k.lock }}), 0));
+    IF {{ k.elsewhere }} THEN
+      RAISE EXCEPTION USING ERRCODE = 'unique_violation', SCHEMA = {{ schema }}, TABLE = {{ table }}, CONSTRAINT = {{ k.constraint }},
+        MESSAGE = {{ k.message }}, DETAIL = pg_catalog.format({{ k.detail }}, {{ k.values }}), HINT = {{ hint }};
+    END IF;
+  END IF;
+{%- endfor %}
+  RETURN NULL;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ function }}() IS {{ comment }};
+CREATE TRIGGER {{ trigger_insert }} AFTER INSERT ON {{ on }}
+  FOR EACH ROW EXECUTE FUNCTION {{ function }}();
+CREATE TRIGGER {{ trigger_update }} AFTER UPDATE ON {{ on }}
+  FOR EACH ROW WHEN ({{ changed }}) EXECUTE FUNCTION {{ function }}();
