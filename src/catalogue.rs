@@ -22,6 +22,7 @@ pub mod drop_table;
 pub mod entangled;
 pub mod extract_table;
 pub mod inline_table;
+pub mod leaving;
 pub mod likeness;
 pub mod merge_fields;
 pub mod move_field;

@@ -93,11 +93,8 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
             );
         }
     }
-    if let Some(lookup) = version.lookups.iter().find(|l| l.table == relation.base && l.columns.contains(column)) {
-        return held(
-            format!("is what `{}` is looked up by", lookup.words.1.short()),
-            Some(&format!("materialize {} first", lookup.step)),
-        );
+    if let Some((role, hint)) = looked_up(version, relation, column) {
+        return held(role, Some(&hint));
     }
     for other in &table.fields {
         if other.generated.as_ref().is_some_and(|g| g.fields.contains(column)) {
@@ -137,6 +134,13 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
         }
     }
     Ok(())
+}
+
+/// Rows of another table are found by the column.
+fn looked_up(version: &Version, relation: &Relation, column: &Ident) -> Option<(String, String)> {
+    let lookup = version.lookups.iter().find(|l| l.table == relation.base && l.columns.contains(column))?;
+    let role = format!("is what `{}` is looked up by", lookup.words.1.short());
+    Some((role, format!("materialize {} first", lookup.step)))
 }
 
 /// Triggers, policies, rules and publications that name the column.

@@ -6,17 +6,18 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::draft::Draft;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::inline_table::{Default, InlineTable};
+use crate::catalogue::leaving::{self, Leaving, Payload, follow, null_safe, same_types};
 use crate::catalogue::move_field::MoveField;
 use crate::catalogue::path::Path;
 use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, Renaming, TableName, TableRef, listed};
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Field, Home, NamesFields, Origin, Relation};
+use crate::relation::{Attached, Field, Home, Origin, Relation};
 use crate::schema::element::{Element, FieldElement, Meaning, Rule, RuleElement};
 use crate::schema::{self, Constraint, ConstraintKind, ForeignKey, Identity};
-use crate::sql::{Expression, rename_in_definition};
-use crate::version::{Direction, Hop, Lookup, Made, Missing, RemarkKind, Unlisted, Version, kept_apart, lost_table};
+use crate::sql::Expression;
+use crate::version::{Direction, Hop, Lookup, Made, Missing, Unlisted, Version, kept_apart, lost_table};
 
 /// Make a table of the distinct values of fields.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -87,24 +88,6 @@ pub enum KeyType {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde calls it with a reference
 fn is_default(kind: &KeyType) -> bool {
     *kind == KeyType::default()
-}
-
-/// One of the fields that leave.
-struct Leaving {
-    /// As it is.
-    field: Field,
-    /// Where it is stored.
-    column: Ident,
-    /// Its name in the other table.
-    name: Ident,
-}
-
-/// The fields, sorted by what becomes of them.
-struct Payload {
-    /// Those that rows are found by.
-    by: Vec<Leaving>,
-    /// Those that follow.
-    rest: Vec<Leaving>,
 }
 
 impl ExtractTable {
@@ -265,30 +248,6 @@ impl ExtractTable {
     }
 }
 
-/// Several fields are compared with NULL as a value; a single one that is NULL refers to nothing.
-fn null_safe(by: &[Leaving]) -> Vec<bool> {
-    by.iter().map(|l| by.len() > 1 && !l.field.shape.not_null).collect()
-}
-
-/// Checks and foreign keys over nothing but the fields go along with them.
-fn follow(draft: &mut Draft, from: &Relation, by: &[Leaving]) {
-    for constraint in from.constraints.iter().map(|c| &c.item) {
-        let leaves = |f: &Ident| by.iter().any(|l| l.field.shape.name == *f);
-        if constraint.fields.is_empty() || !constraint.fields.iter().all(leaves) {
-            continue;
-        }
-        let mut item = constraint.clone();
-        let renames = by.iter().map(|l| (l.field.shape.name.clone(), l.name.clone())).collect();
-        item.rename(&renames);
-        item.definition = match &item.kind {
-            ConstraintKind::Check => rename_in_definition(&item.definition, &renames),
-            ConstraintKind::Foreign(key) => key.definition(&item, &key.table, &key.fields),
-            _ => continue,
-        };
-        draft.table.constraints.push(item);
-    }
-}
-
 impl Refactor for ExtractTable {
     fn wish(&self) -> String {
         let others: Vec<String> = self.with.iter().map(|f| format!(", `{f}`")).collect();
@@ -304,143 +263,38 @@ impl Refactor for ExtractTable {
         before.must_be_whole(from)?;
         let payload = self.payload(before, from)?;
         let (key, natural) = self.key(&payload);
-        let single = payload.by.len() == 1;
         for leaving in payload.by.iter().filter(|_| !natural) {
             entangled::check(before, from, &leaving.field, Purpose::Refer)?;
         }
         let mut after = before.clone();
         let (other, is_new) = self.other(step, &mut after, from, &payload)?;
-        if other.base == from.base {
-            return Err(Refusal::Nothing("a table cannot refer to itself for its own values".into()));
-        }
-        let null_safe = if is_new { null_safe(&payload.by) } else { vec![false; payload.by.len()] };
-        if is_new && self.restores.is_none() && null_safe.contains(&true) && before.schema.server_version < 150_000 {
-            return Err(Refusal::Other {
-                why: "fields that may be NULL tell its rows apart, and PostgreSQL 14 has no unique key over NULL"
-                    .into(),
-                hint: Some("tell them apart by fields that are NOT NULL: `--by`".into()),
-            });
-        }
-        let found_by: Vec<Ident> = payload.by.iter().map(|l| l.name.clone()).collect();
-        let stored = after.stored(&other, &found_by)?;
-        let key_columns = after.stored(&other, std::slice::from_ref(&key))?;
-        let key_field = other.field(&key).ok_or_else(|| Refusal::NoKey { table: other.name.clone() })?.clone();
-        if !natural && !other.is_unique(std::slice::from_ref(&key)) {
-            return Err(Refusal::Other {
-                why: format!("`{key}` of `{}` is no unique key, so nothing can refer to it", other.name.short()),
-                hint: Some("name its key: `--key`".into()),
-            });
-        }
-        same_types(&payload.by, &other)?;
-        let unlisted = self.on_missing.unwrap_or(if is_new { Unlisted::Insert } else { Unlisted::Reject });
-        let not_null = unlisted != Unlisted::Null && payload.by.iter().any(|l| l.field.shape.not_null);
-        let reference = self.reference(&payload, &key, natural);
-        let unique = is_new && self.restores.is_none() || other.is_unique(&found_by);
-        let words = Words {
-            table: from.name.clone(),
-            field: payload.by[0].field.shape.name.clone(),
-            other: other.name.clone(),
-        };
-        let columns: Vec<Ident> = payload.by.iter().map(|l| l.column.clone()).collect();
-        if !unique {
-            after.facts.push(Fact {
-                step: step.to_owned(),
-                claim: Claim::Alone {
-                    table: other.base.clone(),
-                    columns: stored.clone(),
-                    words: Words { table: other.name.clone(), field: found_by[0].clone(), other: from.name.clone() },
-                },
-            });
-        }
-        let at = after.lookups.len();
-        match unlisted {
-            Unlisted::Insert => {}
-            Unlisted::Reject => after.facts.push(Fact {
-                step: step.to_owned(),
-                claim: Claim::Listed {
-                    table: from.base.clone(),
-                    columns: columns.clone(),
-                    other: other.base.clone(),
-                    found_by: stored.clone(),
-                    words: words.clone(),
-                },
-            }),
-            Unlisted::Null => {
-                if !single {
-                    return Err(Refusal::Other {
-                        why: "values that are not listed can only be set aside where a single field is looked up"
-                            .into(),
-                        hint: None,
-                    });
-                }
-                after.losses.push(Loss {
-                    step: step.to_owned(),
-                    table: from.base.clone(),
-                    columns: columns.clone(),
-                    rows: None,
-                    kind: LossKind::Unlisted(at),
-                    words,
-                });
-            }
-        }
-        let constraint = self
-            .constraint
-            .clone()
-            .unwrap_or_else(|| Ident::generated(&[from.name.name.as_str(), reference.as_str(), "fkey"]));
-        after.lookups.push(Lookup {
-            step: step.to_owned(),
-            id: entangled::generated_id(step, &reference),
-            table: from.base.clone(),
-            columns,
-            other: other.base.clone(),
-            found_by: stored,
-            null_safe,
-            shows: key_columns.clone(),
-            types: vec![key_field.shape.type_name.clone()],
-            missing: Missing::Refuse(constraint.clone()),
-            unlisted,
-            unique,
-            words: (from.name.clone(), other.name.clone()),
-            fields: vec![reference.clone()],
-            restores: self.restores.clone().filter(|_| natural),
-        });
-        let shape = schema::Field {
-            type_name: key_field.shape.type_name.clone(),
-            collation: key_field.shape.collation.clone(),
-            not_null,
-            grants: payload.by[0].field.shape.grants.clone(),
-            ..schema::Field::named(reference.clone())
-        };
-        let field = Field { shape, home: Home::Looked(at, 0) };
-        let foreign = Constraint {
-            name: constraint,
-            kind: ConstraintKind::Foreign(ForeignKey {
-                table: other.base.clone(),
-                fields: key_columns.clone(),
-                on_update: 'a',
-                on_delete: 'a',
-                match_full: false,
-            }),
-            fields: vec![reference.clone()],
-            definition: String::new(),
-            deferrable: false,
-            deferred: false,
-            validated: true,
-            inherited: false,
-            comment: None,
-        };
-        if !natural {
-            self.replace(step, &mut after, from, &payload.by, field)?;
-        }
+        let lookup = self.lookup(step, &after, (from, &other), &payload, is_new)?;
+        note_facts(step, &mut after, &lookup, &payload)?;
+        let reference = lookup.fields[0].clone();
+        let foreign = foreign_key(&lookup);
         let origin = Origin::Table(other.base.clone(), 0);
-        let attached = Attached { item: foreign, origin, columns: key_columns };
-        after.change(&from.name, step).constraints.push(attached);
+        let attached = Attached { item: foreign, origin, columns: lookup.shows.clone() };
         let hop = Hop {
             from: from.base.clone(),
-            from_columns: payload.by.iter().map(|l| l.column.clone()).collect(),
+            from_columns: lookup.columns.clone(),
             to: other.base.clone(),
-            to_columns: after.lookups[at].found_by.clone(),
+            to_columns: lookup.found_by.clone(),
         };
+        if !natural {
+            let there = other.field(&key).map_or_else(|| schema::Field::named(key.clone()), |f| f.shape.clone());
+            let may_be_null = lookup.unlisted == Unlisted::Null;
+            let shape = schema::Field {
+                type_name: there.type_name,
+                collation: there.collation,
+                not_null: !may_be_null && payload.by.iter().any(|l| l.field.shape.not_null),
+                grants: payload.by[0].field.shape.grants.clone(),
+                ..schema::Field::named(reference)
+            };
+            let field = Field { shape, home: Home::Looked(after.lookups.len(), 0) };
+            leaving::replace(step, &mut after, from, &payload.by, field, self.before.as_ref())?;
+        }
+        after.change(&from.name, step).constraints.push(attached);
+        after.lookups.push(lookup);
         for leaving in &payload.rest {
             after = self.carry(step, &after, &other.name, leaving, hop.clone())?;
         }
@@ -495,68 +349,58 @@ impl ExtractTable {
         self.as_name.clone().unwrap_or_else(|| Ident::generated(&[stem, key.as_str()]))
     }
 
-    /// Takes the fields away and puts the reference where the first of them was, in indexes and unique keys too.
-    fn replace(
+    /// How the other table is looked up.
+    fn lookup(
         &self,
         step: &str,
-        after: &mut Version,
-        from: &Relation,
-        by: &[Leaving],
-        field: Field,
-    ) -> Result<(), Refusal> {
-        let names: Vec<Ident> = by.iter().map(|l| l.field.shape.name.clone()).collect();
-        let new = field.shape.name.clone();
-        if !names.contains(&new) {
-            entangled::must_be_free(from, &new, "choose another name with `--as`")?;
+        version: &Version,
+        (from, other): (&Relation, &Relation),
+        payload: &Payload,
+        is_new: bool,
+    ) -> Result<Lookup, Refusal> {
+        if other.base == from.base {
+            return Err(Refusal::Nothing("a table cannot refer to itself for its own values".into()));
         }
-        for leaving in by {
-            entangled::note(after, step, from, &leaving.field, Purpose::Refer);
-            if let Some(default) = &leaving.field.shape.default {
-                let text = format!("default `{default}` of `{}`", leaving.field.shape.name);
-                after.remark(step, RemarkKind::Lost, text);
-            }
-        }
-        let mut lost = Vec::new();
-        let changed = after.change(&from.name, step);
-        let place = self.before.clone().or_else(|| {
-            let at = changed.fields.iter().position(|f| names.contains(&f.shape.name))?;
-            changed.fields[at..].iter().map(|f| f.shape.name.clone()).find(|n| !names.contains(n))
-        });
-        let mentions = |fields: &[Ident]| fields.iter().any(|f| names.contains(f));
-        // One field stands for the other; several cannot.
-        let plain = |item: &schema::Index| {
-            let keys: Option<Vec<Ident>> = item.keys.iter().cloned().collect();
-            names.len() == 1
-                && keys.is_some_and(|keys| {
-                    keys.len() == item.fields.len() && item.definition.ends_with(&format!("({})", listed(&keys)))
-                })
-        };
-        let unique = changed.indexes.iter().find(|i| i.item.unique && mentions(&i.item.fields) && !plain(&i.item));
-        if let Some(index) = unique {
-            return Err(Refusal::Entangled {
-                field: self.field.clone(),
-                role: format!("is part of the unique index `{}`, which cannot follow", index.item.name),
-                hint: Some("drop that index first".into()),
+        let (key, natural) = self.key(payload);
+        let null_safe = if is_new { null_safe(&payload.by) } else { vec![false; payload.by.len()] };
+        if is_new && self.restores.is_none() && null_safe.contains(&true) && version.schema.server_version < 150_000 {
+            return Err(Refusal::Other {
+                why: "fields that may be NULL tell its rows apart, and PostgreSQL 14 has no unique key over NULL"
+                    .into(),
+                hint: Some("tell them apart by fields that are NOT NULL: `--by`".into()),
             });
         }
-        changed.indexes.retain(|i| {
-            let stays = !mentions(&i.item.fields) || plain(&i.item);
-            if !stays {
-                lost.push(format!("index `{}`", i.item.name));
-            }
-            stays
-        });
-        changed.constraints.retain(|c| {
-            let follows = matches!(c.item.kind, ConstraintKind::Unique);
-            !mentions(&c.item.fields) || follows
-        });
-        let renames = [(names[0].clone(), new)].into();
-        changed.indexes.iter_mut().for_each(|i| i.item.rename(&renames));
-        changed.constraints.iter_mut().for_each(|c| c.item.rename(&renames));
-        changed.fields.retain(|f| !names.contains(&f.shape.name));
-        changed.insert_field(field, place.as_ref());
-        lost.into_iter().for_each(|text| after.remark(step, RemarkKind::Lost, text));
-        Ok(())
+        if !natural && !other.is_unique(std::slice::from_ref(&key)) {
+            return Err(Refusal::Other {
+                why: format!("`{key}` of `{}` is no unique key, so nothing can refer to it", other.name.short()),
+                hint: Some("name its key: `--key`".into()),
+            });
+        }
+        same_types(&payload.by, other)?;
+        let found_by: Vec<Ident> = payload.by.iter().map(|l| l.name.clone()).collect();
+        let reference = self.reference(payload, &key, natural);
+        let constraint = self
+            .constraint
+            .clone()
+            .unwrap_or_else(|| Ident::generated(&[from.name.name.as_str(), reference.as_str(), "fkey"]));
+        let kind = other.field(&key).map(|f| f.shape.type_name.clone());
+        Ok(Lookup {
+            step: step.to_owned(),
+            id: entangled::generated_id(step, &reference),
+            table: from.base.clone(),
+            columns: payload.by.iter().map(|l| l.column.clone()).collect(),
+            other: other.base.clone(),
+            found_by: version.stored(other, &found_by)?,
+            null_safe,
+            shows: version.stored(other, std::slice::from_ref(&key))?,
+            types: kind.into_iter().collect(),
+            missing: Missing::Refuse(constraint),
+            unlisted: self.on_missing.unwrap_or(if is_new { Unlisted::Insert } else { Unlisted::Reject }),
+            unique: is_new && self.restores.is_none() || other.is_unique(&found_by),
+            words: (from.name.clone(), other.name.clone()),
+            fields: vec![reference],
+            restores: self.restores.clone().filter(|_| natural),
+        })
     }
 
     /// A field that follows the others is carried along what they store.
@@ -581,26 +425,66 @@ impl ExtractTable {
     }
 }
 
-/// What is compared must be of one type.
-fn same_types(by: &[Leaving], other: &Relation) -> Result<(), Refusal> {
-    let family = |kind: &str| {
-        let bare = kind.split('(').next().unwrap_or_default().trim().to_owned();
-        if bare == "character varying" { "text".to_owned() } else { bare }
-    };
-    for leaving in by {
-        let there = other.field(&leaving.name).map_or("", |f| &f.shape.type_name);
-        let here = &leaving.field.shape.type_name;
-        if family(there) != family(here) {
+/// What the data must satisfy, and which values are left out.
+fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payload) -> Result<(), Refusal> {
+    let (table, other) = (&lookup.words.0, &lookup.words.1);
+    let field = payload.by[0].field.shape.name.clone();
+    let words = Words { table: table.clone(), field, other: other.clone() };
+    let mut claims = Vec::new();
+    if !lookup.unique {
+        let field = payload.by[0].name.clone();
+        claims.push(Claim::Alone {
+            table: lookup.other.clone(),
+            columns: lookup.found_by.clone(),
+            words: Words { table: other.clone(), field, other: table.clone() },
+        });
+    }
+    match lookup.unlisted {
+        Unlisted::Insert => {}
+        Unlisted::Reject => claims.push(Claim::Listed {
+            table: lookup.table.clone(),
+            columns: lookup.columns.clone(),
+            other: lookup.other.clone(),
+            found_by: lookup.found_by.clone(),
+            words,
+        }),
+        Unlisted::Null if payload.by.len() > 1 => {
             return Err(Refusal::Other {
-                why: format!(
-                    "`{}` is of type {here}, and `{}` of `{}` of type {there}",
-                    leaving.field.shape.name,
-                    leaving.name,
-                    other.name.short()
-                ),
-                hint: Some("change one of the types first: `refactor change-type`".into()),
+                why: "values that are not listed can only be set aside where a single field is looked up".into(),
+                hint: None,
             });
         }
+        Unlisted::Null => after.losses.push(Loss {
+            step: step.to_owned(),
+            table: lookup.table.clone(),
+            columns: lookup.columns.clone(),
+            rows: None,
+            kind: LossKind::Unlisted(after.lookups.len()),
+            words,
+        }),
     }
+    after.facts.extend(claims.into_iter().map(|claim| Fact { step: step.to_owned(), claim }));
     Ok(())
+}
+
+/// The foreign key that will be there once all is real.
+fn foreign_key(lookup: &Lookup) -> Constraint {
+    let Missing::Refuse(name) = &lookup.missing else { unreachable!("a reference may be refused") };
+    Constraint {
+        name: name.clone(),
+        kind: ConstraintKind::Foreign(ForeignKey {
+            table: lookup.other.clone(),
+            fields: lookup.shows.clone(),
+            on_update: 'a',
+            on_delete: 'a',
+            match_full: false,
+        }),
+        fields: lookup.fields.clone(),
+        definition: String::new(),
+        deferrable: false,
+        deferred: false,
+        validated: true,
+        inherited: false,
+        comment: None,
+    }
 }

@@ -239,7 +239,7 @@ impl InlineTable {
         let news: Vec<Ident> = names.iter().map(|n| self.name(n)).collect();
         after.lookups.push(Lookup {
             step: step.to_owned(),
-            id: self.id(step, found),
+            id: id(step, found),
             table: into.base.clone(),
             columns: hop.from_columns.clone(),
             other: table.base.clone(),
@@ -254,7 +254,7 @@ impl InlineTable {
             words: (into.name.clone(), table.name.clone()),
             fields: news.clone(),
         });
-        self.let_go(step, before, &mut after, found)?;
+        let_go(step, before, &mut after, found)?;
         // Without an index each write would search the whole table.
         let indexed = table
             .indexes
@@ -319,7 +319,7 @@ impl InlineTable {
         let types = found.key.iter().filter_map(|k| found.table.field(k)).map(|f| f.shape.type_name.clone());
         after.lookups.push(Lookup {
             step: step.to_owned(),
-            id: self.id(step, found),
+            id: id(step, found),
             table: found.into.base.clone(),
             columns: hop.from_columns.clone(),
             other: found.table.base.clone(),
@@ -339,28 +339,28 @@ impl InlineTable {
         changed.constraints.retain(|c| Some(&c.item.name) != key.as_ref());
         Ok(after)
     }
+}
 
-    fn id(&self, step: &str, found: &Found) -> Ident {
-        let tables = [found.into.name.name.as_str(), found.table.name.name.as_str()];
-        entangled::generated_id(step, &Ident::generated(&tables))
-    }
+fn id(step: &str, found: &Found) -> Ident {
+    let tables = [found.into.name.name.as_str(), found.table.name.name.as_str()];
+    entangled::generated_id(step, &Ident::generated(&tables))
+}
 
-    /// The reference goes, and the foreign key with it.
-    fn let_go(&self, step: &str, before: &Version, after: &mut Version, found: &Found) -> Result<(), Refusal> {
-        let key = found.path.keys.first().map(|k| Ident::new(&**k));
-        let changed = after.change(&found.into.name, step);
-        changed.constraints.retain(|c| Some(&c.item.name) != key.as_ref());
-        let into = after.relations[&found.into.name].clone();
-        for name in &found.reference {
-            let Some(field) = into.field(name) else { continue };
-            entangled::check(before, &into, field, Purpose::Refer)?;
-            entangled::note(after, step, &into, field, Purpose::Refer);
-            if let Some(default) = &field.shape.default {
-                after.remark(step, RemarkKind::Lost, format!("default `{default}` of `{name}`"));
-            }
+/// The reference goes, and the foreign key with it.
+fn let_go(step: &str, before: &Version, after: &mut Version, found: &Found) -> Result<(), Refusal> {
+    let key = found.path.keys.first().map(|k| Ident::new(&**k));
+    let changed = after.change(&found.into.name, step);
+    changed.constraints.retain(|c| Some(&c.item.name) != key.as_ref());
+    let into = after.relations[&found.into.name].clone();
+    for name in &found.reference {
+        let Some(field) = into.field(name) else { continue };
+        entangled::check(before, &into, field, Purpose::Refer)?;
+        entangled::note(after, step, &into, field, Purpose::Refer);
+        if let Some(default) = &field.shape.default {
+            after.remark(step, RemarkKind::Lost, format!("default `{default}` of `{name}`"));
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Checks, foreign keys and indexes over the fields come along.

@@ -164,7 +164,7 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
 
 #[derive(Template)]
 #[template(path = "find.sql", escape = "none")]
-struct Find {
+struct Finder {
     find: TableName,
     args: String,
     other: TableName,
@@ -299,7 +299,7 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
     let nulls: Vec<String> = given.iter().map(|s| format!("{s} IS NULL")).collect();
     let (table, other) = (&lookup.words.0, &lookup.words.1);
     let joined = list(&lookup.fields);
-    Find {
+    Finder {
         find: finder(lookup),
         args: list(&args),
         other: lookup.other.clone(),
@@ -381,7 +381,7 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
     let old_d: Vec<String> = numbered("old_").iter().map(|n| format!("d.{n}")).collect();
     let cascade = lookup.columns.iter().zip(numbered("new_")).map(|(c, n)| format!("{c} = d.{n}"));
     let new_other = of("NEW", &lookup.found_by);
-    let names = quoted(&lookup.columns);
+    let columns = quoted(&lookup.columns);
     Listed {
         enters: lookup.unlisted != Unlisted::Null,
         insert: lookup.unlisted == Unlisted::Insert,
@@ -421,7 +421,7 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
         constraint: Literal(constraint.as_str().into()),
         no_values: none(lookup, &of("t", &lookup.found_by)),
         nameless: nameless(lookup),
-        unlisted: Literal(format!("no `{}` has this value of {names} ({})", other.short(), lookup.step)),
+        unlisted: Literal(format!("no `{}` has this value of {columns} ({})", other.short(), lookup.step)),
         hint: Literal(format!("Insert it into `{}` first.", other.short())),
         twice: Literal(format!(
             "two rows of `{}` have the same {}, by which `{}` finds them ({})",

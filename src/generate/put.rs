@@ -102,6 +102,95 @@ struct PutBack {
     stale: Vec<String>,
 }
 
+/// What is written to the columns of the base.
+#[derive(Default)]
+struct Columns {
+    own: Vec<Own>,
+    generated: Vec<Generated>,
+    calculated: Vec<(Ident, String)>,
+    overriding: bool,
+    insert: Vec<String>,
+    values: Vec<String>,
+    sets: Vec<String>,
+    keeps: Vec<(String, String)>,
+    looks: Vec<lookup::Put>,
+    flags: Vec<String>,
+}
+
+impl Columns {
+    fn write(&mut self, column: &Ident, on_insert: String, on_update: &str) {
+        self.insert.push(column.to_string());
+        self.values.push(on_insert);
+        self.sets.push(format!("{column} = {on_update}"));
+    }
+
+    /// The table's own fields.
+    fn own(&mut self, version: &Version, relation: &Relation) {
+        let table = version.table(relation);
+        for field in &relation.fields {
+            let name = &field.shape.name;
+            let identity = if let Home::Own(at) = field.home { table.fields[at].identity } else { None };
+            let always = identity == Some(Identity::Always);
+            let filled = field.shape.generated.is_some() || always;
+            if filled {
+                let what = if always { "an identity column defined as GENERATED ALWAYS" } else { "a generated column" };
+                self.generated.push(Generated {
+                    name: name.clone(),
+                    literal: Literal(name.as_str().into()),
+                    detail: Literal(format!("Column \"{}\" is {what}.", name.as_str())),
+                });
+            }
+            if let Home::Calculated(at) = field.home {
+                self.calculated.push((name.clone(), get::calculated(&version.calculated[at], "r")));
+            }
+            let Home::Own(at) = field.home else { continue };
+            let column = &table.fields[at].name;
+            self.own.push(Own { field: name.clone(), column: column.clone() });
+            if !filled {
+                self.overriding |= identity.is_some();
+                self.write(column, format!("NEW.{name}"), &format!("NEW.{name}"));
+            }
+        }
+    }
+
+    /// Fields that are told by expressions or by rows of other tables.
+    fn told(&mut self, version: &Version, relation: &Relation, this_row: &str) {
+        let group = |f: &crate::relation::Field| if let Home::Shaped(at, _) = f.home { Some(at) } else { None };
+        let mut groups: Vec<usize> = relation.fields.iter().filter_map(group).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        for group in groups {
+            let put = shaped::put(version, relation, group);
+            for (column, on_insert, on_update) in put.columns {
+                self.write(&column, on_insert, &on_update);
+            }
+            self.keeps.push((put.changed, put.keep));
+        }
+        for put in (0..version.lookups.len()).filter_map(|at| lookup::put(version, relation, at, this_row)) {
+            for (column, on_insert, on_update) in &put.columns {
+                self.write(column, on_insert.clone(), on_update);
+            }
+            self.looks.push(put);
+        }
+    }
+
+    /// Columns that nobody sees.
+    fn hidden(&mut self, version: &Version, relation: &Relation) {
+        for hidden in &relation.hidden {
+            let value = match &hidden.stores {
+                Stores::BaseDefault => continue,
+                Stores::Value(value) => value.to_string(),
+                Stores::Adopted(carry) => {
+                    self.flags.push(carry::via_setting(*carry));
+                    format!("{}()", Names::of(&version.carries[*carry]).via)
+                }
+            };
+            self.insert.push(hidden.column.to_string());
+            self.values.push(value);
+        }
+    }
+}
+
 /// The put-back of a relation.
 ///
 /// # Errors
@@ -113,77 +202,13 @@ pub fn put_back(
     outer: &TableName,
     owned: bool,
 ) -> Result<String, askama::Error> {
-    let table = version.table(relation);
-    let key = row_key(table).unwrap_or_default();
+    let key = row_key(version.table(relation)).unwrap_or_default();
     let old_keys = key_aliases(key.len());
-    let (mut own_fields, mut generated) = (Vec::new(), Vec::new());
-    let (mut insert, mut values, mut sets) = (Vec::new(), Vec::new(), Vec::new());
-    let mut overriding = false;
-    let mut calculated = Vec::new();
-    for field in &relation.fields {
-        let name = &field.shape.name;
-        let identity = if let Home::Own(at) = field.home { table.fields[at].identity } else { None };
-        let always = identity == Some(Identity::Always);
-        let filled = field.shape.generated.is_some() || always;
-        if filled {
-            let what = if always { "an identity column defined as GENERATED ALWAYS" } else { "a generated column" };
-            generated.push(Generated {
-                name: name.clone(),
-                literal: Literal(name.as_str().into()),
-                detail: Literal(format!("Column \"{}\" is {what}.", name.as_str())),
-            });
-        }
-        if let Home::Calculated(at) = field.home {
-            calculated.push((name.clone(), get::calculated(&version.calculated[at], "r")));
-        }
-        let Home::Own(at) = field.home else { continue };
-        let column = &table.fields[at].name;
-        own_fields.push(Own { field: name.clone(), column: column.clone() });
-        if filled {
-            continue;
-        }
-        overriding |= identity.is_some();
-        insert.push(column.to_string());
-        values.push(format!("NEW.{name}"));
-        sets.push(format!("{column} = NEW.{name}"));
-    }
-    let mut keeps = Vec::new();
-    let mut groups: Vec<usize> =
-        relation.fields.iter().filter_map(|f| if let Home::Shaped(at, _) = f.home { Some(at) } else { None }).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    for group in groups {
-        let put = shaped::put(version, relation, group);
-        for (column, on_insert, on_update) in put.columns {
-            insert.push(column.to_string());
-            values.push(on_insert);
-            sets.push(format!("{column} = {on_update}"));
-        }
-        keeps.push((put.changed, put.keep));
-    }
     let this_row = all(&key.iter().zip(&old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>());
-    let mut looks = Vec::new();
-    for put in (0..version.lookups.len()).filter_map(|at| lookup::put(version, relation, at, &this_row)) {
-        for (column, on_insert, on_update) in &put.columns {
-            insert.push(column.to_string());
-            values.push(on_insert.clone());
-            sets.push(format!("{column} = {on_update}"));
-        }
-        looks.push(put);
-    }
-    let mut flags = Vec::new();
-    for hidden in &relation.hidden {
-        let value = match &hidden.stores {
-            Stores::BaseDefault => continue,
-            Stores::Value(value) => value.to_string(),
-            Stores::Adopted(carry) => {
-                flags.push(carry::via_setting(*carry));
-                format!("{}()", Names::of(&version.carries[*carry]).via)
-            }
-        };
-        insert.push(hidden.column.to_string());
-        values.push(value);
-    }
+    let mut columns = Columns::default();
+    columns.own(version, relation);
+    columns.told(version, relation, &this_row);
+    columns.hidden(version, relation);
     let (mut carried, mut added, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
     for field in &relation.fields {
         match field.home {
@@ -209,34 +234,34 @@ pub fn put_back(
         insert: named(relation, "insert"),
         update: named(relation, "update"),
         comment: comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", "))),
-        generated,
+        generated: columns.generated,
         checks: checks(version, relation),
         early: rule::early(relation),
         rules: rule::rules(version, relation),
-        flags,
+        flags: columns.flags,
         quiet,
-        insert_columns: insert.join(", "),
-        insert_values: values.join(", "),
-        overriding,
-        update_sets: sets.join(", "),
+        insert_columns: columns.insert.join(", "),
+        insert_values: columns.values.join(", "),
+        overriding: columns.overriding,
+        update_sets: columns.sets.join(", "),
         touch,
         this_row,
         stale: carried
             .iter()
             .map(|c| format!("record_image_ne(ROW(({}({})){}), ROW(OLD.{}))", c.get, c.keys_old, c.part, c.field))
-            .chain(looks.iter().flat_map(|l| l.stale.clone()))
+            .chain(columns.looks.iter().flat_map(|l| l.stale.clone()))
             .collect(),
-        looks,
+        looks: columns.looks,
         part_now: if partitioned { ", b.tableoid AS part" } else { "" },
         part_changed: if partitioned { " OR now.part <> OLD.refactor_part" } else { "" },
         has_up: carried.iter().any(|c| c.up),
         followed: followed(version, relation, &key, &old_keys),
-        self_same: self_same(version, relation, &own_fields, &key, &old_keys),
-        own: own_fields,
-        calculated,
+        self_same: self_same(version, relation, &columns.own, &key, &old_keys),
+        own: columns.own,
+        calculated: columns.calculated,
         carried,
         added,
-        keeps,
+        keeps: columns.keeps,
     }
     .render()
 }

@@ -221,7 +221,7 @@ fn lookup_reasons(lookup: &Lookup) -> Vec<String> {
     )];
     match lookup.unlisted {
         Unlisted::Insert => {
-            reasons.push(format!("triggers on `{table}`: new values of {columns} are listed in `{other}` ({step})"))
+            reasons.push(format!("triggers on `{table}`: new values of {columns} are listed in `{other}` ({step})"));
         }
         Unlisted::Reject => reasons.push(format!(
             "triggers on `{table}`: values of {columns} that `{other}` does not list are rejected ({step})"

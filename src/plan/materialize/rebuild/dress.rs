@@ -76,19 +76,16 @@ fn fields(version: &Version, relation: &Relation) -> Vec<String> {
     for field in relation.fields.iter().filter(|f| matches!(f.home, Home::Own(_))) {
         let shape = &field.shape;
         let Some(sequence) = &shape.sequence else { continue };
-        match identity(version, name, shape) {
-            Some(numbered) => {
-                lines.push(numbered);
-                lines.extend(sequence_lines(version, sequence, name));
-            }
-            None => {
-                // It is owned by a table of its own schema only.
-                if sequence.schema != name.schema {
-                    lines.push(format!("ALTER SEQUENCE {sequence} SET SCHEMA {};", name.schema));
-                }
-                lines.push(format!("ALTER SEQUENCE {} OWNED BY {name}.{};", beside(sequence, name), shape.name));
-            }
+        if let Some(numbered) = identity(version, name, shape) {
+            lines.push(numbered);
+            lines.extend(sequence_lines(version, sequence, name));
+            continue;
         }
+        // It is owned by a table of its own schema only.
+        if sequence.schema != name.schema {
+            lines.push(format!("ALTER SEQUENCE {sequence} SET SCHEMA {};", name.schema));
+        }
+        lines.push(format!("ALTER SEQUENCE {} OWNED BY {name}.{};", beside(sequence, name), shape.name));
     }
     lines
 }
