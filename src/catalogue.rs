@@ -38,6 +38,7 @@ pub mod set_not_null;
 pub mod split_field;
 pub mod split_rows;
 pub mod union_tables;
+pub mod uniting;
 
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
