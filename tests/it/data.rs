@@ -31,7 +31,9 @@ const STACK: [&[&str]; 6] = [
 
 fn stacked() -> Database {
     let shop = Database::new(SHOP);
-    STACK.iter().for_each(|words| ok(&shop, words));
+    for words in STACK {
+        ok(&shop, words);
+    }
     shop
 }
 

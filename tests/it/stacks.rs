@@ -33,7 +33,7 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
     let field = format!("{table}.{}", random.pick(fields));
     let other = &random.pick(tables).0;
     let new = format!("new_{number}");
-    let words: Vec<&str> = match random.weighted(&[40, 14, 8, 12, 12, 10, 8, 8, 8, 8, 6, 30, 14, 6, 8]) {
+    let words: Vec<&str> = match random.weighted(&[40, 14, 8, 12, 12, 10, 8, 8, 8, 8, 6, 30, 50, 8]) {
         0 => vec!["move-field", &field, other, "--as", &new, "--fill", "NULL"],
         1 => vec!["rename-field", &field, &new],
         2 => vec!["rename-table", table, &new],
@@ -49,22 +49,7 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
         }
         6 => {
             let name = random.pick(fields);
-            let into = format!("{new},{new}_rest");
-            let (by, rest) = (format!("left({name}::text, 3)"), format!("substr({name}::text, 4)"));
-            let back = format!("({new} || {new}_rest)::text");
-            let words = [
-                "split-field",
-                &format!("{table}.{name}"),
-                "--into",
-                &into,
-                "--by",
-                &by,
-                "--by",
-                &rest,
-                "--back",
-                &back,
-            ];
-            return words.into_iter().map(str::to_owned).collect();
+            return split(table, name, &new);
         }
         7 => {
             let order: Vec<&str> = (0..2).map(|_| random.pick(fields).as_str()).collect();
@@ -88,27 +73,7 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
             let second = random.pick(fields);
             return rule(random, table, name, second, other, &new);
         }
-        12 => {
-            let (name, third) = (random.pick(fields), random.below(3).to_string());
-            let condition = match random.below(3) {
-                0 => format!("{name} IS NULL"),
-                1 => format!("id % 3 = {third}"),
-                _ => format!("{name} = {third}"),
-            };
-            let mut words = vec!["split-rows", table, "--where", &condition, "--into", &new];
-            let rest = format!("{new}_rest");
-            match random.below(3) {
-                0 => words.extend(["--rest", &rest]),
-                1 => words.push("--unchecked"),
-                _ => {}
-            }
-            return words.into_iter().map(str::to_owned).collect();
-        }
-        13 => {
-            let kind = format!("{new}_kind");
-            let words = ["union-tables", table, other, "--into", &new, "--discriminator", &kind];
-            return words.into_iter().map(str::to_owned).collect();
-        }
+        12 => return whole(random, table, fields, other, &new),
         _ => {
             let (one, two) = (random.pick(fields), random.pick(fields));
             let by = format!("concat_ws('|', {one}, {two})");
@@ -144,6 +109,40 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
         }
     }
     words
+}
+
+/// Two fields of one.
+fn split(table: &str, name: &str, new: &str) -> Vec<String> {
+    let into = format!("{new},{new}_rest");
+    let (by, rest) = (format!("left({name}::text, 3)"), format!("substr({name}::text, 4)"));
+    let back = format!("({new} || {new}_rest)::text");
+    let field = format!("{table}.{name}");
+    let words = ["split-field", &field, "--into", &into, "--by", &by, "--by", &rest, "--back", &back];
+    words.into_iter().map(str::to_owned).collect()
+}
+
+/// Tables and rows as a whole.
+fn whole(random: &mut Random, table: &str, fields: &[String], other: &str, new: &str) -> Vec<String> {
+    let (name, third) = (random.pick(fields), random.below(3).to_string());
+    let (rest, kind, field) = (format!("{new}_rest"), format!("{new}_kind"), format!("{table}.{name}"));
+    let condition = match random.below(3) {
+        0 => format!("{name} IS NULL"),
+        1 => format!("id % 3 = {third}"),
+        _ => format!("{name} = {third}"),
+    };
+    let second = random.pick(fields).as_str();
+    let words = match random.weighted(&[4, 4, 4, 6, 14, 5, 8, 4, 4]) {
+        0 => vec!["split-rows", table, "--where", &condition, "--into", new],
+        1 => vec!["split-rows", table, "--where", &condition, "--into", new, "--rest", &rest],
+        2 => vec!["split-rows", table, "--where", &condition, "--into", new, "--unchecked"],
+        3 => vec!["union-tables", table, other, "--into", new, "--discriminator", &kind],
+        4 => vec!["extract-table", &field, "--into", new, "--names", "name"],
+        5 => vec!["extract-table", &field, second, "--into", new, "--key", "number"],
+        6 => vec!["inline-table", other, "--into", table],
+        7 => vec!["drop-table", other],
+        _ => vec!["create-table", new, "id int PRIMARY KEY", "name text", "size int DEFAULT 1 NOT NULL"],
+    };
+    words.into_iter().map(str::to_owned).collect()
 }
 
 /// Another type, or other codes.

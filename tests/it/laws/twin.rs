@@ -324,7 +324,8 @@ impl<'s> Twin<'s> {
             // code needs: the one write through `next` that is not as in a table.
             let announced = breaks(&there, self.scenario.from_then_on) || breaks(&here, self.scenario.from_then_on);
             let stricter = matches!(&there, Outcome::Failed(f) if self.scenario.stricter(f));
-            if unknown == 0 && !announced && !stricter && !(self.scenario.row_by_row && too_early) {
+            let known = unknown != 0 || announced || stricter || (self.scenario.row_by_row && too_early);
+            if !known {
                 self.fault(step, &sql, &what, &before);
             }
             self.both("ROLLBACK TO s");
