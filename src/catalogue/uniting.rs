@@ -193,7 +193,7 @@ pub fn remarks(after: &mut Version, step: &str, relations: &[&Relation]) {
     let referring: Vec<String> = after
         .relations
         .values()
-        .flat_map(|r| r.foreign_keys())
+        .flat_map(Relation::foreign_keys)
         .filter(|(_, key)| key.table == heir.base)
         .map(|(c, _)| format!("`{}`", c.item.name))
         .collect();

@@ -93,7 +93,7 @@ fn command(random: &mut Random, tables: &[(String, Vec<String>)], number: usize)
             let condition = match random.below(3) {
                 0 => format!("{name} IS NULL"),
                 1 => format!("id % 3 = {third}"),
-                _ => format!("{name} = {third}"),
+                _ => format!("{name}::text = '{third}'"),
             };
             let mut words = vec!["split-rows", table, "--where", &condition, "--into", &new];
             let rest = format!("{new}_rest");
