@@ -128,7 +128,7 @@ fn whole(random: &mut Random, table: &str, fields: &[String], other: &str, new: 
     let condition = match random.below(3) {
         0 => format!("{name} IS NULL"),
         1 => format!("id % 3 = {third}"),
-        _ => format!("{name} = {third}"),
+        _ => format!("{name}::text = '{third}'"),
     };
     let second = random.pick(fields).as_str();
     let words = match random.weighted(&[4, 4, 4, 6, 14, 5, 8, 4, 4]) {
