@@ -169,6 +169,10 @@ impl Refactor for InlineTable {
             let table = after.relations[&found.table.name].clone();
             let kind = at.map_or(LossKind::Table, LossKind::Unshown);
             after.drop_relation(step, &table, &format!("was inlined into `{}`", found.into.name.short()), kind)?;
+            // What leaves it by this very step is kept with it.
+            if let Some(dropped) = after.dropped.last_mut() {
+                dropped.last = found.table.clone();
+            }
             // The table itself takes the first place that is kept for this refactoring.
             if let Some(mut loss) = after.losses.pop() {
                 loss.words.other = found.into.name.clone();
