@@ -667,7 +667,9 @@ fn materialize_in(
             transaction.batch_execute(&format!("DROP SCHEMA {schema}"))?;
         }
     } else {
-        let place = place_in(transaction)?;
+        let mut place = place_in(transaction)?;
+        // A plan runs on a path of its own, but names are looked up along the user's.
+        Arc::make_mut(&mut place.schema).search_path = path.to_vec();
         let version = place.fold(&work.rest)?;
         let plan = defer(&version, &place.installed, "show the rest", String::new())?;
         run::steps(transaction, &plan, seen).map_err(Stop::Failed)?;

@@ -22,26 +22,23 @@ use names::{Names, Uses};
 
 /// Reads the structure of the database that `client` is connected to.
 ///
-/// Sets `search_path` to nothing meanwhile, so that PostgreSQL qualifies every name it prints, and back afterwards. If
-/// a query fails inside a transaction, the rollback that must follow sets it back.
+/// Sets `search_path` to nothing meanwhile, so that PostgreSQL qualifies every name it prints; a rollback of this part
+/// alone sets it back, to what the session or the transaction had.
 ///
 /// # Errors
 ///
 /// The server's error, if one of the queries fails.
 pub fn read(client: &mut impl GenericClient) -> Result<Schema, Error> {
     let session = client.query_one(SESSION, &[])?;
-    let setting: String = session.try_get("setting")?;
-    client.execute("SELECT set_config('search_path', '', false)", &[])?;
-    let schema = read_all(client, &session);
-    let restored = client.execute("SELECT set_config('search_path', $1, false)", &[&setting]);
-    let schema = schema?;
-    restored?;
-    Ok(schema)
+    let mut inside = client.transaction()?;
+    inside.execute("SELECT set_config('search_path', '', true)", &[])?;
+    let schema = read_all(&mut inside, &session);
+    inside.rollback()?;
+    schema
 }
 
 const SESSION: &str = "
 SELECT current_setting('server_version_num')::oid AS version,
-       current_setting('search_path') AS setting,
        current_user::text AS me,
        current_schemas(false)::text[] AS search_path";
 
