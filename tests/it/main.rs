@@ -8,6 +8,7 @@ mod cycle;
 mod data;
 mod deferring;
 mod failure;
+mod histories;
 mod laws;
 mod names;
 mod onward;
