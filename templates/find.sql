@@ -18,8 +18,8 @@ BEGIN
   SELECT t.* INTO row_found FROM {{ other }} AS t WHERE {{ equal }} AND record_image_eq({{ shown_row }}, {{ given_row }}) ORDER BY {{ order }} LIMIT 1 FOR SHARE;
   IF FOUND THEN RETURN row_found; END IF;
 {%- if !shown %}
-  -- Nobody else refers to the row: its values change.
-  IF held AND (SELECT count(*) FROM (SELECT FROM {{ table }} AS b WHERE {{ refers_to_now }} LIMIT 2) AS q) < 2 THEN
+  -- Nobody else refers to the row: its values change. An older snapshot could not tell.
+  IF held AND current_setting('transaction_isolation') <> 'repeatable read' AND (SELECT count(*) FROM (SELECT FROM {{ table }} AS b WHERE {{ refers_to_now }} LIMIT 2) AS q) < 2 THEN
     UPDATE {{ other }} AS t SET {{ sets }} WHERE {{ is_now }} RETURNING t.* INTO row_found;
     RETURN row_found;
   END IF;
