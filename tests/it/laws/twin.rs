@@ -89,6 +89,8 @@ pub struct Scenario {
     pub one_key: bool,
     /// A value may have no place yet.
     pub no_place: bool,
+    /// Servers from this version on can do it, older ones refuse it.
+    pub since: i32,
 }
 
 impl Scenario {
@@ -106,6 +108,7 @@ impl Scenario {
         told: &[],
         one_key: false,
         no_place: false,
+        since: 14,
     };
 
     /// Whether two errors tell the same.
@@ -166,6 +169,12 @@ fn texts(client: &mut Client, sql: &str) -> Vec<(String, String)> {
 }
 
 impl<'s> Twin<'s> {
+    /// The server's major version.
+    pub fn server() -> i32 {
+        let database = Database::new("");
+        database.client().query_one("SELECT current_setting('server_version_num')::int / 10000", &[]).unwrap().get(0)
+    }
+
     pub fn new(scenario: &'s Scenario, seed: u64) -> Self {
         let database = Database::new(scenario.sql);
         for command in scenario.commands {
