@@ -11,13 +11,13 @@ use crate::catalogue::move_field::MoveField;
 use crate::catalogue::path::Path;
 use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
-use crate::name::{FieldRef, Ident, Renaming, TableName, TableRef, listed};
+use crate::name::{FieldRef, Ident, OWN, Renaming, TableName, TableRef, listed};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Field, Home, Origin, Relation};
 use crate::schema::element::{Element, FieldElement, Meaning, Rule, RuleElement};
 use crate::schema::{self, Constraint, ConstraintKind, ForeignKey, Identity};
 use crate::sql::Expression;
-use crate::version::{Direction, Hop, Lookup, Made, Missing, Unlisted, Version, kept_apart, lost_table};
+use crate::version::{Direction, Hop, Lookup, Made, Missing, RemarkKind, Unlisted, Version, kept_apart, lost_table};
 
 /// Make a table of the distinct values of fields.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -440,7 +440,14 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
         });
     }
     match lookup.unlisted {
-        Unlisted::Insert => {}
+        Unlisted::Insert if lookup.other.schema.as_str() == OWN => {}
+        Unlisted::Insert => {
+            let text = format!(
+                "values that `{}` does not list are inserted into it now, where old code sees them, and stay there when this is undone",
+                other.short()
+            );
+            after.remark(step, RemarkKind::Note, text);
+        }
         Unlisted::Reject => claims.push(Claim::Listed {
             table: lookup.table.clone(),
             columns: lookup.columns.clone(),
