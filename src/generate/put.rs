@@ -10,7 +10,7 @@ use crate::generate::{all, comment, get, list, lookup, own, shaped};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Stores, row_key};
 use crate::schema::Identity;
-use crate::sql::Literal;
+use crate::sql::{Expression, Literal};
 use crate::version::{Carry, Direction, Version};
 
 /// A field that PostgreSQL fills.
@@ -62,6 +62,7 @@ struct Kept {
     keys: String,
     keys_r: String,
     seed_r: String,
+    may_differ: String,
     get_r: String,
 }
 
@@ -220,7 +221,7 @@ pub fn put_back(
                 }
                 carried.push(one_carried(version, relation, &field.shape.name, one));
             }
-            Home::Added(at) => added.push(one_added(version, &field.shape.name, at)),
+            Home::Added(at) => added.push(one_added(version, relation, &field.shape.name, at)),
         }
     }
     let partitioned = is_partitioned(version, &relation.base);
@@ -446,9 +447,22 @@ fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Ca
     }
 }
 
-fn one_added(version: &Version, field: &Ident, at: usize) -> Kept {
+fn one_added(version: &Version, relation: &Relation, field: &Ident, at: usize) -> Kept {
     let added = &version.added[at];
+    // What was shown before goes on being shown, unless it was told by columns that are others now.
+    let told_by: Vec<Ident> = added.seed.iter().flat_map(Expression::fields).collect();
+    let shown = told_by.iter().map(|c| relation.showing(&version.schema, c).map(|f| format!("OLD.{}", f.shape.name)));
+    let may_differ = match shown.collect::<Option<Vec<String>>>() {
+        None => "true".to_owned(),
+        Some(before) => {
+            let now = told_by.iter().map(|c| format!("r.{c}")).collect::<Vec<_>>();
+            let (now, before) =
+                ([&[format!("NEW.{field}")][..], &now].concat(), [vec![format!("OLD.{field}")], before].concat());
+            format!("record_image_ne(ROW({}), ROW({}))", list(&now), list(&before))
+        }
+    };
     Kept {
+        may_differ,
         field: field.clone(),
         complement: own(&["kept", added.id.as_str()]),
         value: Ident::new("refactor_value"),
