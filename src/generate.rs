@@ -173,6 +173,18 @@ pub fn list<T: ToString>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// `row.a`, `row.b`
+#[must_use]
+pub fn each_of(row: &str, columns: &[Ident]) -> Vec<String> {
+    columns.iter().map(|c| format!("{row}.{c}")).collect()
+}
+
+/// `row.a, row.b`
+#[must_use]
+pub fn of(row: &str, columns: &[Ident]) -> String {
+    list(&each_of(row, columns))
+}
+
 /// `a AND b AND c`
 #[must_use]
 pub fn all(conditions: &[String]) -> String {

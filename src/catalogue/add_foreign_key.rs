@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::catalogue::drop_constraint::DropConstraint;
 use crate::catalogue::entangled::reference;
 use crate::catalogue::{Refactor, Refactoring, rule};
-use crate::name::{FieldRef, Ident, NameError, TableRef};
+use crate::name::{FieldRef, Ident, NameError, TableRef, listed};
 use crate::refusal::Refusal;
 use crate::relation::Relation;
 use crate::schema::{Constraint, ConstraintKind, ForeignKey};
@@ -154,8 +154,8 @@ impl AddForeignKey {
             return refuse(why, "refer to a table that is logged");
         }
         let name = rule::free_name(before, relation, self.name.as_ref(), &fields, "fkey")?;
-        let list = |names: &[Ident]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let definition = format!("FOREIGN KEY ({}) REFERENCES {} ({})", list(&fields), far.name.short(), list(&key));
+        let definition =
+            format!("FOREIGN KEY ({}) REFERENCES {} ({})", listed(&fields), far.name.short(), listed(&key));
         let kind = ConstraintKind::Foreign(ForeignKey {
             table: far.base.clone(),
             fields: columns,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::drop_constraint::DropConstraint;
 use crate::catalogue::{Refactor, Refactoring, rule};
-use crate::name::{Ident, TableRef};
+use crate::name::{Ident, TableRef, listed};
 use crate::refusal::Refusal;
 use crate::schema::{Constraint, ConstraintKind};
 use crate::version::Version;
@@ -43,7 +43,7 @@ impl AddUnique {
             return Err(Refusal::Nothing(format!("`{}` keeps that unique already", there.item.name)));
         }
         let name = rule::free_name(before, relation, self.name.as_ref(), &fields, "key")?;
-        let listed = fields.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let listed = listed(&fields);
         Ok(Constraint::named(name, ConstraintKind::Unique, fields, format!("UNIQUE ({listed})")))
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::drop_index::DropIndex;
 use crate::catalogue::{Refactor, Refactoring, rule};
-use crate::name::{Ident, TableRef};
+use crate::name::{Ident, TableRef, listed};
 use crate::refusal::Refusal;
 use crate::relation::Attached;
 use crate::schema::Index;
@@ -53,7 +53,7 @@ impl CreateIndex {
         let relation = before.find_own(&self.table)?;
         let keys = rule::find_fields(before, &self.table, &self.fields)?;
         let mut fields = keys.clone();
-        let listed = keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let listed = listed(&keys);
         let mut tail = format!("{} ({listed})", self.method);
         if let Some(only) = &self.only {
             let (only, read) = rule::read_by(relation, only)?;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::name::{Ident, TableName, TableRef, listed};
 use crate::refusal::{Refusal, similar};
-use crate::schema::element::{FieldElement, Reference, Rule, RuleElement};
+use crate::schema::element::{Element, FieldElement, Meaning, Reference, Rule, RuleElement};
 use crate::schema::{Constraint, ConstraintKind, Field, ForeignKey, Generated, Index, Sequence, Table};
-use crate::sql::Literal;
+use crate::sql::{ExpressionError, Literal};
 use crate::version::Version;
 
 /// A table being put together.
@@ -27,6 +27,25 @@ impl<'a> Draft<'a> {
     pub fn new(before: &'a Version, name: &'a TableName, physical: &'a TableName) -> Self {
         let table = Table { owner: before.schema.user.clone(), ..Table::default() };
         Self { before, name, physical, taken: BTreeSet::new(), table, sequences: Vec::new() }
+    }
+
+    /// Adds all that is written: first the fields, then the rules, which may name any of them. `kept`: see
+    /// [`Draft::field`].
+    ///
+    /// # Errors
+    /// When an element cannot be read or added.
+    pub fn fill(&mut self, elements: &[Element], kept: bool) -> Result<(), Refusal> {
+        let unreadable = |e: ExpressionError| Refusal::Expression(e.to_string());
+        let meanings = elements.iter().map(Element::read).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+        let fields = meanings.iter().filter_map(|m| if let Meaning::Field(field) = m { Some(field) } else { None });
+        fields.into_iter().try_for_each(|field| self.field(field, kept))?;
+        for meaning in &meanings {
+            match meaning {
+                Meaning::Field(field) => field.rules.iter().try_for_each(|rule| self.rule(rule))?,
+                Meaning::Rule(rule) => self.rule(rule)?,
+            }
+        }
+        Ok(())
     }
 
     /// Adds a field. `kept`: it comes from a kept table, which has taken its sequences along.

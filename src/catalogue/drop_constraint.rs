@@ -8,7 +8,7 @@ use crate::catalogue::add_foreign_key::{Action, AddForeignKey, Key};
 use crate::catalogue::add_unique::AddUnique;
 use crate::catalogue::entangled::reference;
 use crate::catalogue::{Refactor, Refactoring, rule};
-use crate::name::{Ident, TableRef};
+use crate::name::{Ident, TableRef, listed};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Relation};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, ReplicaIdentity};
@@ -129,17 +129,16 @@ impl Refactor for DropConstraint {
             why: format!("`{verb}` could not bring it back: it is `{}`", item.definition),
             hint: Some("drop it by hand when no refactoring of the table is deferred".into()),
         };
-        let list = |names: &[Ident]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match &item.kind {
             ConstraintKind::Check => {
                 let expression = constraint.expression().ok_or_else(|| unknown("add-check"))?;
                 Ok(Refactoring::AddCheck(AddCheck { table, expression, name }))
             }
-            ConstraintKind::Unique if definition == format!("UNIQUE ({})", list(&constraint.columns)) => {
+            ConstraintKind::Unique if definition == format!("UNIQUE ({})", listed(&constraint.columns)) => {
                 Ok(Refactoring::AddUnique(AddUnique { table, fields: item.fields.clone(), name }))
             }
             ConstraintKind::Foreign(key)
-                if constraint.brought_by().is_some() || definition == printed(&list(&constraint.columns), key) =>
+                if constraint.brought_by().is_some() || definition == printed(&listed(&constraint.columns), key) =>
             {
                 let far = before.over(&key.table).ok_or_else(|| unknown("add-foreign-key"))?;
                 let shown = |c: &Ident| far.showing(&before.schema, c).map(|f| f.shape.name.clone());

@@ -14,7 +14,7 @@ use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, OWN, Renaming, TableName, TableRef, listed};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Field, Home, Origin, Relation};
-use crate::schema::element::{Element, FieldElement, Meaning, Rule, RuleElement};
+use crate::schema::element::{Element, FieldElement, Rule, RuleElement};
 use crate::schema::{self, Constraint, ConstraintKind, ForeignKey, Identity};
 use crate::sql::Expression;
 use crate::version::{Direction, Hop, Lookup, Made, Missing, RemarkKind, Unlisted, Version, kept_apart, lost_table};
@@ -176,19 +176,7 @@ impl ExtractTable {
         let base = after.table(from);
         let mut draft = Draft::new(after, &name, &physical);
         if restores.is_some() {
-            let unreadable = |e: crate::sql::ExpressionError| Refusal::Expression(e.to_string());
-            let meanings =
-                self.elements.iter().map(Element::read).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-            for meaning in &meanings {
-                if let Meaning::Field(field) = meaning {
-                    draft.field(field, true)?;
-                }
-            }
-            for meaning in &meanings {
-                if let Meaning::Rule(rule) = meaning {
-                    draft.rule(rule)?;
-                }
-            }
+            draft.fill(&self.elements, true)?;
         } else {
             self.new_fields(&mut draft, payload)?;
             draft.table.grants.clone_from(&base.grants);

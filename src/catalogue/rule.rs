@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::catalogue::entangled::reference;
-use crate::name::{FieldRef, Ident, TableRef};
+use crate::name::{FieldRef, Ident, TableRef, listed};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Field, Home, Relation, is_indexed, row_key};
 use crate::schema::{Constraint, ConstraintKind};
@@ -148,7 +148,7 @@ pub fn note_missing_index(after: &mut Version, step: &str, relation: &Relation, 
     match columns {
         Some(columns) if is_indexed(after.table(relation), &columns) => {}
         Some(columns) => {
-            let on = format!("{table} ({})", columns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+            let on = format!("{table} ({})", listed(&columns));
             let text = format!(
                 "there is no index on {on}: each new key searches that whole table; `CREATE INDEX CONCURRENTLY ON {on}` makes it fast"
             );

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::generate::carry::{changed, guarded, trigger};
-use crate::generate::{Piece, all, comment, list, own};
+use crate::generate::{Piece, all, comment, each_of, list, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, row_key};
 use crate::sql::Literal;
@@ -18,7 +18,7 @@ pub fn finder(lookup: &Lookup) -> TableName {
 /// The value of a field for the row `row` of the table.
 #[must_use]
 pub fn get(lookup: &Lookup, member: usize, row: &str) -> String {
-    looked_up(lookup, member, &of(row, &lookup.columns))
+    looked_up(lookup, member, &each_of(row, &lookup.columns))
 }
 
 /// Whether the writes of a relation look something up.
@@ -73,10 +73,6 @@ pub fn joined(lookup: &Lookup, at: usize, member: usize) -> (Option<String>, Str
 fn none(lookup: &Lookup, values: &[String]) -> String {
     let nulls: Vec<String> = values.iter().map(|v| format!("{v} IS NULL")).collect();
     if lookup.null_safe.contains(&true) { all(&nulls) } else { nulls.join(" OR ") }
-}
-
-fn of(row: &str, columns: &[Ident]) -> Vec<String> {
-    columns.iter().map(|c| format!("{row}.{c}")).collect()
 }
 
 fn row(values: &[String]) -> String {
@@ -313,12 +309,12 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
             (true, false) => nulls.join(" OR "),
         },
         is_now: found(lookup, "t", &current),
-        now_row: row(&of("now", &lookup.shows)),
+        now_row: row(&each_of("now", &lookup.shows)),
         given_row: row(&given),
-        shown_row: row(&of("t", &lookup.shows)),
+        shown_row: row(&each_of("t", &lookup.shows)),
         lock_key: lock_key(lookup, &given),
         equal: if equal.is_empty() { "true".into() } else { all(&equal) },
-        order: list(&of("t", &lookup.found_by)),
+        order: list(&each_of("t", &lookup.found_by)),
         refers_to_now: all(&lookup
             .columns
             .iter()
@@ -345,7 +341,7 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
             list(&given)
         ),
         constraint: Literal(constraint),
-        no_values: none(lookup, &of("row_found", &lookup.found_by)),
+        no_values: none(lookup, &each_of("row_found", &lookup.found_by)),
         nameless: nameless(lookup),
         comment: comment(&format!("{}: finds the row of {} that is meant", lookup.step, other.short())),
     }
@@ -365,8 +361,8 @@ fn nameless(lookup: &Lookup) -> Literal {
 fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<String, askama::Error> {
     let (table, other) = (&lookup.words.0, &lookup.words.1);
     let id = &lookup.id;
-    let new = of("NEW", &lookup.columns);
-    let stored = |row: &str| of(row, &lookup.columns);
+    let new = each_of("NEW", &lookup.columns);
+    let stored = |row: &str| each_of(row, &lookup.columns);
     let numbered = |prefix: &str| (1..=lookup.columns.len()).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
     let named = |row: &str, prefix: &str| {
         let each = lookup.found_by.iter().zip(numbered(prefix));
@@ -380,7 +376,7 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
     let natural = lookup.is_natural();
     let old_d: Vec<String> = numbered("old_").iter().map(|n| format!("d.{n}")).collect();
     let cascade = lookup.columns.iter().zip(numbered("new_")).map(|(c, n)| format!("{c} = d.{n}"));
-    let new_other = of("NEW", &lookup.found_by);
+    let new_other = each_of("NEW", &lookup.found_by);
     let columns = quoted(&lookup.columns);
     Listed {
         enters: lookup.unlisted != Unlisted::Null,
@@ -401,13 +397,13 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
         changed: changed(&lookup.columns),
         other_changed: changed(&lookup.found_by),
         same_key: all(&lookup.shows.iter().map(|c| format!("t.{c} = o.{c}")).collect::<Vec<_>>()),
-        refers_to_old: refers(&of("o", &lookup.found_by)),
+        refers_to_old: refers(&each_of("o", &lookup.found_by)),
         refers_to_d: refers(&old_d),
         cascade: if natural { String::new() } else { list(&cascade.collect::<Vec<_>>()) },
         old_values: named("o", "old_"),
         new_values_t: named("t", "new_"),
-        old_row: list(&of("o", &lookup.found_by)),
-        new_row: list(&of("t", &lookup.found_by)),
+        old_row: list(&each_of("o", &lookup.found_by)),
+        new_row: list(&each_of("t", &lookup.found_by)),
         schema_literal: Literal(table.schema.as_str().into()),
         table_literal: Literal(table.name.as_str().into()),
         other_schema_literal: Literal(other.schema.as_str().into()),
@@ -419,7 +415,7 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
             table.name.as_str()
         )),
         constraint: Literal(constraint.as_str().into()),
-        no_values: none(lookup, &of("t", &lookup.found_by)),
+        no_values: none(lookup, &each_of("t", &lookup.found_by)),
         nameless: nameless(lookup),
         unlisted: Literal(format!("no `{}` has this value of {columns} ({})", other.short(), lookup.step)),
         hint: Literal(format!("Insert it into `{}` first.", other.short())),
@@ -447,12 +443,12 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
 /// Lists the values that are stored and not listed yet, in the order in which they first came.
 #[must_use]
 pub fn seed(version: &Version, lookup: &Lookup) -> String {
-    let stored = of("b", &lookup.columns);
+    let stored = each_of("b", &lookup.columns);
     let numbered: Vec<String> = (1..=stored.len()).map(|i| format!("v{i}")).collect();
     let key = row_key(&version.schema.tables[&lookup.table]).unwrap_or_default();
     let order: Vec<String> = (1..=key.len()).map(|i| format!("k{i}")).collect();
     let named: Vec<String> = stored.iter().zip(&numbered).map(|(c, v)| format!("{c} AS {v}")).collect();
-    let keyed: Vec<String> = of("b", &key).iter().zip(&order).map(|(c, k)| format!("{c} AS {k}")).collect();
+    let keyed: Vec<String> = each_of("b", &key).iter().zip(&order).map(|(c, k)| format!("{c} AS {k}")).collect();
     let by = if order.is_empty() { numbered.clone() } else { order };
     format!(
         "INSERT INTO {other} ({found_by})\nSELECT {values} FROM (\n  SELECT DISTINCT ON ({distinct}) {selected} FROM {table} AS b\n  WHERE NOT ({none}) AND NOT EXISTS (SELECT FROM {other} AS t WHERE {found})\n  ORDER BY {sorted}\n) AS s ORDER BY {by};",
@@ -464,7 +460,7 @@ pub fn seed(version: &Version, lookup: &Lookup) -> String {
         table = lookup.table,
         none = none(lookup, &stored),
         found = found(lookup, "t", &stored),
-        sorted = list(&[stored.clone(), of("b", &key)].concat()),
+        sorted = list(&[stored.clone(), each_of("b", &key)].concat()),
         by = list(&by),
     )
 }
@@ -472,7 +468,7 @@ pub fn seed(version: &Version, lookup: &Lookup) -> String {
 /// Lists the rows of a kept table, too.
 #[must_use]
 pub fn seed_kept(lookup: &Lookup, kept: &TableName) -> String {
-    let there = of("k", &lookup.found_by);
+    let there = each_of("k", &lookup.found_by);
     format!(
         "INSERT INTO {other} ({found_by})\nSELECT {values} FROM {kept} AS k WHERE NOT EXISTS (SELECT FROM {other} AS t WHERE {found});",
         other = lookup.other,
@@ -485,13 +481,13 @@ pub fn seed_kept(lookup: &Lookup, kept: &TableName) -> String {
 /// Rows `row` of the table whose values the other table does not list, or lists as others that only look the same.
 #[must_use]
 pub fn unlisted(lookup: &Lookup, row_alias: &str) -> String {
-    let stored = of(row_alias, &lookup.columns);
+    let stored = each_of(row_alias, &lookup.columns);
     format!(
         "NOT ({}) AND NOT EXISTS (SELECT FROM {} AS o WHERE {} AND record_image_eq({}, {}))",
         none(lookup, &stored),
         lookup.other,
         found(lookup, "o", &stored),
-        row(&of("o", &lookup.found_by)),
+        row(&each_of("o", &lookup.found_by)),
         row(&stored)
     )
 }
@@ -499,8 +495,8 @@ pub fn unlisted(lookup: &Lookup, row_alias: &str) -> String {
 /// Rows `t` of the other table to which nobody refers.
 #[must_use]
 pub fn unshown(lookup: &Lookup) -> String {
-    let other = of("t", &lookup.found_by);
-    let each = of("b", &lookup.columns).into_iter().zip(other).zip(&lookup.null_safe);
+    let other = each_of("t", &lookup.found_by);
+    let each = each_of("b", &lookup.columns).into_iter().zip(other).zip(&lookup.null_safe);
     let refers = all(&each.map(|((b, v), null_safe)| same(&b, &v, *null_safe)).collect::<Vec<_>>());
     format!("NOT EXISTS (SELECT FROM {} AS b WHERE {refers})", lookup.table)
 }

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use askama::Template;
 
 use crate::generate::carry::{guarded, path_over};
-use crate::generate::{Piece, all, comment, get, list, own, rows};
+use crate::generate::{Piece, all, comment, get, list, of, own, rows};
 use crate::name::{Ident, TableName};
 use crate::relation::{Attached, Field, Home, Relation, checked, row_key};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey};
 use crate::sql::Literal;
-use crate::version::Version;
+use crate::version::{Version, numbered};
 
 /// A rule as a put-back asks it.
 pub struct Rule {
@@ -184,16 +184,10 @@ fn detail(fields: &[Ident], names: &str, ending: &str) -> String {
     format!("pg_catalog.format({text}, {})", of("NEW", fields))
 }
 
-/// `row.a, row.b`
-fn of(row: &str, fields: &[Ident]) -> String {
-    list(&fields.iter().map(|f| format!("{row}.{f}")).collect::<Vec<_>>())
-}
-
 /// The name of a rule's function.
 fn function(kind: &str, constraint: &Attached<Constraint>) -> TableName {
     let step = constraint.brought_by().map_or("", String::as_str);
-    let number: String = step.chars().take_while(char::is_ascii_digit).collect();
-    own(&[kind, &number, constraint.item.name.as_str()])
+    own(&[kind, numbered(step), constraint.item.name.as_str()])
 }
 
 #[derive(Template)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 
 use crate::fact::{Claim, Fact, Words};
-use crate::generate::{Piece, comment, equal, get as getting, list, own};
+use crate::generate::{Piece, comment, equal, get as getting, list, of, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation};
 use crate::sql::{Expression, Literal};
@@ -70,11 +70,6 @@ fn told_later(shaped: &Shaped, field: usize, row: &str) -> String {
 /// The columns' values, from the fields' values, where it is not read at once.
 fn stored_later(shaped: &Shaped, values: &[String]) -> Vec<String> {
     (0..shaped.columns.len()).map(|i| format!("{}({})", way_back(shaped, i), list(values))).collect()
-}
-
-/// `row.a, row.b`
-fn of(row: &str, columns: &[Ident]) -> String {
-    list(&columns.iter().map(|c| format!("{row}.{c}")).collect::<Vec<_>>())
 }
 
 /// What the columns of `row` tell of one field, without the complement.
