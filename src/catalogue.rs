@@ -25,6 +25,7 @@ pub mod inline_table;
 pub mod leaving;
 pub mod likeness;
 pub mod merge_fields;
+pub mod merge_tables;
 pub mod move_field;
 pub mod move_to_schema;
 pub mod path;
@@ -37,6 +38,7 @@ pub mod set_default;
 pub mod set_not_null;
 pub mod split_field;
 pub mod split_rows;
+pub mod split_table;
 pub mod union_tables;
 pub mod uniting;
 
@@ -129,6 +131,10 @@ catalogue! {
     ExtractTable(extract_table::ExtractTable) = "extract-table",
     /// Give a table's fields to the one that refers to it
     InlineTable(inline_table::InlineTable) = "inline-table",
+    /// Make a table of some fields of another, with the same key
+    SplitTable(split_table::SplitTable) = "split-table",
+    /// Give a table's fields to the one that it has at most one row for each row of
+    MergeTables(merge_tables::MergeTables) = "merge-tables",
     /// Move a table to another schema
     MoveToSchema(move_to_schema::MoveToSchema) = "move-to-schema",
     /// Add a field with a type, a default or an expression over the row

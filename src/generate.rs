@@ -12,6 +12,7 @@ pub mod put;
 pub mod rows;
 pub mod rule;
 pub mod shaped;
+pub mod slice;
 pub mod united;
 pub mod view;
 pub mod whiteout;
@@ -58,7 +59,8 @@ impl Class {
         }
         let simple = |home| matches!(home, Home::Own(_) | Home::Calculated(_));
         let simple = relation.fields.iter().all(|f| simple(f.home));
-        if simple && !rule::any(version, relation) && !lookup::any(version, relation) { Self::U } else { Self::H }
+        let told = rule::any(version, relation) || lookup::any(version, relation) || slice::any(version, relation);
+        if simple && !told { Self::U } else { Self::H }
     }
 
     /// What the view of a relation cannot do.
@@ -146,6 +148,9 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     }
     for index in 0..version.calculated.len() {
         pieces.extend(calculated::guard(version, index)?);
+    }
+    for slice in &version.slices {
+        pieces.push(slice::companions(version, slice)?);
     }
     for index in 0..version.unions.len() {
         pieces.extend(united::guard(version, index)?);

@@ -45,6 +45,8 @@ pub enum Rows {
     Part(Part),
     /// Those of several tables, of which the base is the first: the place in [`crate::version::Version::unions`].
     United(usize),
+    /// Those that have what another table shows the rest of: the place in [`crate::version::Version::slices`].
+    Slice(usize),
 }
 
 /// The rows of a base that one of several relations over it shows.
@@ -254,7 +256,7 @@ impl Relation {
     #[must_use]
     pub fn conditions(&self) -> &[Condition] {
         match &self.rows {
-            Rows::Whole | Rows::United(_) => &[],
+            Rows::Whole | Rows::United(_) | Rows::Slice(_) => &[],
             Rows::Part(part) => &part.conditions,
         }
     }
@@ -269,7 +271,11 @@ impl Relation {
     /// Whether it will have the physical table itself when it is real.
     #[must_use]
     pub fn is_heir(&self) -> bool {
-        !matches!(&self.rows, Rows::Part(part) if !part.heir)
+        match &self.rows {
+            Rows::Part(part) => part.heir,
+            Rows::Slice(_) => false,
+            Rows::Whole | Rows::United(_) => true,
+        }
     }
 
     /// Finds a field.

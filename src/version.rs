@@ -49,6 +49,8 @@ pub struct Version {
     pub calculated: Vec<Calculated>,
     /// Rows of several tables.
     pub unions: Vec<Union>,
+    /// Fields that a table of their own shows.
+    pub slices: Vec<Slice>,
     /// What the data must satisfy.
     pub facts: Vec<Fact>,
     /// What materializing makes unrecoverable.
@@ -310,6 +312,28 @@ impl Branch {
     }
 }
 
+/// Fields of a table that a table of their own shows, for those rows that have such a part. Which do not is kept in the
+/// complement: a row of old code has one, a row of new code none until it is inserted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slice {
+    /// The refactoring.
+    pub step: String,
+    /// Short unique name for what is generated.
+    pub id: Ident,
+    /// The physical table.
+    pub table: TableName,
+    /// Its key, which both tables have.
+    pub key: Vec<Ident>,
+    /// The columns that leave it.
+    pub columns: Vec<Ident>,
+    /// What each of them is in a row that has no such part, where it is not the column's default.
+    pub fill: Vec<Option<Expression>>,
+    /// Which rows of old code have one, over the columns. All, if not said.
+    pub holds: Option<Expression>,
+    /// The refactoring whose kept table says which rows have one, too: with the columns that referred to the key.
+    pub restores: Option<(String, Vec<Ident>)>,
+}
+
 /// Fields told by others of the same row, with expressions both ways. Where the way back and forth does not give what
 /// was written, the complement remembers it, together with the stored values that it belongs to: a later write of old
 /// code makes it stale by itself.
@@ -385,10 +409,17 @@ impl Lookup {
 }
 
 /// What writing fields does where no row of the looked-up table has them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Missing {
     /// It breaks the foreign key of that name.
     Refuse(Ident),
+    /// The row is a part of the one that looks it up: it is made, changed and deleted with it.
+    Part {
+        /// What each field is where there is no such part, if not NULL.
+        absent: Vec<Option<Expression>>,
+        /// Whether it goes when all fields become that: some of its own must have values.
+        goes: bool,
+    },
     /// A row is made: another one's values change only if nobody else refers to it, and never those of a table that is
     /// still shown.
     Make {
@@ -442,6 +473,7 @@ impl Version {
             dormant: Vec::new(),
             added: Vec::new(),
             unions: Vec::new(),
+            slices: Vec::new(),
             shaped: Vec::new(),
             lookups: Vec::new(),
             calculated: Vec::new(),
@@ -639,9 +671,13 @@ impl Version {
     /// # Errors
     /// Names the refactoring that divided them.
     pub fn must_be_whole(&self, relation: &Relation) -> Result<(), Refusal> {
-        match relation.conditions().last() {
+        let step = match relation.rows {
+            Rows::Slice(at) => Some(&self.slices[at].step),
+            _ => relation.conditions().last().map(|c| &c.step),
+        };
+        match step {
             None => Ok(()),
-            Some(condition) => Err(Refusal::Divided { table: relation.name.clone(), step: condition.step.clone() }),
+            Some(step) => Err(Refusal::Divided { table: relation.name.clone(), step: step.clone() }),
         }
     }
 

@@ -17,22 +17,50 @@ BEGIN
   END IF;
 {%- endfor %}
 {%- for rule in early %}
+{%- if !rule.on_insert.is_empty() %}
   IF {{ rule.on_insert }} THEN
     {{ rule }}
   END IF;
+{%- endif %}
 {%- endfor %}
 {%- for l in looks %}
+{%- if !l.on_insert.is_empty() %}
   {{ l.on_insert }}
+{%- endif %}
 {%- endfor %}
 {%- for setting in flags %}
   PERFORM pg_catalog.set_config('{{ setting }}', '1', true);
 {%- endfor %}
+{%- if let Some(part) = part %}
+{%- for k in part.key %}
+  IF NEW.{{ k.0 }} IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'not_null_violation', SCHEMA = {{ part.schema }}, TABLE = {{ part.table }}, COLUMN = {{ k.1 }}, MESSAGE = {{ k.2 }};
+  END IF;
+{%- endfor %}
+  PERFORM 1 FROM {{ base }} AS b WHERE {{ part.is_row }} FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'foreign_key_violation', SCHEMA = {{ part.schema }}, TABLE = {{ part.table }},
+      CONSTRAINT = {{ part.reference.0 }}, MESSAGE = {{ part.reference.1 }};
+  END IF;
+  IF NOT EXISTS (SELECT FROM {{ part.absent }} AS x WHERE {{ part.is_absent }}) THEN
+    RAISE EXCEPTION USING ERRCODE = 'unique_violation', SCHEMA = {{ part.schema }}, TABLE = {{ part.table }},
+      CONSTRAINT = {{ part.unique.0 }}, MESSAGE = {{ part.unique.1 }};
+  END IF;
+  UPDATE {{ base }} AS b SET ({{ insert_columns }}) = ROW({{ insert_values }}) WHERE {{ part.is_row }} RETURNING b.* INTO r;
+  DELETE FROM {{ part.absent }} AS x WHERE {{ part.is_absent }};
+{%- else %}
   INSERT INTO {{ base }} ({{ insert_columns }}){% if overriding %} OVERRIDING SYSTEM VALUE{% endif %}
   VALUES ({{ insert_values }}) RETURNING * INTO r;
+{%- endif %}
 {%- for setting in flags %}
   PERFORM pg_catalog.set_config('{{ setting }}', '', true);
 {%- endfor %}
+{%- if part.is_none() %}
   IF NOT FOUND THEN RETURN NULL; END IF;
+{%- endif %}
+{%- for statement in without_parts %}
+  {{ statement }}
+{%- endfor %}
 {%- for f in own %}
   NEW.{{ f.field }} := r.{{ f.column }};
 {%- endfor %}
@@ -57,6 +85,11 @@ BEGIN
 {%- endfor %}
 {%- for keep in keeps %}
   {{ keep.1 }}
+{%- endfor %}
+{%- for l in looks %}
+{%- if !l.after.is_empty() %}
+  {{ l.after }}
+{%- endif %}
 {%- endfor %}
 {%- for a in added %}
   IF record_image_ne(ROW(NEW.{{ a.field }}), ROW({{ a.seed_r }})) THEN
@@ -83,6 +116,12 @@ DECLARE
   strong boolean := false;
 {%- endif %}
 BEGIN
+{%- if let Some(part) = part %}
+  IF {{ part.key_changed }} THEN
+    RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', SCHEMA = {{ part.schema }}, TABLE = {{ part.table }},
+      MESSAGE = 'the key of this row cannot be changed yet', HINT = 'Delete it and insert it anew.';
+  END IF;
+{%- endif %}
 {%- for f in generated %}
   IF record_image_ne(ROW(NEW.{{ f }}), ROW(OLD.{{ f }})) THEN
     RAISE EXCEPTION 'column "%" can only be updated to DEFAULT', {{ f.literal }} USING ERRCODE = '428C9',
@@ -146,9 +185,11 @@ BEGIN
   END IF;
 {%- endfor %}
 {%- for l in looks %}
+{%- if !l.on_update.is_empty() %}
   IF {{ l.changed }} THEN
     {{ l.on_update }}
   END IF;
+{%- endif %}
 {%- endfor %}
 {%- for setting in quiet %}
   PERFORM pg_catalog.set_config('{{ setting }}', '1', true);
@@ -168,6 +209,9 @@ BEGIN
 {%- for setting in quiet %}
   PERFORM pg_catalog.set_config('{{ setting }}', '', true);
 {%- endfor %}
+{%- if let Some(part) = part %}
+  DELETE FROM {{ part.absent }} AS x WHERE {{ part.is_absent }};
+{%- endif %}
 {%- for f in own %}
   NEW.{{ f.field }} := r.{{ f.column }};
 {%- endfor %}
@@ -189,6 +233,13 @@ BEGIN
   {{ keep.1 }}
   END IF;
 {%- endfor %}
+{%- for l in looks %}
+{%- if !l.after.is_empty() %}
+  IF {{ l.changed }} THEN
+    {{ l.after }}
+  END IF;
+{%- endif %}
+{%- endfor %}
 {%- for a in added %}
   IF ({{ a.may_differ }}) AND record_image_ne(ROW(NEW.{{ a.field }}), ROW({{ a.get_r }})) THEN
     INSERT INTO {{ a.complement }} AS x ({{ a.keys }}, {{ a.value }}) VALUES ({{ a.keys_r }}, NEW.{{ a.field }})
@@ -200,7 +251,37 @@ END
 $refactor$;
 COMMENT ON FUNCTION {{ update }}() IS {{ comment }};
 CREATE TRIGGER "!refactor_update" INSTEAD OF UPDATE ON {{ inner }} FOR EACH ROW EXECUTE FUNCTION {{ update }}();
+{%- if !taken_along.is_empty() %}
+
+CREATE FUNCTION {{ delete }}() RETURNS trigger
+LANGUAGE plpgsql{{ rights }} AS $refactor$
+DECLARE
+  now record;
+BEGIN
+  SELECT b.ctid AS token, b.xmin AS writer{{ part_now }} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR UPDATE;
+  IF NOT FOUND THEN RETURN NULL; END IF;
+  IF now.token <> OLD.refactor_token{{ part_changed }} THEN
+    IF refactor.written_by_us(now.writer) THEN RETURN NULL; END IF;
+    RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
+      HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
+  END IF;
+{%- for statement in taken_along %}
+  {{ statement }}
+{%- endfor %}
+{%- if part.is_none() %}
+  DELETE FROM {{ base }} AS b WHERE {{ this_row }};
+  IF NOT FOUND THEN RETURN NULL; END IF;
+{%- endif %}
+  RETURN OLD;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ delete }}() IS {{ comment }};
+CREATE TRIGGER "!refactor_delete" INSTEAD OF DELETE ON {{ inner }} FOR EACH ROW EXECUTE FUNCTION {{ delete }}();
+{%- endif %}
 {%- if !owner.is_empty() %}
 ALTER FUNCTION {{ insert }}() OWNER TO {{ owner }};
 ALTER FUNCTION {{ update }}() OWNER TO {{ owner }};
+{%- if !taken_along.is_empty() %}
+ALTER FUNCTION {{ delete }}() OWNER TO {{ owner }};
+{%- endif %}
 {%- endif %}

@@ -65,6 +65,9 @@ impl Version {
         loss: LossKind,
     ) -> Result<(), Refusal> {
         self.must_be_whole(relation)?;
+        if let Some(slice) = self.slices.iter().find(|s| s.table == relation.base) {
+            return Err(Refusal::Divided { table: relation.name.clone(), step: slice.step.clone() });
+        }
         let table = &self.schema.tables[&relation.base];
         if table.kind == TableKind::Partitioned {
             return Err(Refusal::TableKind {

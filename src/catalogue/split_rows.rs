@@ -161,7 +161,7 @@ impl SplitRows {
         }
         let mut part = match std::mem::take(&mut relation.rows) {
             Rows::Part(part) => part,
-            Rows::Whole | Rows::United(_) => Part { conditions: Vec::new(), heir: true },
+            Rows::Whole | Rows::United(_) | Rows::Slice(_) => Part { conditions: Vec::new(), heir: true },
         };
         part.conditions.push(Condition { step: step.to_owned(), holds, check });
         relation.rows = Rows::Part(part);
@@ -240,7 +240,8 @@ pub fn must_take_no_part(version: &Version, relation: &Relation) -> Result<(), R
     let carried = all.filter(|c| c.hops.iter().any(|h| h.from == *base || h.to == *base)).map(|c| &c.step);
     let looked = version.lookups.iter().filter(|l| l.table == *base || l.other == *base).map(|l| &l.step);
     let made = version.made.iter().filter(|m| m.table == *base).map(|m| &m.step);
-    match carried.chain(looked).chain(made).next() {
+    let sliced = version.slices.iter().filter(|s| s.table == *base).map(|s| &s.step);
+    match carried.chain(looked).chain(made).chain(sliced).next() {
         None => Ok(()),
         Some(step) => Err(Refusal::Other {
             why: format!("`{}` has a part in {step}, which is not real yet", relation.name.short()),
@@ -250,7 +251,10 @@ pub fn must_take_no_part(version: &Version, relation: &Relation) -> Result<(), R
 }
 
 /// A condition over the fields, as one over the columns of the base.
-fn over_columns(version: &Version, relation: &Relation, condition: &Expression) -> Result<Expression, Refusal> {
+///
+/// # Errors
+/// When it reads no field, or one that is not there or does not live in the base.
+pub fn over_columns(version: &Version, relation: &Relation, condition: &Expression) -> Result<Expression, Refusal> {
     if let Some(field) = condition.fields().into_iter().find(|f| relation.field(f).is_none()) {
         let similar = similar(field.as_str(), relation.fields.iter().map(|f| f.shape.name.as_str()));
         return Err(Refusal::NoField { table: relation.name.clone(), field, similar });

@@ -17,7 +17,7 @@ use crate::plan::defer::{change_state, defer, record, record_inverse, told_back}
 use crate::plan::materialize::{self, Options};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::problem::{Kind, Problem};
-use crate::relation::row_key;
+use crate::relation::{Rows, row_key};
 use crate::schema::{Schema, read};
 use crate::version::{RemarkKind, Step, Version};
 
@@ -451,9 +451,8 @@ impl Session {
 
     fn analyze(&mut self, version: &Version) -> Result<(), Problem> {
         let new = |f: &crate::relation::Field| !matches!(f.home, crate::relation::Home::Own(_));
-        let rewritten = version
-            .touched()
-            .filter(|r| version.is_reordered(r) || !r.conditions().is_empty() || r.fields.iter().any(new));
+        let rewritten =
+            version.touched().filter(|r| version.is_reordered(r) || r.rows != Rows::Whole || r.fields.iter().any(new));
         for relation in rewritten {
             self.client.batch_execute(&format!("ANALYZE {}", relation.name))?;
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
-use crate::generate::{Piece, all, comment, equal, get, list, own, shaped};
+use crate::generate::{Piece, all, comment, equal, get, list, own, shaped, slice};
 use crate::name::{Ident, TableName};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::{Literal, rename_in_definition};
@@ -195,6 +195,22 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
         .render()?;
         tables.push((shaped.step.clone(), name, sql));
     }
+    for slice in &version.slices {
+        let sql = Complement {
+            unlogged: version.schema.tables[&slice.table].unlogged,
+            table: slice::absent(slice),
+            key_list: list(&get::complement_keys(slice.key.len())),
+            keys: key_columns(version, &slice.table, &slice.key),
+            values: Vec::new(),
+            unknown: false,
+            constraints: Vec::new(),
+            comment: comment(&format!("{}: rows that have no such part", slice.step)),
+            owner: owner(version, &slice.table),
+            grants: grants(version, &slice.table),
+        }
+        .render()?;
+        tables.push((slice.step.clone(), slice::absent(slice), sql));
+    }
     Ok(tables)
 }
 
@@ -230,9 +246,11 @@ pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
         .shaped
         .iter()
         .map(|s| (&s.step, &s.id, &s.table, &*s.key, own_path(&s.table), shaped::columns_changed(s)));
+    let sliced = version.slices.iter().map(|s| (&s.step, &s.id, &s.table, &*s.key, own_path(&s.table), never()));
     carried
         .chain(added)
         .chain(shaped)
+        .chain(sliced)
         .map(|(step, id, target, key, path, stored_anew)| {
             let follow = get::complement_keys(key.len());
             let follow: Vec<String> = follow.iter().zip(key).map(|(c, k)| format!("{c} = NEW.{k}")).collect();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::generate::carry::Names;
-use crate::generate::{all, equal, lookup, own, shaped};
+use crate::generate::{all, equal, lookup, own, shaped, slice};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation, Rows};
 use crate::sql::Expression;
@@ -28,7 +28,10 @@ pub fn get(version: &Version, relation: &Relation, field: &Field) -> String {
 
 /// What holds for the rows `row` of the base that a relation shows; nothing if it shows all.
 #[must_use]
-pub fn rows(relation: &Relation, row: &str) -> String {
+pub fn rows(version: &Version, relation: &Relation, row: &str) -> String {
+    if let Rows::Slice(at) = relation.rows {
+        return slice::has_part(&version.slices[at], row);
+    }
     all(&relation.conditions().iter().map(|c| format!("({})", over(&c.holds, row))).collect::<Vec<_>>())
 }
 

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::generate::carry::{changed, guarded, trigger};
-use crate::generate::{Piece, all, comment, each_of, list, own};
+use crate::generate::{Piece, all, comment, each_of, equal, list, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, row_key};
 use crate::sql::Literal;
@@ -43,7 +43,19 @@ fn names<'r>(version: &Version, relation: &'r Relation, at: usize) -> Vec<&'r Id
 }
 
 fn looked_up(lookup: &Lookup, member: usize, stored: &[String]) -> String {
-    format!("(SELECT t.{} FROM {} AS t WHERE {})", lookup.shows[member], lookup.other, found(lookup, "t", stored))
+    let (shows, other, found) = (&lookup.shows[member], &lookup.other, found(lookup, "t", stored));
+    match without(lookup, member) {
+        None => format!("(SELECT t.{shows} FROM {other} AS t WHERE {found})"),
+        Some(value) => format!(
+            "(SELECT s.v FROM (SELECT t.{shows} AS v FROM {other} AS t WHERE {found}\n    UNION ALL SELECT {value}) AS s LIMIT 1)"
+        ),
+    }
+}
+
+/// What a field is where nothing is found, if not NULL.
+fn without(lookup: &Lookup, member: usize) -> Option<String> {
+    let Missing::Part { absent, .. } = &lookup.missing else { return None };
+    absent[member].as_ref().map(|value| format!("({value})::{}", lookup.types[member]))
 }
 
 /// `t.a = x AND (t.b = y OR t.b IS NULL AND y IS NULL)`: whether the row `t` of the other table is found by `stored`.
@@ -66,7 +78,12 @@ pub fn joined(lookup: &Lookup, at: usize, member: usize) -> (Option<String>, Str
     let t = format!("l{at}");
     let stored: Vec<String> = lookup.columns.iter().map(|c| format!("b.{c}")).collect();
     let join = format!("\n  LEFT JOIN {} AS {t} ON {}", lookup.other, found(lookup, &t, &stored));
-    (Some(join), format!("{t}.{}", lookup.shows[member]))
+    let value = format!("{t}.{}", lookup.shows[member]);
+    let value = match without(lookup, member) {
+        None => value,
+        Some(without) => format!("CASE WHEN {t}.{} IS NULL THEN {without} ELSE {value} END", lookup.found_by[0]),
+    };
+    (Some(join), value)
 }
 
 /// Values that lead nowhere.
@@ -105,6 +122,10 @@ pub struct Put {
     pub lock: Option<String>,
     /// Whether the values are others than the statement has seen.
     pub stale: Vec<String>,
+    /// What is done once the row itself is written, the row `r`.
+    pub after: String,
+    /// What is done before the row is deleted.
+    pub take_away: Option<String>,
 }
 
 /// How one lookup's fields are written through a relation.
@@ -116,29 +137,42 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
         return None;
     }
     let natural = lookup.is_natural();
+    let part = matches!(lookup.missing, Missing::Part { .. });
     let given = |row: &str| names.iter().map(|n| format!("{row}.{n}")).collect::<Vec<_>>();
     let alias = |i: usize| format!("look_{at}_{}", i + 1);
     let make = matches!(lookup.missing, Missing::Make { .. });
+    let theirs = (make || part) && !natural;
     let current: Vec<String> = (0..lookup.columns.len()).map(|i| format!("now.{}", alias(i))).collect();
     let nothing: Vec<String> = lookup.columns.iter().map(|_| "NULL".to_owned()).collect();
     let with = |more: &[String]| list(&[given("NEW"), if make { more.to_vec() } else { Vec::new() }].concat());
     let variable = format!("look_{at}");
     let changed = format!("record_image_ne({}, {})", row(&given("NEW")), row(&given("OLD")));
-    let columns = lookup.columns.iter().zip(&lookup.found_by).filter(|_| !natural).map(|(column, found)| {
+    let columns = lookup.columns.iter().zip(&lookup.found_by).filter(|_| !natural && !part).map(|(column, found)| {
         let value = format!("{variable}.{found}");
         (column.clone(), value.clone(), format!("CASE WHEN {changed} THEN {value} ELSE b.{column} END"))
     });
     let stored: Vec<String> = lookup.columns.iter().map(|c| format!("b.{c}")).collect();
+    let looked = |more: &[String]| {
+        if part { String::new() } else { format!("{variable} := {}({});", finder(lookup), with(more)) }
+    };
+    let this = given("NEW");
+    let this = [each_of("r", &lookup.columns), this].concat();
+    let is_part = equal("t", &lookup.found_by, "b", &lookup.columns);
     Some(Put {
-        on_insert: format!("{variable} := {}({});", finder(lookup), with(&nothing)),
-        on_update: format!("{variable} := {}({});", finder(lookup), with(&current)),
-        before: if make {
+        after: if part { format!("{variable} := {}({});", finder(lookup), list(&this)) } else { String::new() },
+        // A foreign key's action would come at the end of the statement, which may have put the row back by then.
+        take_away: part.then(|| {
+            format!("DELETE FROM {} AS t USING {} AS b WHERE {this_row} AND {is_part};", lookup.other, lookup.table)
+        }),
+        on_insert: looked(&nothing),
+        on_update: looked(&current),
+        before: if make || part {
             lookup.columns.iter().enumerate().map(|(i, c)| format!(", b.{c} AS {}", alias(i))).collect()
         } else {
             String::new()
         },
         columns: columns.collect(),
-        lock: (make && !natural).then(|| {
+        lock: theirs.then(|| {
             format!(
                 "PERFORM 1 FROM {} AS b JOIN {} AS t ON {} WHERE {this_row} FOR UPDATE OF t;",
                 lookup.table,
@@ -146,7 +180,7 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
                 found(lookup, "t", &stored)
             )
         }),
-        stale: if make && !natural {
+        stale: if theirs {
             let now = (0..names.len()).map(|i| looked_up(lookup, i, &current)).collect::<Vec<_>>();
             vec![format!("record_image_ne({}, {})", row(&now), row(&given("OLD")))]
         } else {
@@ -188,6 +222,62 @@ struct Finder {
     no_values: String,
     nameless: Literal,
     comment: Literal,
+}
+
+#[derive(Template)]
+#[template(path = "part.sql", escape = "none")]
+struct Part {
+    find: TableName,
+    args: String,
+    other: TableName,
+    table: TableName,
+    path: String,
+    goes: bool,
+    nothing: String,
+    there: String,
+    is_row: String,
+    sets: String,
+    columns: String,
+    values: String,
+    found_by: String,
+    comment: Literal,
+}
+
+/// Makes, changes or deletes the row of the other table that is a part of one of this.
+fn part(version: &Version, lookup: &Lookup, goes: bool) -> Result<String, askama::Error> {
+    let fields = &version.schema.tables[&lookup.other].fields;
+    let type_of = |c: &Ident| fields.iter().find(|f| f.name == *c).map(|f| f.type_name.clone()).unwrap_or_default();
+    let numbered = |letter: &str, n: usize| (1..=n).map(|i| format!("{letter}{i}")).collect::<Vec<_>>();
+    let (keys, given) = (numbered("k", lookup.columns.len()), numbered("s", lookup.shows.len()));
+    let types = lookup.found_by.iter().map(type_of).chain(lookup.types.iter().cloned());
+    let args: Vec<String> = keys.iter().chain(&given).zip(types).map(|(name, kind)| format!("{name} {kind}")).collect();
+    let at = |row: &str, columns: &[Ident]| {
+        all(&each_of(row, columns).iter().zip(&keys).map(|(c, k)| format!("{c} = {k}")).collect::<Vec<_>>())
+    };
+    let sets: Vec<String> = lookup.shows.iter().zip(&given).map(|(c, s)| format!("{c} = {s}")).collect();
+    let nothing: Vec<String> = lookup
+        .types
+        .iter()
+        .enumerate()
+        .map(|(member, kind)| without(lookup, member).unwrap_or_else(|| format!("NULL::{kind}")))
+        .collect();
+    Part {
+        find: finder(lookup),
+        args: list(&args),
+        other: lookup.other.clone(),
+        table: lookup.table.clone(),
+        path: path(lookup),
+        goes,
+        nothing: format!("record_image_eq({}, {})", row(&given), row(&nothing)),
+        there: at("t", &lookup.found_by),
+        is_row: at("b", &lookup.columns),
+        sets: list(&sets),
+        columns: list(&[&lookup.found_by[..], &lookup.shows[..]].concat()),
+        values: list(&[keys.clone(), given.clone()].concat()),
+        found_by: list(&lookup.found_by),
+        comment: comment(&format!("{}: writes the part of a row that is in {}", lookup.step, lookup.other.short())),
+    }
+    .render()
 }
 
 #[derive(Template)]
@@ -247,7 +337,10 @@ struct Listed {
 /// Only if a template cannot be rendered.
 pub fn companions(version: &Version, at: usize) -> Result<Piece, askama::Error> {
     let lookup = &version.lookups[at];
-    let mut sql = find(version, lookup)?;
+    let mut sql = match lookup.missing {
+        Missing::Part { goes, .. } => part(version, lookup, goes)?,
+        Missing::Make { .. } | Missing::Refuse(_) => find(version, lookup)?,
+    };
     if let Missing::Refuse(constraint) = &lookup.missing {
         sql += "\n";
         sql += &listed(version, lookup, constraint)?;
@@ -280,6 +373,7 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
     let (make, shown, optional, constraint) = match &lookup.missing {
         Missing::Make { optional, shown } => (true, *shown, *optional, String::new()),
         Missing::Refuse(constraint) => (false, false, true, constraint.as_str().to_owned()),
+        Missing::Part { .. } => (false, false, true, String::new()),
     };
     if make {
         args.extend(current.iter().zip(&lookup.columns).map(|(c, column)| format!("{c} {}", type_of(column))));

@@ -6,9 +6,9 @@ use askama::Template;
 use crate::generate::carry::{self, Names, is_partitioned};
 use crate::generate::rule::{self, Rule};
 use crate::generate::view::{kept_for_others, key_aliases, named};
-use crate::generate::{all, comment, get, list, lookup, own, shaped};
+use crate::generate::{all, comment, get, list, lookup, own, shaped, slice};
 use crate::name::{Ident, TableName};
-use crate::relation::{Home, Relation, Stores, row_key};
+use crate::relation::{Home, Relation, Rows, Stores, row_key};
 use crate::schema::Identity;
 use crate::sql::{Expression, Literal};
 use crate::version::{Carry, Direction, Version};
@@ -101,6 +101,10 @@ struct PutBack {
     keeps: Vec<(String, String)>,
     looks: Vec<lookup::Put>,
     stale: Vec<String>,
+    part: Option<slice::Put>,
+    without_parts: Vec<String>,
+    delete: TableName,
+    taken_along: Vec<String>,
 }
 
 /// What is written to the columns of the base.
@@ -130,7 +134,10 @@ impl Columns {
         let table = version.table(relation);
         for field in &relation.fields {
             let name = &field.shape.name;
+            // A part is not numbered, it has its row's number.
+            let is_part = matches!(relation.rows, Rows::Slice(_));
             let identity = if let Home::Own(at) = field.home { table.fields[at].identity } else { None };
+            let identity = identity.filter(|_| !is_part);
             let always = identity == Some(Identity::Always);
             let filled = field.shape.generated.is_some() || always;
             if filled {
@@ -225,6 +232,13 @@ pub fn put_back(
         }
     }
     let partitioned = is_partitioned(version, &relation.base);
+    let part = slice::put(version, relation, &this_row, &old_keys);
+    let held = slice::held(version, relation);
+    let refused = held.iter().filter(|h| h.on_delete);
+    let refused = refused.map(|h| format!("IF {} THEN\n    {}\n  END IF;", h.stays, h.keeps_its_key));
+    let own_parts = columns.looks.iter().filter_map(|l| l.take_away.clone());
+    let taken_along = part.as_ref().map_or_else(|| refused.chain(own_parts).collect(), |part| part.take_away.clone());
+    let kept_keys = held.into_iter().filter(|h| h.on_update).map(|h| h.keeps_its_key);
     let touch = key.first().map(|c| format!("{c} = b.{c}")).unwrap_or_default();
     PutBack {
         rights: if owned { owners_rights(version, relation) } else { String::new() },
@@ -234,10 +248,14 @@ pub fn put_back(
         base: relation.base.clone(),
         insert: named(relation, "insert"),
         update: named(relation, "update"),
+        delete: named(relation, "delete"),
+        without_parts: slice::without_parts(version, relation),
+        taken_along,
+        part,
         comment: comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", "))),
         generated: columns.generated,
         checks: checks(version, relation),
-        early: rule::early(relation),
+        early: rule::early(relation).into_iter().chain(kept_keys).collect(),
         rules: rule::rules(version, relation),
         flags: columns.flags,
         quiet,

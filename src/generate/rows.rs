@@ -15,7 +15,7 @@ const LARGE: i64 = 64 << 20;
 pub fn select(version: &Version, relation: &Relation) -> String {
     let fields: Vec<String> =
         relation.fields.iter().map(|f| format!("{} AS {}", get::get(version, relation, f), f.shape.name)).collect();
-    format!("SELECT {} FROM {}{}", list(&fields), source(version, relation), filter(relation))
+    format!("SELECT {} FROM {}{}", list(&fields), source(version, relation), filter(version, relation))
 }
 
 /// The same rows, joined instead of looked up one by one: for reading all of them.
@@ -92,7 +92,7 @@ pub fn joined(version: &Version, relation: &Relation) -> Joined {
             }
         });
     }
-    from += &filter(relation);
+    from += &filter(version, relation);
     Joined { values, from }
 }
 
@@ -100,13 +100,13 @@ pub fn joined(version: &Version, relation: &Relation) -> Joined {
 fn source(version: &Version, relation: &Relation) -> String {
     match relation.rows {
         Rows::United(at) => format!("(\n{}) AS b", united::rows(&version.unions[at])),
-        Rows::Whole | Rows::Part(_) => format!("{} AS b", relation.base),
+        Rows::Whole | Rows::Part(_) | Rows::Slice(_) => format!("{} AS b", relation.base),
     }
 }
 
 /// ` WHERE …` where only some rows of the base are shown.
-fn filter(relation: &Relation) -> String {
-    let rows = get::rows(relation, "b");
+fn filter(version: &Version, relation: &Relation) -> String {
+    let rows = get::rows(version, relation, "b");
     if rows.is_empty() { rows } else { format!("\nWHERE {rows}") }
 }
 

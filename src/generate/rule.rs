@@ -9,7 +9,7 @@ use askama::Template;
 use crate::generate::carry::{guarded, path_over};
 use crate::generate::{Piece, all, comment, get, list, of, own, rows};
 use crate::name::{Ident, TableName};
-use crate::relation::{Attached, Field, Home, Relation, checked, row_key};
+use crate::relation::{Attached, Field, Home, Relation, Rows, checked, row_key};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey};
 use crate::sql::Literal;
 use crate::version::{Version, numbered};
@@ -86,12 +86,20 @@ fn required(relation: &Relation) -> impl Iterator<Item = &Field> {
         relation.rules().any(|r| r.item.kind == ConstraintKind::NotNull && r.item.fields == fields)
     };
     relation.fields.iter().filter(move |f| match f.home {
+        // A part may need a value that its whole does not.
+        Home::Own(_) if matches!(relation.rows, Rows::Slice(_)) => f.shape.not_null,
         Home::Own(_) | Home::Calculated(_) => demanded(f),
         _ => f.shape.not_null || demanded(f),
     })
 }
 
-fn rule(relation: &Relation, code: &'static str, (what, name): (&'static str, &Ident), message: String) -> Rule {
+/// A rule without its conditions.
+pub(super) fn rule(
+    relation: &Relation,
+    code: &'static str,
+    (what, name): (&'static str, &Ident),
+    message: String,
+) -> Rule {
     Rule {
         on_insert: String::new(),
         on_update: String::new(),

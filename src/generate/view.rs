@@ -98,7 +98,7 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
         hidden: if class == Class::U { hidden(version, relation) } else { Vec::new() },
         keys: if class == Class::H { keys.collect() } else { Vec::new() },
         base: relation.base.clone(),
-        rows: get::rows(relation, "b"),
+        rows: get::rows(version, relation, "b"),
         checked: class == Class::U && !relation.conditions().is_empty(),
         invoker,
         partitioned: is_partitioned(version, &relation.base),
@@ -106,7 +106,7 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
         outer_comment: comment(&format!("{} after {by}", relation.name.short())),
         united: match relation.rows {
             Rows::United(at) => Some(united::rows(&version.unions[at])),
-            Rows::Whole | Rows::Part(_) => None,
+            Rows::Whole | Rows::Part(_) | Rows::Slice(_) => None,
         },
         put: match class {
             Class::U => None,
@@ -149,7 +149,7 @@ fn default(version: &Version, relation: &Relation, field: &Field, class: Class) 
 fn numbered(version: &Version, relation: &Relation, field: &Field) -> Shape {
     let shape = field.shape.clone();
     match field.home {
-        Home::Own(at) if !relation.is_heir() => {
+        Home::Own(at) if matches!(relation.rows, Rows::Part(_)) && !relation.is_heir() => {
             let stored = &version.table(relation).fields[at];
             Shape { identity: stored.identity, sequence: stored.sequence.clone(), ..shape }
         }

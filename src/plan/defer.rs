@@ -144,27 +144,10 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
             }
         }
     }
+    plan.steps.extend(without_parts(version, installed));
     plan.steps.extend(restores(version, installed));
     plan.steps.push(PlanStep::new("write the journal", journal));
-    plan.notes.extend(version.lookups.iter().flat_map(lookup_reasons));
-    plan.notes.extend(version.carries.iter().flat_map(trigger_reasons));
-    plan.notes.extend(version.shaped.iter().map(|s| {
-        format!(
-            "triggers on `{}`: old code may store only what `{}` can show ({})",
-            s.table.short(),
-            list(&s.names),
-            s.step
-        )
-    }));
-    plan.notes.extend(version.calculated.iter().map(|c| {
-        let read: Vec<Ident> = c.value.fields().into_iter().collect();
-        format!(
-            "triggers on `{}`: a row whose {} give no value is refused, as the table will ({})",
-            c.table.short(),
-            list(&read),
-            c.step
-        )
-    }));
+    plan.notes.extend(reasons(version));
     plan.notes.extend(carry::forgetting(version)?.into_iter().map(|piece| format!("trigger: {}", piece.title)));
     for remark in &version.remarks {
         let text = format!("{} ({})", remark.text, remark.step);
@@ -175,6 +158,19 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         }
     }
     Ok(plan)
+}
+
+/// Which rows of a table that is split have no such part.
+fn without_parts(version: &Version, installed: &Installed) -> Vec<PlanStep> {
+    let mut steps = Vec::new();
+    for slice in version.slices.iter().filter(|s| !installed.tables.contains(&generate::slice::absent(s))) {
+        let kept = slice.restores.as_ref().map(|(step, _)| lost_table(step)).filter(|t| installed.tables.contains(t));
+        if let Some(sql) = generate::slice::seed(slice, kept.as_ref()) {
+            let sentence = format!("find the rows of `{}` without such a part ({})", slice.table.short(), slice.step);
+            steps.push(PlanStep::new(sentence, sql));
+        }
+    }
+    steps
 }
 
 /// A field that was moved on: its new complement starts with what the earlier one remembers.
@@ -209,9 +205,42 @@ pub fn told_back(before: &Version, after: &Version, installed: &Installed) -> Ve
     steps
 }
 
+/// Which triggers there are on tables, and why.
+fn reasons(version: &Version) -> Vec<String> {
+    let mut notes = Vec::new();
+    notes.extend(version.lookups.iter().flat_map(lookup_reasons));
+    notes.extend(version.carries.iter().flat_map(trigger_reasons));
+    notes.extend(version.slices.iter().map(|s| {
+        format!(
+            "triggers on `{}`: what old code writes to {} tells whether the row has such a part ({})",
+            s.table.short(),
+            list(&s.columns),
+            s.step
+        )
+    }));
+    notes.extend(version.shaped.iter().map(|s| {
+        format!(
+            "triggers on `{}`: old code may store only what `{}` can show ({})",
+            s.table.short(),
+            list(&s.names),
+            s.step
+        )
+    }));
+    notes.extend(version.calculated.iter().map(|c| {
+        let read: Vec<Ident> = c.value.fields().into_iter().collect();
+        format!(
+            "triggers on `{}`: a row whose {} give no value is refused, as the table will ({})",
+            c.table.short(),
+            list(&read),
+            c.step
+        )
+    }));
+    notes
+}
+
 /// Which triggers a lookup needs, and why: no view sees what is written to the tables themselves.
 fn lookup_reasons(lookup: &Lookup) -> Vec<String> {
-    if matches!(lookup.missing, Missing::Make { .. }) {
+    if matches!(lookup.missing, Missing::Make { .. } | Missing::Part { .. }) {
         return Vec::new();
     }
     let (table, other) = (lookup.words.0.short(), lookup.words.1.short());

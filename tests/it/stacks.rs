@@ -131,7 +131,8 @@ fn whole(random: &mut Random, table: &str, fields: &[String], other: &str, new: 
         _ => format!("{name}::text = '{third}'"),
     };
     let second = random.pick(fields).as_str();
-    let words = match random.weighted(&[4, 4, 4, 6, 14, 5, 8, 4, 4]) {
+    let given = format!("{name} IS NOT NULL");
+    let words = match random.weighted(&[4, 4, 4, 6, 14, 5, 8, 4, 4, 8, 4, 8]) {
         0 => vec!["split-rows", table, "--where", &condition, "--into", new],
         1 => vec!["split-rows", table, "--where", &condition, "--into", new, "--rest", &rest],
         2 => vec!["split-rows", table, "--where", &condition, "--into", new, "--unchecked"],
@@ -140,6 +141,9 @@ fn whole(random: &mut Random, table: &str, fields: &[String], other: &str, new: 
         5 => vec!["extract-table", &field, second, "--into", new, "--key", "number"],
         6 => vec!["inline-table", other, "--into", table],
         7 => vec!["drop-table", other],
+        8 => vec!["split-table", table, name, "--into", new],
+        9 => vec!["split-table", table, name, second, "--into", new, "--where", &given],
+        10 => vec!["merge-tables", other, "--into", table],
         _ => vec!["create-table", new, "id int PRIMARY KEY", "name text", "size int DEFAULT 1 NOT NULL"],
     };
     words.into_iter().map(str::to_owned).collect()

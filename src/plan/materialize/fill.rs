@@ -110,7 +110,7 @@ fn collation(field: &crate::schema::Field) -> String {
 /// Rows that another table has now.
 #[must_use]
 pub fn let_go(version: &Version, relation: &Relation) -> Option<PlanStep> {
-    let rows = get::rows(relation, "b");
+    let rows = get::rows(version, relation, "b");
     if rows.is_empty() {
         return None;
     }

@@ -8,8 +8,8 @@ use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::attach::{self, constraint_lines, index_lines, role};
 use crate::plan::materialize::fill::enable;
-use crate::relation::{Attached, Home, Origin, Relation};
-use crate::schema::{Constraint, ConstraintKind, Grant, Index, ReplicaIdentity, Table};
+use crate::relation::{Attached, Home, Origin, Relation, Rows};
+use crate::schema::{Constraint, ConstraintKind, Grant, Index, Publication, ReplicaIdentity, Table};
 use crate::sql::{Literal, rename_in_definition, rename_in_trigger, retarget};
 use crate::version::Version;
 
@@ -154,7 +154,7 @@ fn decorations(version: &Version, relation: &Relation) -> Vec<String> {
     let table = version.table(relation);
     let names = renames(version, relation);
     let mut lines = Vec::new();
-    if let Some(comment) = &table.comment {
+    if let Some(comment) = table.comment.as_ref().filter(|_| !matches!(relation.rows, Rows::Slice(_))) {
         lines.push(format!("COMMENT ON TABLE {name} IS {};", Literal(comment.clone())));
     }
     for field in &relation.fields {
@@ -213,13 +213,15 @@ fn code(version: &Version, relation: &Relation) -> Vec<String> {
     let told = |kind: &str, item: &Ident, comment: Option<&String>| {
         comment.map(|c| format!("COMMENT ON {kind} {item} ON {name} IS {};", Literal(c.clone())))
     };
-    for trigger in &table.triggers {
+    // Triggers and rules are about whole rows.
+    let whole = !matches!(relation.rows, Rows::Slice(_));
+    for trigger in table.triggers.iter().filter(|_| whole) {
         let definition = rename_in_trigger(&trigger.definition, &names);
         lines.push(format!("{};", retarget(&definition, base, name)));
         lines.extend(enabled("TRIGGER", &trigger.name, trigger.enabled));
         lines.extend(told("TRIGGER", &trigger.name, trigger.comment.as_ref()));
     }
-    for rule in &table.rules {
+    for rule in table.rules.iter().filter(|_| whole) {
         lines.push(format!("{};", rule.definition.trim_end_matches(';')));
         lines.extend(enabled("RULE", &rule.name, rule.enabled));
         lines.extend(told("RULE", &rule.name, rule.comment.as_ref()));
@@ -237,7 +239,8 @@ fn code(version: &Version, relation: &Relation) -> Vec<String> {
     if table.force_row_security {
         lines.push(format!("ALTER TABLE {name} FORCE ROW LEVEL SECURITY;"));
     }
-    for publication in &table.publications {
+    let about_rows = |p: &&Publication| whole || p.fields.is_none() && p.filter.is_none();
+    for publication in table.publications.iter().filter(about_rows) {
         let renamed = |f: &Ident| names.get(f).unwrap_or(f).clone();
         let fields =
             publication.fields.as_ref().map(|f| format!(" ({})", list(&f.iter().map(renamed).collect::<Vec<_>>())));
