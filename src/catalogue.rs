@@ -9,6 +9,7 @@ pub mod add_field;
 pub mod add_foreign_key;
 pub mod add_unique;
 pub mod change_type;
+pub mod collapse_associative;
 pub mod create_index;
 pub mod create_table;
 pub mod data;
@@ -24,6 +25,7 @@ pub mod extract_table;
 pub mod inline_table;
 pub mod leaving;
 pub mod likeness;
+pub mod make_associative;
 pub mod merge_fields;
 pub mod merge_tables;
 pub mod move_field;
@@ -135,6 +137,10 @@ catalogue! {
     SplitTable(split_table::SplitTable) = "split-table",
     /// Give a table's fields to the one that it has at most one row for each row of
     MergeTables(merge_tables::MergeTables) = "merge-tables",
+    /// Make a table of links of a foreign key
+    MakeAssociative(make_associative::MakeAssociative) = "make-associative",
+    /// Make a foreign key of a table of links
+    CollapseAssociative(collapse_associative::CollapseAssociative) = "collapse-associative",
     /// Move a table to another schema
     MoveToSchema(move_to_schema::MoveToSchema) = "move-to-schema",
     /// Add a field with a type, a default or an expression over the row

@@ -6,6 +6,7 @@ pub mod carry;
 pub mod drawn;
 pub mod fact;
 pub mod get;
+pub mod link;
 pub mod lookup;
 pub mod made;
 pub mod put;
@@ -54,7 +55,7 @@ impl Class {
     /// The best class for a relation.
     #[must_use]
     pub fn of(version: &Version, relation: &Relation) -> Self {
-        if matches!(relation.rows, Rows::United(_)) {
+        if matches!(relation.rows, Rows::United(_) | Rows::Linked(_)) {
             return Self::T;
         }
         let simple = |home| matches!(home, Home::Own(_) | Home::Calculated(_));
@@ -148,6 +149,9 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     }
     for index in 0..version.calculated.len() {
         pieces.extend(calculated::guard(version, index)?);
+    }
+    for link in &version.links {
+        pieces.push(link::companion(version, link)?);
     }
     for slice in &version.slices {
         pieces.push(slice::companions(version, slice)?);

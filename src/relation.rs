@@ -47,6 +47,8 @@ pub enum Rows {
     United(usize),
     /// Those that have what another table shows the rest of: the place in [`crate::version::Version::slices`].
     Slice(usize),
+    /// Links of which the base has only some: the place in [`crate::version::Version::links`].
+    Linked(usize),
 }
 
 /// The rows of a base that one of several relations over it shows.
@@ -256,7 +258,7 @@ impl Relation {
     #[must_use]
     pub fn conditions(&self) -> &[Condition] {
         match &self.rows {
-            Rows::Whole | Rows::United(_) | Rows::Slice(_) => &[],
+            Rows::Whole | Rows::United(_) | Rows::Slice(_) | Rows::Linked(_) => &[],
             Rows::Part(part) => &part.conditions,
         }
     }
@@ -274,7 +276,7 @@ impl Relation {
         match &self.rows {
             Rows::Part(part) => part.heir,
             Rows::Slice(_) => false,
-            Rows::Whole | Rows::United(_) => true,
+            Rows::Whole | Rows::United(_) | Rows::Linked(_) => true,
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Version {
     pub unions: Vec<Union>,
     /// Fields that a table of their own shows.
     pub slices: Vec<Slice>,
+    /// Foreign keys that a table of links shows.
+    pub links: Vec<Link>,
     /// What the data must satisfy.
     pub facts: Vec<Fact>,
     /// What materializing makes unrecoverable.
@@ -334,6 +336,32 @@ pub struct Slice {
     pub restores: Option<(String, Vec<Ident>)>,
 }
 
+/// A foreign key shown as links, of which a row may have several: the first is where old code has it, the others are in
+/// the table of the links, which is made for the new shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The refactoring.
+    pub step: String,
+    /// Short unique name for what is generated.
+    pub id: Ident,
+    /// The physical table that refers to the other.
+    pub table: TableName,
+    /// Its key.
+    pub key: Vec<Ident>,
+    /// The columns of the foreign key.
+    pub columns: Vec<Ident>,
+    /// The physical table of the links.
+    pub links: TableName,
+    /// Its columns that refer to the table.
+    pub from: Vec<Ident>,
+    /// Its columns that refer to the other.
+    pub to: Vec<Ident>,
+    /// The other physical table.
+    pub far: TableName,
+    /// Its key.
+    pub far_key: Vec<Ident>,
+}
+
 /// Fields told by others of the same row, with expressions both ways. Where the way back and forth does not give what
 /// was written, the complement remembers it, together with the stored values that it belongs to: a later write of old
 /// code makes it stale by itself.
@@ -474,6 +502,7 @@ impl Version {
             added: Vec::new(),
             unions: Vec::new(),
             slices: Vec::new(),
+            links: Vec::new(),
             shaped: Vec::new(),
             lookups: Vec::new(),
             calculated: Vec::new(),
@@ -618,9 +647,13 @@ impl Version {
     /// As [`Version::find_plain`], or when it has its fields from a type.
     pub fn find_own(&self, wanted: &TableRef) -> Result<&Relation, Refusal> {
         let relation = self.find_plain(wanted)?;
-        if let Rows::United(at) = relation.rows {
-            let step = self.unions[at].step.clone();
-            return Err(Refusal::Divided { table: relation.name.clone(), step });
+        let told = match relation.rows {
+            Rows::United(at) => Some(&self.unions[at].step),
+            Rows::Linked(at) => Some(&self.links[at].step),
+            Rows::Whole | Rows::Part(_) | Rows::Slice(_) => None,
+        };
+        if let Some(step) = told {
+            return Err(Refusal::Divided { table: relation.name.clone(), step: step.clone() });
         }
         if let Some(of) = &self.table(relation).of_type {
             return Err(Refusal::TableKind {
@@ -673,6 +706,7 @@ impl Version {
     pub fn must_be_whole(&self, relation: &Relation) -> Result<(), Refusal> {
         let step = match relation.rows {
             Rows::Slice(at) => Some(&self.slices[at].step),
+            Rows::Linked(at) => Some(&self.links[at].step),
             _ => relation.conditions().last().map(|c| &c.step),
         };
         match step {

@@ -53,22 +53,3 @@ CREATE TRIGGER {{ trigger_moved }} AFTER UPDATE ON {{ other }} REFERENCING OLD T
   FOR EACH STATEMENT EXECUTE FUNCTION {{ leave }}();
 CREATE TRIGGER {{ trigger_left }} AFTER DELETE ON {{ other }} REFERENCING OLD TABLE AS was
   FOR EACH STATEMENT EXECUTE FUNCTION {{ leave }}();
-{%- if !unique %}
-CREATE FUNCTION {{ alone }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
-BEGIN
-  IF {{ none_other }} THEN RETURN NULL; END IF;
-  PERFORM pg_advisory_xact_lock(hashtextextended({{ lock_key_other }}, 7));
-  IF (SELECT count(*) FROM (SELECT FROM {{ other }} AS t WHERE {{ is_new_other }} LIMIT 2) AS q) > 1 THEN
-    RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', SCHEMA = {{ other_schema_literal }}, TABLE = {{ other_table_literal }},
-      MESSAGE = {{ twice }}, HINT = {{ twice_hint }};
-  END IF;
-  RETURN NULL;
-END
-$refactor$;
-COMMENT ON FUNCTION {{ alone }}() IS {{ comment }};
-CREATE TRIGGER {{ trigger_alone }} AFTER INSERT ON {{ other }}
-  FOR EACH ROW EXECUTE FUNCTION {{ alone }}();
-CREATE TRIGGER {{ trigger_alone_update }} AFTER UPDATE ON {{ other }}
-  FOR EACH ROW WHEN ({{ other_changed }}) EXECUTE FUNCTION {{ alone }}();
-{%- endif %}

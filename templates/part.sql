@@ -16,7 +16,9 @@ BEGIN
   UPDATE {{ other }} AS t SET {{ sets }} WHERE {{ there }} RETURNING t.* INTO part;
   IF NOT FOUND THEN
     INSERT INTO {{ other }} AS t ({{ columns }}) VALUES ({{ values }})
-    ON CONFLICT ({{ found_by }}) DO NOTHING RETURNING t.* INTO part;
+{%- if unique %}
+    ON CONFLICT ({{ found_by }}) DO NOTHING
+{%- endif %} RETURNING t.* INTO part;
     IF NOT FOUND AND EXISTS (SELECT FROM {{ table }} AS b WHERE {{ is_row }}) THEN
       RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
         HINT = 'Old code inserted these values while this statement waited. Retry the transaction.';

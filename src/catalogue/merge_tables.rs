@@ -64,7 +64,7 @@ struct Found<'v> {
 }
 
 impl MergeTables {
-    fn find<'v>(&self, version: &'v Version) -> Result<Found<'v>, Refusal> {
+    fn find<'v>(&self, version: &'v Version, alone: bool) -> Result<Found<'v>, Refusal> {
         let table = version.find_own(&self.table)?;
         let into = version.find_own(&self.into)?;
         for relation in [table, into] {
@@ -87,7 +87,7 @@ impl MergeTables {
         }
         let shown = |c: &Ident| table.showing(&version.schema, c).map(|f| f.shape.name.clone());
         let reference: Vec<Ident> = hop.from_columns.iter().filter_map(shown).collect();
-        if reference.len() != hop.from_columns.len() || !table.is_unique(&reference) {
+        if reference.len() != hop.from_columns.len() || !(alone || table.is_unique(&reference)) {
             return Err(Refusal::Other {
                 why: format!(
                     "several rows of `{here}` could refer to one of `{there}`: {} is not unique",
@@ -123,6 +123,17 @@ impl MergeTables {
         Ok(Found { table, into, hop: hop.clone(), key, reference, fields, left })
     }
 
+    /// The fields that refer to the table that gets the others, and those, each with its name there.
+    ///
+    /// # Errors
+    /// As when it is done.
+    pub fn link(&self, version: &Version) -> Result<(Vec<Ident>, Vec<Renaming>), Refusal> {
+        let found = self.find(version, true)?;
+        let names = found.fields.iter().map(|f| &f.shape.name);
+        let fields = names.map(|n| Renaming { from: n.clone(), to: self.name(n) }).collect();
+        Ok((found.reference, fields))
+    }
+
     /// The name of a field where it goes.
     fn name(&self, field: &Ident) -> Ident {
         self.names.iter().find(|r| r.from == *field).map_or_else(|| field.clone(), |r| r.to.clone())
@@ -138,6 +149,20 @@ impl MergeTables {
             if field.shape.generated.is_some() || field.shape.identity.is_some() {
                 return Err(self.held(field, "is filled by PostgreSQL itself", "leave it behind: `--without`"));
             }
+        }
+        let cascades = |(c, key): &(&Attached<Constraint>, &ForeignKey)| {
+            key.on_delete == 'c' && c.item.fields != found.reference && (found.fields.len() > 1 || self.total)
+        };
+        if let Some((key, _)) = found.table.foreign_keys().find(cascades) {
+            return Err(Refusal::Other {
+                why: format!(
+                    "`{}` deletes rows of `{}`, and would delete rows of `{}`",
+                    key.item.name,
+                    found.table.name.short(),
+                    found.into.name.short()
+                ),
+                hint: Some("make it ON DELETE SET NULL or NO ACTION first".into()),
+            });
         }
         let filled = |f: &schema::Field| !f.not_null || f.default.is_some() || f.identity.is_some();
         match found.left.iter().find(|f| !filled(&f.shape) && f.shape.generated.is_none()) {
@@ -197,6 +222,12 @@ impl MergeTables {
         for constraint in found.table.constraints.iter().filter(|c| follows(&c.item.fields)) {
             let mut constraint: Attached<Constraint> = constraint.clone();
             constraint.item.rename(&renames);
+            if let ConstraintKind::Foreign(key) = &mut constraint.item.kind
+                && key.on_delete == 'c'
+            {
+                // The part goes, not the row: it has no other field.
+                key.on_delete = 'n';
+            }
             let by_null = |e: &Expression| {
                 self.total && self.fill.is_empty()
                     || (constraint.item.fields.len() == 1 && !e.to_string().to_uppercase().contains("NULL"))
@@ -235,7 +266,14 @@ impl MergeTables {
             }
         }
         let all = |fields: &[Ident]| fields.iter().all(|f| found.fields.iter().any(|own| own.shape.name == *f));
-        let over = |c: &&Constraint| !all(&c.fields) && c.fields.iter().any(|f| !found.reference.contains(f));
+        // A key with the reference in it says no more than that key itself will.
+        let implied = |fields: &[Ident]| found.reference.iter().all(|f| fields.contains(f));
+        let unique = |c: &Constraint| matches!(c.kind, ConstraintKind::Primary | ConstraintKind::Unique);
+        let over = |c: &&Constraint| {
+            !all(&c.fields)
+                && c.fields.iter().any(|f| !found.reference.contains(f))
+                && !(unique(c) && implied(&c.fields))
+        };
         for constraint in found.table.constraints.iter().map(|c| &c.item).filter(over) {
             after.remark(step, RemarkKind::Lost, format!("constraint `{}`", constraint.name));
         }
@@ -253,19 +291,13 @@ impl MergeTables {
         );
         after.remark(step, RemarkKind::Note, text);
     }
-}
 
-impl Refactor for MergeTables {
-    fn wish(&self) -> String {
-        format!("merge table `{}` into `{}`", self.table, self.into)
-    }
-
-    fn slug(&self) -> String {
-        format!("merge-{}-into-{}", self.table.name.as_str(), self.into.name.as_str())
-    }
-
-    fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
-        let found = self.find(before)?;
+    /// The version after it. `alone`: that no two rows refer to one is a fact, and kept, without a unique key.
+    ///
+    /// # Errors
+    /// When the tables do not hang together so, or something holds a field.
+    pub fn merged(&self, step: &str, before: &Version, alone: bool) -> Result<Version, Refusal> {
+        let found = self.find(before, alone)?;
         self.check(&found)?;
         let (table, into) = (found.table, found.into);
         let names: Vec<Ident> = found.fields.iter().map(|f| f.shape.name.clone()).collect();
@@ -277,6 +309,12 @@ impl Refactor for MergeTables {
             let words = Words { table: into.name.clone(), field: field.shape.name.clone(), other: table.name.clone() };
             let claim = Claim::Reached { hops: vec![found.hop.clone()], words };
             after.facts.push(Fact { step: step.to_owned(), claim });
+        }
+        if !found.table.is_unique(&found.reference) {
+            let field = found.reference.first().cloned().unwrap_or_else(|| Ident::new(""));
+            let words = Words { table: table.name.clone(), field, other: into.name.clone() };
+            let (table, columns) = (table.base.clone(), found.hop.from_columns.clone());
+            after.facts.push(Fact { step: step.to_owned(), claim: Claim::Alone { table, columns, words } });
         }
         let at = after.lookups.len();
         let tables = Ident::generated(&[into.name.name.as_str(), table.name.name.as_str()]);
@@ -295,7 +333,7 @@ impl Refactor for MergeTables {
                 goes: found.fields.iter().any(|f| needed(&f)),
             },
             unlisted: Unlisted::Null,
-            unique: true,
+            unique: found.table.is_unique(&found.reference),
             restores: None,
             words: (into.name.clone(), table.name.clone()),
             fields: names.iter().map(|n| self.name(n)).collect(),
@@ -331,9 +369,23 @@ impl Refactor for MergeTables {
         }
         Ok(after)
     }
+}
+
+impl Refactor for MergeTables {
+    fn wish(&self) -> String {
+        format!("merge table `{}` into `{}`", self.table, self.into)
+    }
+
+    fn slug(&self) -> String {
+        format!("merge-{}-into-{}", self.table.name.as_str(), self.into.name.as_str())
+    }
+
+    fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
+        self.merged(step, before, false)
+    }
 
     fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
-        let found = self.find(before)?;
+        let found = self.find(before, false)?;
         let new = |f: &&Field| self.name(&f.shape.name);
         let without = |f: &&Field| self.filled(f).map_or_else(|| "NULL".to_owned(), |value| format!("({value})"));
         let given: Vec<String> =

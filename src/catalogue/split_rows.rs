@@ -161,7 +161,9 @@ impl SplitRows {
         }
         let mut part = match std::mem::take(&mut relation.rows) {
             Rows::Part(part) => part,
-            Rows::Whole | Rows::United(_) | Rows::Slice(_) => Part { conditions: Vec::new(), heir: true },
+            Rows::Whole | Rows::United(_) | Rows::Slice(_) | Rows::Linked(_) => {
+                Part { conditions: Vec::new(), heir: true }
+            }
         };
         part.conditions.push(Condition { step: step.to_owned(), holds, check });
         relation.rows = Rows::Part(part);

@@ -233,6 +233,7 @@ struct Part {
     table: TableName,
     path: String,
     goes: bool,
+    unique: bool,
     nothing: String,
     there: String,
     is_row: String,
@@ -268,6 +269,7 @@ fn part(version: &Version, lookup: &Lookup, goes: bool) -> Result<String, askama
         table: lookup.table.clone(),
         path: path(lookup),
         goes,
+        unique: lookup.unique,
         nothing: format!("record_image_eq({}, {})", row(&given), row(&nothing)),
         there: at("t", &lookup.found_by),
         is_row: at("b", &lookup.columns),
@@ -288,20 +290,15 @@ struct Listed {
     unique: bool,
     enter: TableName,
     leave: TableName,
-    alone: TableName,
     path: String,
     table: TableName,
     other: TableName,
     none: String,
-    none_other: String,
     is_new: String,
-    is_new_other: String,
     lock_key_new: String,
-    lock_key_other: String,
     found_by: String,
     new_values: String,
     changed: String,
-    other_changed: String,
     same_key: String,
     refers_to_old: String,
     refers_to_d: String,
@@ -320,15 +317,11 @@ struct Listed {
     nameless: Literal,
     unlisted: Literal,
     hint: Literal,
-    twice: Literal,
-    twice_hint: Literal,
     comment: Literal,
     trigger_insert: Ident,
     trigger_update: Ident,
     trigger_moved: Ident,
     trigger_left: Ident,
-    trigger_alone: Ident,
-    trigger_alone_update: Ident,
 }
 
 /// Helpers and table triggers of one lookup.
@@ -345,6 +338,10 @@ pub fn companions(version: &Version, at: usize) -> Result<Piece, askama::Error> 
         sql += "\n";
         sql += &listed(version, lookup, constraint)?;
         sql += "\n";
+    }
+    if !lookup.unique {
+        sql += "\n";
+        sql += &alone(lookup)?;
     }
     let sql = guarded(version, &sql, &[&lookup.table, &lookup.other], &[&finder(lookup)], &lookup.table);
     let title = format!("helpers and table triggers for {} ({})", quoted(&lookup.fields), lookup.step);
@@ -470,7 +467,6 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
     let natural = lookup.is_natural();
     let old_d: Vec<String> = numbered("old_").iter().map(|n| format!("d.{n}")).collect();
     let cascade = lookup.columns.iter().zip(numbered("new_")).map(|(c, n)| format!("{c} = d.{n}"));
-    let new_other = each_of("NEW", &lookup.found_by);
     let columns = quoted(&lookup.columns);
     Listed {
         enters: lookup.unlisted != Unlisted::Null,
@@ -478,18 +474,13 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
         unique: lookup.unique,
         enter: own(&["enter", id.as_str()]),
         leave: own(&["leave", id.as_str()]),
-        alone: own(&["alone", id.as_str()]),
         path: path(lookup),
         none: none(lookup, &new),
-        none_other: none(lookup, &new_other),
         is_new: found(lookup, "t", &new),
-        is_new_other: found(lookup, "t", &new_other),
         lock_key_new: lock_key(lookup, &new),
-        lock_key_other: lock_key(lookup, &new_other),
         found_by: list(&lookup.found_by),
         new_values: list(&new),
         changed: changed(&lookup.columns),
-        other_changed: changed(&lookup.found_by),
         same_key: all(&lookup.shows.iter().map(|c| format!("t.{c} = o.{c}")).collect::<Vec<_>>()),
         refers_to_old: refers(&each_of("o", &lookup.found_by)),
         refers_to_d: refers(&old_d),
@@ -513,6 +504,50 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
         nameless: nameless(lookup),
         unlisted: Literal(format!("no `{}` has this value of {columns} ({})", other.short(), lookup.step)),
         hint: Literal(format!("Insert it into `{}` first.", other.short())),
+        comment: comment(&lookup.step),
+        trigger_insert: trigger("insert", id),
+        trigger_update: trigger("update", id),
+        trigger_moved: trigger("moved", id),
+        trigger_left: trigger("left", id),
+        table: version.schema.tables.get_key_value(&lookup.table).map_or(&lookup.table, |(n, _)| n).clone(),
+        other: lookup.other.clone(),
+    }
+    .render()
+}
+
+#[derive(Template)]
+#[template(path = "alone.sql", escape = "none")]
+struct Alone {
+    function: TableName,
+    path: String,
+    other: TableName,
+    none: String,
+    lock_key: String,
+    is_new: String,
+    changed: String,
+    schema_literal: Literal,
+    table_literal: Literal,
+    twice: Literal,
+    twice_hint: Literal,
+    comment: Literal,
+    trigger_insert: Ident,
+    trigger_update: Ident,
+}
+
+/// Keeps rows of the other table apart by what they are found by.
+fn alone(lookup: &Lookup) -> Result<String, askama::Error> {
+    let (table, other, id) = (&lookup.words.0, &lookup.words.1, &lookup.id);
+    let new = each_of("NEW", &lookup.found_by);
+    Alone {
+        function: own(&["alone", id.as_str()]),
+        path: path(lookup),
+        other: lookup.other.clone(),
+        none: none(lookup, &new),
+        lock_key: lock_key(lookup, &new),
+        is_new: found(lookup, "t", &new),
+        changed: changed(&lookup.found_by),
+        schema_literal: Literal(other.schema.as_str().into()),
+        table_literal: Literal(other.name.as_str().into()),
         twice: Literal(format!(
             "two rows of `{}` have the same {}, by which `{}` finds them ({})",
             other.short(),
@@ -522,14 +557,8 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
         )),
         twice_hint: Literal("Each must have its own until this is materialized.".into()),
         comment: comment(&lookup.step),
-        trigger_insert: trigger("insert", id),
-        trigger_update: trigger("update", id),
-        trigger_moved: trigger("moved", id),
-        trigger_left: trigger("left", id),
-        trigger_alone: trigger("alone", id),
-        trigger_alone_update: trigger("alone_update", id),
-        table: version.schema.tables.get_key_value(&lookup.table).map_or(&lookup.table, |(n, _)| n).clone(),
-        other: lookup.other.clone(),
+        trigger_insert: trigger("alone", id),
+        trigger_update: trigger("alone_update", id),
     }
     .render()
 }

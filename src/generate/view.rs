@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::generate::carry::{Names, is_partitioned, one_owner, owner};
-use crate::generate::{Class, Piece, comment, get, own, put, united};
+use crate::generate::{Class, Piece, comment, get, link, own, put, united};
 use crate::name::{Ident, TableName};
 use crate::relation::{Field, Home, Relation, Rows, Stores, row_key};
 use crate::schema::{Field as Shape, Grant, Identity};
@@ -106,12 +106,16 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
         outer_comment: comment(&format!("{} after {by}", relation.name.short())),
         united: match relation.rows {
             Rows::United(at) => Some(united::rows(&version.unions[at])),
+            Rows::Linked(at) => Some(link::rows(&version.links[at])),
             Rows::Whole | Rows::Part(_) | Rows::Slice(_) => None,
         },
         put: match class {
             Class::U => None,
             Class::H => Some(put::put_back(version, relation, &inner, &outer, owned)?),
-            Class::T => Some(united::put_back(version, relation, &inner, &outer, owned)?),
+            Class::T => Some(match relation.rows {
+                Rows::Linked(at) => link::put_back(version, relation, &version.links[at], (&inner, &outer), owned)?,
+                _ => united::put_back(version, relation, &inner, &outer, owned)?,
+            }),
         },
         rights: rights(version, relation, &inner, &outer),
         inner,

@@ -210,6 +210,11 @@ fn reasons(version: &Version) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(version.lookups.iter().flat_map(lookup_reasons));
     notes.extend(version.carries.iter().flat_map(trigger_reasons));
+    notes.extend(
+        version.links.iter().map(|l| {
+            format!("trigger on `{}`: what old code refers to is no second link ({})", l.table.short(), l.step)
+        }),
+    );
     notes.extend(version.slices.iter().map(|s| {
         format!(
             "triggers on `{}`: what old code writes to {} tells whether the row has such a part ({})",

@@ -129,6 +129,7 @@ pub fn materialize(
         if matches!(way, Way::Catalogue | Way::InPlace) {
             plan.steps.extend(fill::let_go(version, relation));
             plan.steps.extend(unite::unite(version, relation));
+            plan.steps.extend(unite::link(version, relation));
         }
         if *way == Way::InPlace {
             plan.steps.extend(fill::in_place(version, relation));

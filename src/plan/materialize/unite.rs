@@ -1,6 +1,6 @@
 //! Makes one table of several: the first gets the fields and the rows of the others.
 
-use crate::generate::list;
+use crate::generate::{self, list};
 use crate::name::TableName;
 use crate::plan::PlanStep;
 use crate::plan::materialize::{draft, fill};
@@ -11,8 +11,18 @@ use crate::version::{Source, Union, Version};
 fn union_of<'v>(version: &'v Version, relation: &Relation) -> Option<&'v Union> {
     match relation.rows {
         Rows::United(at) => version.unions.get(at),
-        Rows::Whole | Rows::Part(_) | Rows::Slice(_) => None,
+        Rows::Whole | Rows::Part(_) | Rows::Slice(_) | Rows::Linked(_) => None,
     }
+}
+
+/// Brings the links of a foreign key to the table that has the others.
+#[must_use]
+pub fn link(version: &Version, relation: &Relation) -> Option<PlanStep> {
+    let Rows::Linked(at) = relation.rows else { return None };
+    let link = &version.links[at];
+    let sentence = format!("bring the links of `{}` to `{}`", link.table.short(), relation.name.short());
+    let rows = version.schema.tables[&link.table].rows;
+    Some(PlanStep::new(sentence, generate::link::bring(link)).writing(rows, 0))
 }
 
 /// Brings the rows of the other tables over, and takes those tables away.
