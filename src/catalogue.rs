@@ -31,6 +31,7 @@ pub mod merge_tables;
 pub mod move_field;
 pub mod move_to_schema;
 pub mod path;
+pub mod pivot;
 pub mod rename_field;
 pub mod rename_table;
 pub mod reorder_fields;
@@ -43,6 +44,7 @@ pub mod split_rows;
 pub mod split_table;
 pub mod union_tables;
 pub mod uniting;
+pub mod unpivot;
 
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
@@ -141,6 +143,10 @@ catalogue! {
     MakeAssociative(make_associative::MakeAssociative) = "make-associative",
     /// Make a foreign key of a table of links
     CollapseAssociative(collapse_associative::CollapseAssociative) = "collapse-associative",
+    /// Make rows of fields of the same kind
+    Unpivot(unpivot::Unpivot) = "unpivot",
+    /// Make fields of rows that a label tells apart
+    Pivot(pivot::Pivot) = "pivot",
     /// Move a table to another schema
     MoveToSchema(move_to_schema::MoveToSchema) = "move-to-schema",
     /// Add a field with a type, a default or an expression over the row

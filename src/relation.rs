@@ -49,6 +49,8 @@ pub enum Rows {
     Slice(usize),
     /// Links of which the base has only some: the place in [`crate::version::Version::links`].
     Linked(usize),
+    /// Fields of another table, each a row: the place in [`crate::version::Version::spreads`].
+    Spread(usize),
 }
 
 /// The rows of a base that one of several relations over it shows.
@@ -258,7 +260,7 @@ impl Relation {
     #[must_use]
     pub fn conditions(&self) -> &[Condition] {
         match &self.rows {
-            Rows::Whole | Rows::United(_) | Rows::Slice(_) | Rows::Linked(_) => &[],
+            Rows::Whole | Rows::United(_) | Rows::Slice(_) | Rows::Linked(_) | Rows::Spread(_) => &[],
             Rows::Part(part) => &part.conditions,
         }
     }
@@ -276,7 +278,7 @@ impl Relation {
         match &self.rows {
             Rows::Part(part) => part.heir,
             Rows::Slice(_) => false,
-            Rows::Whole | Rows::United(_) | Rows::Linked(_) => true,
+            Rows::Whole | Rows::United(_) | Rows::Linked(_) | Rows::Spread(_) => true,
         }
     }
 

@@ -53,6 +53,8 @@ pub struct Version {
     pub slices: Vec<Slice>,
     /// Foreign keys that a table of links shows.
     pub links: Vec<Link>,
+    /// Fields that rows of another table show.
+    pub spreads: Vec<Spread>,
     /// What the data must satisfy.
     pub facts: Vec<Fact>,
     /// What materializing makes unrecoverable.
@@ -362,6 +364,32 @@ pub struct Link {
     pub far_key: Vec<Ident>,
 }
 
+/// Fields of a row shown as rows of their own, each under its label; NULL is no row. The table that these rows will be in is
+/// made for the new shape, and empty until then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spread {
+    /// The refactoring.
+    pub step: String,
+    /// Short unique name for what is generated.
+    pub id: Ident,
+    /// The physical table with the fields.
+    pub table: TableName,
+    /// Its key.
+    pub key: Vec<Ident>,
+    /// The columns.
+    pub columns: Vec<Ident>,
+    /// The label of each, as SQL.
+    pub labels: Vec<String>,
+    /// The physical table of the rows.
+    pub rows: TableName,
+    /// Its columns that refer to the table.
+    pub from: Vec<Ident>,
+    /// Its column with the label.
+    pub label: Ident,
+    /// Its column with the value.
+    pub value: Ident,
+}
+
 /// Fields told by others of the same row, with expressions both ways. Where the way back and forth does not give what
 /// was written, the complement remembers it, together with the stored values that it belongs to: a later write of old
 /// code makes it stale by itself.
@@ -407,6 +435,8 @@ pub struct Lookup {
     pub other: TableName,
     /// Its columns that the stored ones are compared with, one each.
     pub found_by: Vec<Ident>,
+    /// What else a row that is found has in a column: a constant.
+    pub always: Option<(Ident, String)>,
     /// Which of them are compared with NULL like with a value, as several together may be. Where none is, NULL leads
     /// nowhere.
     pub null_safe: Vec<bool>,
@@ -503,6 +533,7 @@ impl Version {
             unions: Vec::new(),
             slices: Vec::new(),
             links: Vec::new(),
+            spreads: Vec::new(),
             shaped: Vec::new(),
             lookups: Vec::new(),
             calculated: Vec::new(),
@@ -650,6 +681,7 @@ impl Version {
         let told = match relation.rows {
             Rows::United(at) => Some(&self.unions[at].step),
             Rows::Linked(at) => Some(&self.links[at].step),
+            Rows::Spread(at) => Some(&self.spreads[at].step),
             Rows::Whole | Rows::Part(_) | Rows::Slice(_) => None,
         };
         if let Some(step) = told {
@@ -707,6 +739,7 @@ impl Version {
         let step = match relation.rows {
             Rows::Slice(at) => Some(&self.slices[at].step),
             Rows::Linked(at) => Some(&self.links[at].step),
+            Rows::Spread(at) => Some(&self.spreads[at].step),
             _ => relation.conditions().last().map(|c| &c.step),
         };
         match step {

@@ -379,6 +379,7 @@ impl ExtractTable {
             columns: payload.by.iter().map(|l| l.column.clone()).collect(),
             other: other.base.clone(),
             found_by: version.stored(other, &found_by)?,
+            always: None,
             null_safe,
             shows: version.stored(other, std::slice::from_ref(&key))?,
             types: kind.into_iter().collect(),

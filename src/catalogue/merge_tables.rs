@@ -325,6 +325,7 @@ impl MergeTables {
             columns: found.hop.to_columns.clone(),
             other: table.base.clone(),
             found_by: found.hop.from_columns.clone(),
+            always: None,
             null_safe: vec![false; found.reference.len()],
             shows: columns,
             types: found.fields.iter().map(|f| f.shape.type_name.clone()).collect(),

@@ -140,7 +140,7 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
         LossKind::All => return has_value,
         LossKind::Table => return "true".into(),
         LossKind::Unlisted(at) => return lookup::unlisted(&version.lookups[at], "t"),
-        LossKind::Unshown(at) => return lookup::unshown(&version.lookups[at]),
+        LossKind::Unshown(at) => return lookup::unshown(version, &version.lookups[at]),
         LossKind::Unfaithful(at) => return shaped::unfaithful(&version.shaped[at], "t"),
         LossKind::Unreached(at) => at,
     };

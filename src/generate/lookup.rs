@@ -61,7 +61,8 @@ fn without(lookup: &Lookup, member: usize) -> Option<String> {
 /// `t.a = x AND (t.b = y OR t.b IS NULL AND y IS NULL)`: whether the row `t` of the other table is found by `stored`.
 fn found(lookup: &Lookup, t: &str, stored: &[String]) -> String {
     let one = |((c, stored), null_safe): ((&Ident, &String), &bool)| same(&format!("{t}.{c}"), stored, *null_safe);
-    all(&lookup.found_by.iter().zip(stored).zip(&lookup.null_safe).map(one).collect::<Vec<_>>())
+    let always = lookup.always.iter().map(|(c, value)| format!("{t}.{c} = {value}"));
+    all(&lookup.found_by.iter().zip(stored).zip(&lookup.null_safe).map(one).chain(always).collect::<Vec<_>>())
 }
 
 /// Whether two values are the same, in a way that an index can answer.
@@ -256,6 +257,8 @@ fn part(version: &Version, lookup: &Lookup, goes: bool) -> Result<String, askama
         all(&each_of(row, columns).iter().zip(&keys).map(|(c, k)| format!("{c} = {k}")).collect::<Vec<_>>())
     };
     let sets: Vec<String> = lookup.shows.iter().zip(&given).map(|(c, s)| format!("{c} = {s}")).collect();
+    let (column, always): (Vec<Ident>, Vec<String>) = lookup.always.iter().cloned().unzip();
+    let conflict = [&lookup.found_by[..], &column[..]].concat();
     let nothing: Vec<String> = lookup
         .types
         .iter()
@@ -271,12 +274,12 @@ fn part(version: &Version, lookup: &Lookup, goes: bool) -> Result<String, askama
         goes,
         unique: lookup.unique,
         nothing: format!("record_image_eq({}, {})", row(&given), row(&nothing)),
-        there: at("t", &lookup.found_by),
+        there: found(lookup, "t", &keys),
         is_row: at("b", &lookup.columns),
         sets: list(&sets),
-        columns: list(&[&lookup.found_by[..], &lookup.shows[..]].concat()),
-        values: list(&[keys.clone(), given.clone()].concat()),
-        found_by: list(&lookup.found_by),
+        columns: list(&[&conflict[..], &lookup.shows[..]].concat()),
+        values: list(&[&keys[..], &always[..], &given[..]].concat()),
+        found_by: list(&conflict),
         comment: comment(&format!("{}: writes the part of a row that is in {}", lookup.step, lookup.other.short())),
     }
     .render()
@@ -617,7 +620,14 @@ pub fn unlisted(lookup: &Lookup, row_alias: &str) -> String {
 
 /// Rows `t` of the other table to which nobody refers.
 #[must_use]
-pub fn unshown(lookup: &Lookup) -> String {
+pub fn unshown(version: &Version, lookup: &Lookup) -> String {
+    if lookup.always.is_some() {
+        let labelled = version.lookups.iter().filter(|l| l.step == lookup.step);
+        let values = labelled.flat_map(|l| &l.always).map(|(c, value)| format!("t.{c} = {value}"));
+        let labelled = values.collect::<Vec<_>>().join(" OR ");
+        let is_there = equal("b", &lookup.columns, "t", &lookup.found_by);
+        return format!("(({labelled}) AND EXISTS (SELECT FROM {} AS b WHERE {is_there})) IS NOT TRUE", lookup.table);
+    }
     let other = each_of("t", &lookup.found_by);
     let each = each_of("b", &lookup.columns).into_iter().zip(other).zip(&lookup.null_safe);
     let refers = all(&each.map(|((b, v), null_safe)| same(&b, &v, *null_safe)).collect::<Vec<_>>());

@@ -1,6 +1,8 @@
 //! The put-back of a relation with fields from elsewhere: INSTEAD OF INSERT on the outer view, INSTEAD OF UPDATE on the
 //! inner one, DELETE native.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 
 use crate::generate::carry::{self, Names, is_partitioned};
@@ -236,7 +238,7 @@ pub fn put_back(
     let held = slice::held(version, relation);
     let refused = held.iter().filter(|h| h.on_delete);
     let refused = refused.map(|h| format!("IF {} THEN\n    {}\n  END IF;", h.stays, h.keeps_its_key));
-    let own_parts = columns.looks.iter().filter_map(|l| l.take_away.clone());
+    let own_parts: BTreeSet<String> = columns.looks.iter().filter_map(|l| l.take_away.clone()).collect();
     let taken_along = part.as_ref().map_or_else(|| refused.chain(own_parts).collect(), |part| part.take_away.clone());
     let kept_keys = held.into_iter().filter(|h| h.on_update).map(|h| h.keeps_its_key);
     let touch = key.first().map(|c| format!("{c} = b.{c}")).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The rows of a relation, as queries: what its view shows, and what its table must hold afterwards.
 
 use crate::generate::carry::Names;
-use crate::generate::{all, equal, get, link, list, lookup, own, shaped, united};
+use crate::generate::{all, equal, get, link, list, lookup, own, shaped, spread, united};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation, Rows, row_key};
 use crate::version::{Added, Carry, Direction, Version};
@@ -101,6 +101,7 @@ fn source(version: &Version, relation: &Relation) -> String {
     match relation.rows {
         Rows::United(at) => format!("(\n{}) AS b", united::rows(&version.unions[at])),
         Rows::Linked(at) => format!("(\n{}) AS b", link::rows(&version.links[at])),
+        Rows::Spread(at) => format!("(\n{}) AS b", spread::rows(&version.spreads[at])),
         Rows::Whole | Rows::Part(_) | Rows::Slice(_) => format!("{} AS b", relation.base),
     }
 }

@@ -130,6 +130,7 @@ pub fn materialize(
             plan.steps.extend(fill::let_go(version, relation));
             plan.steps.extend(unite::unite(version, relation));
             plan.steps.extend(unite::link(version, relation));
+            plan.steps.extend(unite::spread(version, relation));
         }
         if *way == Way::InPlace {
             plan.steps.extend(fill::in_place(version, relation));

@@ -11,7 +11,7 @@ use crate::version::{Source, Union, Version};
 fn union_of<'v>(version: &'v Version, relation: &Relation) -> Option<&'v Union> {
     match relation.rows {
         Rows::United(at) => version.unions.get(at),
-        Rows::Whole | Rows::Part(_) | Rows::Slice(_) | Rows::Linked(_) => None,
+        Rows::Whole | Rows::Part(_) | Rows::Slice(_) | Rows::Linked(_) | Rows::Spread(_) => None,
     }
 }
 
@@ -23,6 +23,16 @@ pub fn link(version: &Version, relation: &Relation) -> Option<PlanStep> {
     let sentence = format!("bring the links of `{}` to `{}`", link.table.short(), relation.name.short());
     let rows = version.schema.tables[&link.table].rows;
     Some(PlanStep::new(sentence, generate::link::bring(link)).writing(rows, 0))
+}
+
+/// Makes rows of fields, before these go.
+#[must_use]
+pub fn spread(version: &Version, relation: &Relation) -> Option<PlanStep> {
+    let Rows::Spread(at) = relation.rows else { return None };
+    let spread = &version.spreads[at];
+    let sentence = format!("make rows of {} in `{}`", list(&spread.columns), relation.name.short());
+    let rows = version.schema.tables[&spread.table].rows;
+    Some(PlanStep::new(sentence, generate::spread::bring(spread)).writing(rows, 0))
 }
 
 /// Brings the rows of the other tables over, and takes those tables away.

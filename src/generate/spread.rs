@@ -1,0 +1,143 @@
+//! Fields shown as rows, each under its label: the rows, and how they are written back.
+
+use askama::Template;
+
+use crate::generate::view::named;
+use crate::generate::{carry, comment, equal, list, of, put};
+use crate::name::{Ident, TableName};
+use crate::relation::Relation;
+use crate::schema::ConstraintKind;
+use crate::sql::Literal;
+use crate::version::{Spread, Version, numbered};
+
+/// The rows of one field, and its label.
+fn each(spread: &Spread) -> impl Iterator<Item = (&Ident, &String)> {
+    spread.columns.iter().zip(&spread.labels)
+}
+
+/// The rows: one for each field that is not NULL.
+#[must_use]
+pub fn rows(spread: &Spread) -> String {
+    let keys = spread.key.iter().zip(&spread.from).map(|(k, n)| format!("b.{k} AS {n}")).collect::<Vec<_>>();
+    let one = |(column, label): (&Ident, &String)| {
+        format!(
+            "SELECT {}, {label} AS {}, b.{column} AS {}, b.ctid AS refactor_token\nFROM {} AS b\nWHERE b.{column} IS NOT NULL",
+            list(&keys),
+            spread.label,
+            spread.value,
+            spread.table
+        )
+    };
+    each(spread).map(one).collect::<Vec<_>>().join("\nUNION ALL\n")
+}
+
+/// Puts the rows into their table, before the fields go.
+#[must_use]
+pub fn bring(spread: &Spread) -> String {
+    let one = |(column, label): (&Ident, &String)| {
+        format!(
+            "INSERT INTO {} ({}) SELECT {}, {label}, b.{column} FROM {} AS b WHERE b.{column} IS NOT NULL;",
+            spread.rows,
+            list(&fields(spread)),
+            of("b", &spread.key),
+            spread.table
+        )
+    };
+    each(spread).map(one).collect::<Vec<_>>().join("\n")
+}
+
+fn fields(spread: &Spread) -> Vec<Ident> {
+    [&spread.from[..], &[spread.label.clone(), spread.value.clone()]].concat()
+}
+
+/// The field of a row: `CASE NEW.kind WHEN 'home' THEN b.home END`.
+fn field(spread: &Spread, row: &str) -> String {
+    let whens = each(spread).map(|(column, label)| format!("WHEN {label} THEN b.{column}"));
+    format!("CASE {row}.{} {} END", spread.label, whens.collect::<Vec<_>>().join(" "))
+}
+
+/// Sets the field of a row to a value: `home = CASE NEW.kind WHEN 'home' THEN NEW.value ELSE b.home END`.
+fn sets(spread: &Spread, row: &str, value: &str) -> String {
+    let one = |(column, label): (&Ident, &String)| {
+        format!("{column} = CASE {row}.{} WHEN {label} THEN {value} ELSE b.{column} END", spread.label)
+    };
+    list(&each(spread).map(one).collect::<Vec<_>>())
+}
+
+#[derive(Template)]
+#[template(path = "spread.sql", escape = "none")]
+struct PutBack {
+    put: TableName,
+    rights: String,
+    owner: String,
+    inner: TableName,
+    outer: TableName,
+    table: TableName,
+    rows: TableName,
+    row_old: String,
+    row_new: String,
+    field_old: String,
+    field_new: String,
+    is_labelled: String,
+    takes_away: String,
+    sets_new: String,
+    same: String,
+    seen: String,
+    memory: Literal,
+    value: Ident,
+    fields: String,
+    values: String,
+    schema_literal: Literal,
+    table_literal: Literal,
+    unique: Literal,
+    unique_message: Literal,
+    comment: Literal,
+}
+
+/// The put-back of a table of rows.
+///
+/// # Errors
+/// Only if a template cannot be rendered.
+pub fn put_back(
+    version: &Version,
+    relation: &Relation,
+    spread: &Spread,
+    (inner, outer): (&TableName, &TableName),
+    owned: bool,
+) -> Result<String, askama::Error> {
+    let fields = fields(spread);
+    let primary = relation.constraints.iter().find(|c| c.item.kind == ConstraintKind::Primary);
+    let primary = primary.map_or("", |c| c.item.name.as_str());
+    let (schema, table) = (relation.name.schema.as_str(), relation.name.name.as_str());
+    PutBack {
+        put: named(relation, "put"),
+        rights: if owned { put::owners_rights(version, relation) } else { String::new() },
+        owner: if owned { carry::owner(version, &relation.base).to_string() } else { String::new() },
+        inner: inner.clone(),
+        outer: outer.clone(),
+        table: spread.table.clone(),
+        rows: spread.rows.clone(),
+        row_old: equal("b", &spread.key, "OLD", &spread.from),
+        row_new: equal("b", &spread.key, "NEW", &spread.from),
+        field_old: field(spread, "OLD"),
+        field_new: field(spread, "NEW"),
+        is_labelled: format!("NEW.{} IN ({})", spread.label, spread.labels.join(", ")),
+        takes_away: sets(spread, "OLD", "NULL"),
+        sets_new: sets(spread, "NEW", &format!("NEW.{}", spread.value)),
+        same: format!("record_image_eq(ROW({}), ROW({}))", of("NEW", &fields), of("OLD", &fields)),
+        seen: format!("OLD.refactor_token::text || OLD.{}::text || ';'", spread.label),
+        memory: Literal(format!(
+            "refactor.seen_{}",
+            numbered(&spread.step).bytes().map(|b| format!("{b:02x}")).collect::<String>()
+        )),
+        value: spread.value.clone(),
+        fields: list(&fields),
+        values: of("NEW", &fields),
+        schema_literal: Literal(schema.into()),
+        table_literal: Literal(table.into()),
+        unique: Literal(primary.into()),
+        unique_message: Literal(format!("duplicate key value violates unique constraint \"{primary}\"")),
+        comment: comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", "))),
+    }
+    .render()
+}
