@@ -33,6 +33,7 @@ pub mod move_to_schema;
 pub mod path;
 pub mod rename_field;
 pub mod rename_table;
+pub mod renumber;
 pub mod reorder_fields;
 pub mod reshape;
 pub mod rule;
