@@ -34,6 +34,7 @@ pub mod path;
 pub mod pivot;
 pub mod rename_field;
 pub mod rename_table;
+pub mod renumber;
 pub mod reorder_fields;
 pub mod reshape;
 pub mod rule;

@@ -72,6 +72,16 @@ pub enum Claim {
         /// For the sentence.
         words: Words,
     },
+    /// Whatever a foreign key to a divided table refers to is of the part that will have the table itself: a place in the
+    /// version's held keys.
+    Stays {
+        /// The place.
+        at: usize,
+        /// The two tables.
+        tables: [TableName; 2],
+        /// For the sentence.
+        words: Words,
+    },
     /// An expression gives a value that fits the type for every row, and not NULL if it may not be.
     Fits {
         /// The table.
@@ -106,6 +116,7 @@ impl Claim {
                 hops.iter().flat_map(|h| [&h.from, &h.to]).collect()
             }
             Self::Listed { table, other, .. } => vec![table, other],
+            Self::Stays { tables, .. } => tables.iter().collect(),
             Self::Apart { places, .. } => places.iter().map(|(table, _)| table).collect(),
             Self::Alone { table, .. } | Self::Fits { table, .. } => vec![table],
             // By its name in the version; `generate` knows where its rows are.
@@ -134,6 +145,7 @@ impl Claim {
             | Self::Reached { words, .. }
             | Self::Reaches { words, .. }
             | Self::Listed { words, .. }
+            | Self::Stays { words, .. }
             | Self::Alone { words, .. }
             | Self::Apart { words, .. }
             | Self::Fits { words, .. }
@@ -164,6 +176,14 @@ impl Fact {
             ),
             Claim::Listed { words: w, .. } => {
                 format!("each `{}` in `{}` must be in `{}`", w.field, w.table.short(), w.other.short())
+            }
+            Claim::Stays { words: w, .. } => {
+                format!(
+                    "each `{}` of `{}` must be of a row that stays in `{}`",
+                    w.field,
+                    w.table.short(),
+                    w.other.short()
+                )
             }
             Claim::Alone { words: w, .. } => format!(
                 "each `{}` must have a `{}` of its own, by which `{}` finds it",
@@ -199,7 +219,10 @@ impl Fact {
                 "insert them there first, or say `--on-missing insert` (the tool does) or `--on-missing null`"
             }
             Claim::Alone { .. } => "correct those rows first; who refers to which of them could not be told",
-            Claim::Apart { .. } => "give the rows of one table other keys first",
+            Claim::Apart { .. } => "give the rows of one table other keys first, or let them be drawn: `--renumber`",
+            Claim::Stays { .. } => {
+                "a foreign key can refer to one table only: let those rows refer to others, divide otherwise, or drop it first"
+            }
             Claim::Fits { .. } => "correct those rows, or change the expression",
             Claim::Keeps { .. } => "correct those rows first: the rule is for all of them",
         }
@@ -257,6 +280,8 @@ pub enum LossKind {
     Unreached(usize),
     /// Those whose value there and back is another: a place in the version's shaped fields.
     Unfaithful(usize),
+    /// All, since they get new numbers: a place in the version's numberings.
+    Renumbered(usize),
 }
 
 impl Loss {
@@ -279,6 +304,7 @@ impl Loss {
                 format!("{count} {rows} of `{table}` will be gone, and the table with {them}")
             }
             LossKind::All => format!("{count} {values} of `{table}.{field}` will be gone with the field"),
+            LossKind::Renumbered(_) => format!("{count} {values} of `{table}.{field}` will be other numbers"),
             LossKind::Unreached(_) => {
                 format!("{count} {values} of `{table}.{field}` {have} no `{}` to live in", other.short())
             }

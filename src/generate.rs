@@ -1,14 +1,17 @@
 //! Relations → SQL text: views, put-back, complement, companions, whiteouts, facts. The only place that writes SQL for
 //! them; everything is a pure function of a [`Version`].
 
+pub mod apart;
 pub mod calculated;
 pub mod carry;
 pub mod drawn;
 pub mod fact;
 pub mod get;
+pub mod held;
 pub mod link;
 pub mod lookup;
 pub mod made;
+pub mod numbering;
 pub mod put;
 pub mod rows;
 pub mod rule;
@@ -157,12 +160,19 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     for slice in &version.slices {
         pieces.push(slice::companions(version, slice)?);
     }
+    for index in 0..version.numberings.len() {
+        pieces.push(numbering::companions(version, index)?);
+    }
+    for index in 0..version.held.len() {
+        pieces.push(held::guard(version, index)?);
+    }
     for index in 0..version.unions.len() {
-        pieces.extend(united::guard(version, index)?);
+        pieces.extend(apart::guard(version, index)?);
     }
     let next = shown_in(version);
     for relation in version.touched() {
         pieces.extend(rule::functions(version, relation)?);
+        pieces.extend(apart::guard_of_numbers(version, relation)?);
         pieces.push(view::view(version, relation, &next[&relation.name.schema])?);
     }
     for (name, gone) in version.gone.iter().filter(|(n, _)| version.schema.tables.contains_key(*n)) {

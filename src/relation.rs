@@ -100,6 +100,8 @@ pub enum Home {
     Looked(usize, usize),
     /// Nowhere: computed from the row whenever it is read, the place in [`crate::version::Version::calculated`].
     Calculated(usize),
+    /// In the complement, which gives each row a number of its own: the place in [`crate::version::Version::numberings`].
+    Numbered(usize),
 }
 
 /// A column of the base that the version does not show.

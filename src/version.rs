@@ -55,6 +55,10 @@ pub struct Version {
     pub links: Vec<Link>,
     /// Fields that rows of another table show.
     pub spreads: Vec<Spread>,
+    /// Keys that rows get anew.
+    pub numberings: Vec<Numbering>,
+    /// Foreign keys to tables whose rows are divided.
+    pub held: Vec<Held>,
     /// What the data must satisfy.
     pub facts: Vec<Fact>,
     /// What materializing makes unrecoverable.
@@ -303,6 +307,71 @@ pub enum Source {
     Column(Ident),
     /// It is the same in every row.
     Constant(String),
+    /// It is another number than the row has in its table: the place in [`Version::numberings`].
+    Numbered(usize),
+}
+
+/// A foreign key to a table whose rows are divided: what it refers to must be of the part that will have the table itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    /// The refactoring.
+    pub step: String,
+    /// Short unique name for what is generated.
+    pub id: Ident,
+    /// The physical table that refers.
+    pub table: TableName,
+    /// Its columns.
+    pub columns: Vec<Ident>,
+    /// The physical table that is divided.
+    pub other: TableName,
+    /// The columns that are referred to.
+    pub found_by: Vec<Ident>,
+    /// Over its columns: which rows are of the part.
+    pub rows: Expression,
+    /// The foreign key's name.
+    pub constraint: Ident,
+}
+
+/// Numbers that rows get anew, beside those that they have: drawn once, when a row is first seen, and kept in the
+/// complement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Numbering {
+    /// The refactoring.
+    pub step: String,
+    /// Short unique name for what is generated.
+    pub id: Ident,
+    /// The physical table.
+    pub table: TableName,
+    /// Its key, which the complement follows.
+    pub key: Ident,
+    /// What draws that key.
+    pub key_draws: String,
+    /// The type of both numbers.
+    pub type_name: String,
+    /// Which rows have one, if not all.
+    pub rows: Option<Expression>,
+    /// What draws a number; none if the complement has a sequence of its own.
+    pub draws: Option<String>,
+    /// The options of that sequence, where they are not what a sequence has by itself.
+    pub options: Option<String>,
+    /// Where else such numbers are, with the column: no number is in two places.
+    pub apart: Vec<(TableName, Ident)>,
+    /// The refactoring whose kept numbers it starts with.
+    pub restores: Option<String>,
+}
+
+impl Numbering {
+    /// The complement.
+    #[must_use]
+    pub fn kept(&self) -> TableName {
+        own(&["kept", self.id.as_str()])
+    }
+
+    /// The complement's own sequence.
+    #[must_use]
+    pub fn sequence(&self) -> TableName {
+        own(&["numbers", self.id.as_str()])
+    }
 }
 
 impl Branch {
@@ -311,7 +380,16 @@ impl Branch {
     pub fn column(&self, field: usize) -> Option<&Ident> {
         match &self.sources[field] {
             Source::Column(column) => Some(column),
-            Source::Constant(_) => None,
+            Source::Constant(_) | Source::Numbered(_) => None,
+        }
+    }
+
+    /// The new numbers that a field shows, if it does.
+    #[must_use]
+    pub fn numbering(&self, field: usize) -> Option<usize> {
+        match self.sources[field] {
+            Source::Numbered(at) => Some(at),
+            Source::Constant(_) | Source::Column(_) => None,
         }
     }
 }
@@ -534,6 +612,8 @@ impl Version {
             slices: Vec::new(),
             links: Vec::new(),
             spreads: Vec::new(),
+            numberings: Vec::new(),
+            held: Vec::new(),
             shaped: Vec::new(),
             lookups: Vec::new(),
             calculated: Vec::new(),
@@ -776,7 +856,7 @@ impl Version {
                 Rows::United(union) => self.unions[union].branches[0].column(at),
                 _ => None,
             },
-            Home::Carried(_) | Home::Added(_) | Home::Looked(..) | Home::Calculated(_) => None,
+            Home::Carried(_) | Home::Added(_) | Home::Looked(..) | Home::Calculated(_) | Home::Numbered(_) => None,
         }
     }
 
@@ -790,6 +870,7 @@ impl Version {
             Home::Shaped(at, _) => self.shaped[at].step.clone(),
             Home::Looked(at, _) => self.lookups[at].step.clone(),
             Home::Calculated(at) => self.calculated[at].step.clone(),
+            Home::Numbered(at) => self.numberings[at].step.clone(),
         }
     }
 

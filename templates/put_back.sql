@@ -49,8 +49,19 @@ BEGIN
   UPDATE {{ base }} AS b SET ({{ insert_columns }}) = ROW({{ insert_values }}) WHERE {{ part.is_row }} RETURNING b.* INTO r;
   DELETE FROM {{ part.absent }} AS x WHERE {{ part.is_absent }};
 {%- else %}
+{%- for n in numbered %}
+  PERFORM pg_catalog.set_config({{ n.setting }}, ({{ n.given }})::text, true);
+{%- endfor %}
   INSERT INTO {{ base }} ({{ insert_columns }}){% if overriding %} OVERRIDING SYSTEM VALUE{% endif %}
   VALUES ({{ insert_values }}) RETURNING * INTO r;
+{%- if !numbered.is_empty() %}
+  IF NOT FOUND THEN
+{%- for n in numbered %}
+    PERFORM pg_catalog.set_config({{ n.setting }}, '', true);
+{%- endfor %}
+    RETURN NULL;
+  END IF;
+{%- endif %}
 {%- endif %}
 {%- for setting in flags %}
   PERFORM pg_catalog.set_config('{{ setting }}', '', true);
@@ -90,6 +101,9 @@ BEGIN
 {%- if !l.after.is_empty() %}
   {{ l.after }}
 {%- endif %}
+{%- endfor %}
+{%- for n in numbered %}
+  NEW.{{ n.field }} := {{ n.get_r }};
 {%- endfor %}
 {%- for a in added %}
   IF record_image_ne(ROW(NEW.{{ a.field }}), ROW({{ a.seed_r }})) THEN
@@ -239,6 +253,11 @@ BEGIN
     {{ l.after }}
   END IF;
 {%- endif %}
+{%- endfor %}
+{%- for n in numbered %}
+  IF NEW.{{ n.field }} <> OLD.{{ n.field }} THEN
+    UPDATE {{ n.kept }} AS x SET refactor_value = NEW.{{ n.field }} WHERE {{ n.this_row }};
+  END IF;
 {%- endfor %}
 {%- for a in added %}
   IF ({{ a.may_differ }}) AND record_image_ne(ROW(NEW.{{ a.field }}), ROW({{ a.get_r }})) THEN

@@ -63,8 +63,17 @@ BEGIN
       END IF;
 {%- endfor %}
       IF target = home THEN
+{%- if b.sets.is_empty() %}
+        SELECT b.* INTO r{{ b.number }} FROM {{ b.table }} AS b WHERE {{ b.this_row }};
+{%- else %}
         UPDATE {{ b.table }} AS b SET {{ b.sets }} WHERE {{ b.this_row }} RETURNING b.* INTO r{{ b.number }};
+{%- endif %}
         IF NOT FOUND THEN RETURN NULL; END IF;
+{%- if let Some(n) = b.numbered %}
+        IF NEW.{{ n.field }} <> OLD.{{ n.field }} THEN
+          UPDATE {{ n.kept }} AS x SET refactor_value = NEW.{{ n.field }} WHERE {{ n.this_row }};
+        END IF;
+{%- endif %}
       END IF;
 {%- endfor %}
     END CASE;
@@ -72,7 +81,20 @@ BEGIN
   IF TG_OP = 'DELETE' OR target <> home THEN
     CASE home
 {%- for b in branches %}
-    WHEN {{ b.number }} THEN DELETE FROM {{ b.table }} AS b WHERE {{ b.this_row }};
+    WHEN {{ b.number }} THEN
+{%- if !b.referred.is_empty() %}
+      IF TG_OP = 'UPDATE' THEN
+        -- For whoever refers to it the row stays; a foreign key would see it deleted.
+        PERFORM 1 FROM {{ b.table }} AS b WHERE {{ b.this_row }} FOR UPDATE;
+{%- for r in b.referred %}
+        IF EXISTS (SELECT FROM {{ r.table }} AS c WHERE {{ r.refers }}) THEN
+          RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', SCHEMA = {{ schema }}, TABLE = {{ table }},
+            MESSAGE = {{ r.message }}, HINT = {{ real }};
+        END IF;
+{%- endfor %}
+      END IF;
+{%- endif %}
+      DELETE FROM {{ b.table }} AS b WHERE {{ b.this_row }};
 {%- endfor %}
     END CASE;
     IF NOT FOUND THEN RETURN NULL; END IF;
@@ -82,9 +104,17 @@ BEGIN
 {%- for b in branches %}
   WHEN {{ b.number }} THEN
     IF home IS DISTINCT FROM target THEN
+{%- if let Some(n) = b.numbered %}
+      PERFORM pg_catalog.set_config({{ n.setting }}, ({{ n.given }})::text, true);
+{%- endif %}
       INSERT INTO {{ b.table }} ({{ b.columns }}){% if b.overriding %} OVERRIDING SYSTEM VALUE{% endif %}
       VALUES ({{ b.values }}) RETURNING * INTO r{{ b.number }};
-      IF NOT FOUND THEN RETURN NULL; END IF;
+      IF NOT FOUND THEN
+{%- if let Some(n) = b.numbered %}
+        PERFORM pg_catalog.set_config({{ n.setting }}, '', true);
+{%- endif %}
+        RETURN NULL;
+      END IF;
     END IF;
 {%- for o in b.own %}
     NEW.{{ o.field }} := {{ o.value }};

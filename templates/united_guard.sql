@@ -5,17 +5,21 @@ BEGIN
 {%- for k in keys %}
   IF {{ k.present }} THEN
     PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(pg_catalog.concat_ws(',', {{ k.lock }}), 0));
+{%- if !k.left.is_empty() %}
+    -- The number of a row that the same statement has deleted.
+    {{ k.left }};
+{%- endif %}
     IF {{ k.elsewhere }} THEN
       RAISE EXCEPTION USING ERRCODE = 'unique_violation', SCHEMA = {{ schema }}, TABLE = {{ table }}, CONSTRAINT = {{ k.constraint }},
         MESSAGE = {{ k.message }}, DETAIL = pg_catalog.format({{ k.detail }}, {{ k.values }}), HINT = {{ hint }};
     END IF;
   END IF;
 {%- endfor %}
-  RETURN NULL;
+  RETURN {% if early %}NEW{% else %}NULL{% endif %};
 END
 $refactor$;
 COMMENT ON FUNCTION {{ function }}() IS {{ comment }};
-CREATE TRIGGER {{ trigger_insert }} AFTER INSERT ON {{ on }}
+CREATE TRIGGER {{ trigger_insert }} {% if early %}BEFORE{% else %}AFTER{% endif %} INSERT ON {{ on }}
   FOR EACH ROW EXECUTE FUNCTION {{ function }}();
-CREATE TRIGGER {{ trigger_update }} AFTER UPDATE ON {{ on }}
+CREATE TRIGGER {{ trigger_update }} {% if early %}BEFORE{% else %}AFTER{% endif %} UPDATE ON {{ on }}
   FOR EACH ROW WHEN ({{ changed }}) EXECUTE FUNCTION {{ function }}();

@@ -68,7 +68,7 @@ impl Refactor for DropField {
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let (relation, field) = before.find_field(&self.field)?;
-        if let Home::Shaped(..) = field.home {
+        if let Home::Shaped(..) | Home::Numbered(_) = field.home {
             let step = before.put_there_by(relation, field);
             return Err(Refusal::NotMaterialized { field: self.field.clone(), step });
         }

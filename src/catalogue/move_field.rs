@@ -424,6 +424,7 @@ impl MoveField {
             }
             Home::Shaped(at, _) => (version.shaped[at].step.clone(), "materialize first".into()),
             Home::Looked(at, _) => (version.lookups[at].step.clone(), "materialize first".into()),
+            Home::Numbered(at) => (version.numberings[at].step.clone(), "materialize first".into()),
             Home::Calculated(at) => (
                 version.calculated[at].step.clone(),
                 "a calculated field stays with the fields that it reads; add one to the other table".into(),

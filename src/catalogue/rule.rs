@@ -172,7 +172,12 @@ pub fn stored<'v>(version: &'v Version, relation: &Relation, field: &Field) -> O
             let carry = &version.carries[at];
             version.schema.tables[&carry.source].fields.iter().find(|f| f.name == carry.column)
         }
-        Home::Added(_) | Home::Shaped(..) | Home::Looked(..) | Home::Calculated(_) | Home::United(_) => None,
+        Home::Added(_)
+        | Home::Shaped(..)
+        | Home::Looked(..)
+        | Home::Calculated(_)
+        | Home::United(_)
+        | Home::Numbered(_) => None,
     }
 }
 

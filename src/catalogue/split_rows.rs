@@ -6,15 +6,16 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::drop_field::DropField;
+use crate::catalogue::renumber::Numbers;
 use crate::catalogue::union_tables::UnionTables;
-use crate::catalogue::{Refactor, Refactoring, entangled, likeness};
+use crate::catalogue::{Refactor, Refactoring, entangled, likeness, renumber};
 use crate::fact::{Claim, Fact, Words};
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Condition, Home, Origin, Part, Relation, Rows};
 use crate::schema::{Constraint, ConstraintKind, Schema, TableKind};
 use crate::sql::Expression;
-use crate::version::{Gone, RemarkKind, Version};
+use crate::version::{Gone, Held, RemarkKind, Version, numbered};
 
 /// Make a table of some of another's rows.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -45,6 +46,18 @@ pub struct SplitRows {
     #[arg(long, hide = true, value_name = "EXPRESSION")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rest_value: Option<Expression>,
+    /// Give the rows that leave new keys, drawn by a sequence of their table's own; which row had which is kept
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renumber: bool,
+    /// What draws the keys of each table
+    #[arg(long, hide = true, requires = "renumber", value_parser = str::parse::<Numbers>)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<Numbers>,
+    /// The refactoring that gave the rows the keys that they have now
+    #[arg(long, hide = true, requires = "renumber")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<String>,
 }
 
 impl Refactor for SplitRows {
@@ -69,7 +82,7 @@ impl Refactor for SplitRows {
         let mut copies: Vec<Relation> = Vec::new();
         let mut remaining = Relation { name: rest.clone(), ..relation.clone() };
         remaining.touch(step);
-        for (part, condition) in parts.iter().zip(&self.conditions) {
+        for (at, (part, condition)) in parts.iter().zip(&self.conditions).enumerate() {
             let holds = over_columns(before, relation, condition)?;
             let others =
                 Expression::parse(&format!("({holds}) IS NOT TRUE")).map_err(|e| Refusal::Expression(e.to_string()))?;
@@ -77,10 +90,15 @@ impl Refactor for SplitRows {
             let mut copy = likeness::of(before, relation, &remaining, part);
             self.divide(&before.schema, &mut copy, step, holds, " IS TRUE");
             with_constants(&mut copy, condition);
+            if self.renumber {
+                let numbers = self.numbers.get(at);
+                renumber::part(&mut after, step, relation, &mut copy, numbers, self.restores.as_ref())?;
+            }
             self.divide(&before.schema, &mut remaining, step, others, "");
             copies.push(copy);
         }
         note(&mut after, step, relation, &rest, &copies);
+        held(&mut after, step, relation, &remaining)?;
         after.relations.remove(&old);
         let tables: Vec<Relation> = copies.into_iter().chain([remaining]).collect();
         if !tables.iter().any(|r| r.name == old) {
@@ -103,7 +121,7 @@ impl Refactor for SplitRows {
         Ok(after)
     }
 
-    fn inverse(&self, _: &str, before: &Version) -> Result<Refactoring, Refusal> {
+    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
         let old = before.find_own(&self.table)?.name.clone();
         let rest = self.rest.clone().unwrap_or_else(|| old.name.clone());
         let table = |name: Ident| TableRef { schema: Some(old.schema.clone()), name };
@@ -116,7 +134,15 @@ impl Refactor for SplitRows {
         let values = if discriminator.is_some() { constants.map(bare).collect() } else { Vec::new() };
         let conditions = if discriminator.is_some() { Vec::new() } else { self.conditions.clone() };
         let into = old.name.clone();
-        Ok(Refactoring::UnionTables(UnionTables { tables, into, discriminator, values, conditions }))
+        Ok(Refactoring::UnionTables(UnionTables {
+            tables,
+            into,
+            discriminator,
+            values,
+            conditions,
+            renumber: self.renumber,
+            restores: self.renumber.then(|| step.to_owned()),
+        }))
     }
 }
 
@@ -206,18 +232,6 @@ fn check(version: &Version, relation: &Relation) -> Result<(), Refusal> {
     if let Some(rule) = table.rules.first() {
         return kind(format!("has the rule `{}`, which knows one table only", rule.name), "drop the rule first");
     }
-    let all = version.relations.values().flat_map(|r| r.foreign_keys().map(move |(c, key)| (r, c, key)));
-    let referring = all.filter(|(_, _, key)| key.table == relation.base);
-    let keys: Vec<String> = referring.map(|(r, c, _)| format!("`{}` of `{}`", c.item.name, r.name.short())).collect();
-    if !keys.is_empty() {
-        return Err(Refusal::Other {
-            why: format!(
-                "a foreign key can refer to one table only, and this one is referred to by {}",
-                keys.join(", ")
-            ),
-            hint: Some("drop that foreign key first if it is no longer wanted".into()),
-        });
-    }
     must_take_no_part(version, relation)?;
     if let Some(step) = relation.rules().find_map(|r| r.brought_by()) {
         return Err(Refusal::Other {
@@ -225,7 +239,9 @@ fn check(version: &Version, relation: &Relation) -> Result<(), Refusal> {
             hint: Some("materialize that refactoring first: `refactor materialize`".into()),
         });
     }
-    if let Some(field) = relation.fields.iter().find(|f| matches!(f.home, Home::Shaped(..) | Home::Calculated(_))) {
+    if let Some(field) =
+        relation.fields.iter().find(|f| matches!(f.home, Home::Shaped(..) | Home::Calculated(_) | Home::Numbered(_)))
+    {
         let field_ref = FieldRef { table: entangled::reference(&relation.name), field: field.shape.name.clone() };
         return Err(Refusal::NotMaterialized { field: field_ref, step: version.put_there_by(relation, field) });
     }
@@ -250,6 +266,55 @@ pub fn must_take_no_part(version: &Version, relation: &Relation) -> Result<(), R
             hint: Some("materialize that refactoring first: `refactor materialize`".into()),
         }),
     }
+}
+
+/// Foreign keys to a table whose rows are divided will refer to the rest, which has the table itself.
+fn held(after: &mut Version, step: &str, relation: &Relation, rest: &Relation) -> Result<(), Refusal> {
+    let Some(rows) = rest.rows_shown() else { return Ok(()) };
+    let all = after.relations.values().flat_map(|r| r.foreign_keys().map(move |(c, key)| (r, c, key)));
+    let mut wanted: Vec<(Held, Words)> = Vec::new();
+    for (referring, constraint, key) in all.filter(|(_, _, key)| key.table == relation.base) {
+        let Origin::Table(table, at) = &constraint.origin else {
+            return Err(Refusal::Other {
+                why: format!(
+                    "the foreign key `{}` of `{}` is not real yet",
+                    constraint.item.name,
+                    referring.name.short()
+                ),
+                hint: Some("materialize that refactoring first: `refactor materialize`".into()),
+            });
+        };
+        if !matches!(referring.rows, Rows::Whole | Rows::Part(_)) {
+            let step = referring.touched_by.last().cloned().unwrap_or_default();
+            return Err(Refusal::Divided { table: referring.name.clone(), step });
+        }
+        let stored = &after.schema.tables[table].constraints[*at];
+        if wanted.iter().any(|(held, _)| held.table == *table && held.constraint == stored.name) {
+            continue;
+        }
+        let words = Words {
+            table: referring.name.clone(),
+            field: Ident::new(constraint.item.fields.iter().map(Ident::as_str).collect::<Vec<_>>().join(", ")),
+            other: rest.name.clone(),
+        };
+        let held = Held {
+            step: step.to_owned(),
+            id: Ident::generated(&[numbered(step), table.name.as_str(), stored.name.as_str()]),
+            table: table.clone(),
+            columns: stored.fields.clone(),
+            other: relation.base.clone(),
+            found_by: key.fields.clone(),
+            rows: rows.clone(),
+            constraint: stored.name.clone(),
+        };
+        wanted.push((held, words));
+    }
+    for (held, words) in wanted {
+        let claim = Claim::Stays { at: after.held.len(), tables: [held.table.clone(), held.other.clone()], words };
+        after.facts.push(Fact { step: step.to_owned(), claim });
+        after.held.push(held);
+    }
+    Ok(())
 }
 
 /// A condition over the fields, as one over the columns of the base.
@@ -306,9 +371,12 @@ fn with_constants(relation: &mut Relation, condition: &Expression) {
 /// What is good to know.
 fn note(after: &mut Version, step: &str, relation: &Relation, rest: &TableName, parts: &[Relation]) {
     let schema = after.schema.clone();
-    let parts: Vec<TableName> = parts.iter().map(|p| p.name.clone()).collect();
+    let is_numbered = |p: &Relation, f: &Ident| p.field(f).is_some_and(|f| matches!(f.home, Home::Numbered(_)));
+    let names = relation.fields.iter().map(|f| &f.shape.name);
+    let anew: BTreeSet<Ident> = names.filter(|f| parts.iter().all(|p| is_numbered(p, f))).cloned().collect();
     let keys: Vec<String> =
         relation.indexes.iter().filter(|i| i.item.unique).map(|i| format!("`{}`", i.item.name)).collect();
+    let parts: Vec<TableName> = parts.iter().map(|p| p.name.clone()).collect();
     if !keys.is_empty() {
         let tables = listed(&parts, rest, "");
         let text = format!("until this is materialized {} holds over {tables} together, then in each", keys.join(", "));
@@ -316,6 +384,9 @@ fn note(after: &mut Version, step: &str, relation: &Relation, rest: &TableName, 
     }
     for field in schema.table(&relation.base).into_iter().flat_map(|t| &t.fields) {
         if let (Some(sequence), Some(shown)) = (&field.sequence, relation.showing(&schema, &field.name)) {
+            if anew.contains(&shown.shape.name) {
+                continue;
+            }
             let fields = listed(&parts, rest, &format!(".{}", shown.shape.name));
             let text = format!("{fields} are numbered from one sequence, `{}`", sequence.short());
             after.remark(step, RemarkKind::Note, text);

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::split_rows::{self, SplitRows};
-use crate::catalogue::{Refactor, Refactoring, entangled, likeness, uniting};
+use crate::catalogue::{Refactor, Refactoring, entangled, likeness, renumber, uniting};
 use crate::fact::{Claim, Fact, Words};
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
@@ -37,6 +37,14 @@ pub struct UnionTables {
     #[arg(long = "where", value_name = "CONDITION", conflicts_with = "discriminator")]
     #[serde(default, rename = "where", skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Expression>,
+    /// Give the rows of all tables but the first new keys, drawn by its sequence; which row had which is kept
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renumber: bool,
+    /// The refactoring that gave them the keys that they have now
+    #[arg(long, hide = true, requires = "renumber")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<String>,
 }
 
 impl Refactor for UnionTables {
@@ -74,7 +82,7 @@ impl Refactor for UnionTables {
             .as_ref()
             .map(|field| (field.clone(), likeness::check_name(self.into.as_str(), &[field.clone()].into(), heir)));
         let branches = (0..relations.len()).map(|i| self.branch(before, &relations, i, &shapes));
-        let branches: Vec<Branch> = branches.collect::<Result<_, _>>()?;
+        let mut branches: Vec<Branch> = branches.collect::<Result<_, _>>()?;
         united.fields = shapes
             .iter()
             .enumerate()
@@ -86,8 +94,11 @@ impl Refactor for UnionTables {
             united.constraints.push(self.values_check(step, field, name));
         }
         let keys = uniting::keys(&united)?;
+        if self.renumber {
+            renumber::renumber(&mut after, step, &relations, &united, &mut branches, self.restores.as_ref())?;
+        }
         facts(&mut after, step, &into, &branches, &shapes, &keys);
-        uniting::remarks(&mut after, step, &relations);
+        uniting::remarks(&mut after, step, &relations, &branches);
         after.unions.push(Union {
             step: step.to_owned(),
             id: entangled::generated_id(step, &self.into),
@@ -109,7 +120,7 @@ impl Refactor for UnionTables {
         Ok(after)
     }
 
-    fn inverse(&self, _: &str, before: &Version) -> Result<Refactoring, Refusal> {
+    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
         let relations = self.tables.iter().map(|t| before.find_own(t)).collect::<Result<Vec<_>, _>>()?;
         let heir = relations[0];
         let (mut conditions, mut drops) = (Vec::new(), Vec::new());
@@ -134,6 +145,9 @@ impl Refactor for UnionTables {
             rest: Some(heir.name.name.clone()).filter(|n| *n != self.into),
             unchecked: self.discriminator.is_none() && !self.conditions.iter().any(|c| is_checked(&relations, c)),
             drops,
+            renumber: self.renumber,
+            numbers: if self.renumber { renumber::numbers(before, &relations)? } else { Vec::new() },
+            restores: self.renumber.then(|| step.to_owned()),
             rest_value: self
                 .discriminator
                 .as_ref()

@@ -6,7 +6,7 @@ use crate::refusal::Refusal;
 use crate::relation::{Attached, Field, Relation};
 use crate::schema::{self, Constraint, ConstraintKind, TableKind};
 use crate::sql::Literal;
-use crate::version::{RemarkKind, Version};
+use crate::version::{Branch, RemarkKind, Source, Version};
 
 /// What must not hang on a table that is united with others.
 ///
@@ -165,7 +165,7 @@ pub fn keys(united: &Relation) -> Result<Vec<(Ident, Vec<Ident>)>, Refusal> {
 }
 
 /// What goes with the tables, stands in the way, or is good to know.
-pub fn remarks(after: &mut Version, step: &str, relations: &[&Relation]) {
+pub fn remarks(after: &mut Version, step: &str, relations: &[&Relation], branches: &[Branch]) {
     let schema = after.schema.clone();
     for relation in &relations[1..] {
         let Some(table) = schema.table(&relation.base) else { continue };
@@ -208,12 +208,18 @@ pub fn remarks(after: &mut Version, step: &str, relations: &[&Relation]) {
     for field in &heir.fields {
         let Some(sequence) = &field.shape.sequence else { continue };
         let text = Literal(sequence.to_string()).to_string();
-        let draws = |r: &&&Relation| {
+        let draws = |r: &Relation| {
             let same = r.field(&field.shape.name).and_then(|f| f.shape.default.clone());
             same.is_some_and(|d| d.contains(&text))
         };
-        let others: Vec<String> =
-            relations[1..].iter().filter(|r| !draws(r)).map(|r| format!("`{}`", r.name.short())).collect();
+        let numbered = |b: &Branch| b.sources.iter().any(|s| matches!(s, Source::Numbered(_)));
+        let others: Vec<String> = relations
+            .iter()
+            .zip(branches)
+            .skip(1)
+            .filter(|(r, b)| !draws(r) && !numbered(b))
+            .map(|(r, _)| format!("`{}`", r.name.short()))
+            .collect();
         if !others.is_empty() {
             let text = format!(
                 "`{}` is numbered by `{}`, which does not know the numbers in {}; a number that is there already is refused",

@@ -147,6 +147,7 @@ fn tables(context: &Context, args: &Show, version: &Version) -> Result<(), Probl
                     format!("computed as {} ({})", calculated.value, calculated.step)
                 }
                 Home::Added(at) => format!("the complement ({})", version.added[at].step),
+                Home::Numbered(at) => format!("numbers of its own ({})", version.numberings[at].step),
             };
             let null = if field.shape.not_null { " not null" } else { "" };
             context.ui.out(format!("  {} {}{null}  <- {home}", field.shape.name, field.shape.type_name));

@@ -192,7 +192,12 @@ fn is_new_default(version: &Version, relation: &Relation, field: &Field) -> bool
         Home::Own(at) => version.table(relation).fields[at].default.as_ref(),
         _ => None,
     };
-    field.shape.generated.is_none() && field.shape.default.is_some() && field.shape.default.as_ref() != stored
+    // The sequence of new numbers comes with the table.
+    let numbered = matches!(field.home, Home::Numbered(_));
+    !numbered
+        && field.shape.generated.is_none()
+        && field.shape.default.is_some()
+        && field.shape.default.as_ref() != stored
 }
 
 /// Tries a statement on an empty temporary table.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
-use crate::generate::{Piece, all, comment, equal, get, list, own, shaped, slice};
+use crate::generate::{Piece, all, comment, equal, get, list, numbering, own, shaped, slice};
 use crate::name::{Ident, TableName};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::{Literal, rename_in_definition};
@@ -175,6 +175,23 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
         .render()?;
         tables.push((added.step.clone(), own(&["kept", added.id.as_str()]), sql));
     }
+    for numbering in &version.numberings {
+        let key = [numbering.key.clone()];
+        let sql = Complement {
+            unlogged: version.schema.tables[&numbering.table].unlogged,
+            table: numbering.kept(),
+            key_list: numbering::key().to_string(),
+            keys: key_columns(version, &numbering.table, &key),
+            values: vec![(numbering::value(), numbering::value_type(numbering))],
+            unknown: false,
+            constraints: Vec::new(),
+            comment: comment(&format!("{}: the new numbers of rows", numbering.step)),
+            owner: owner(version, &numbering.table),
+            grants: grants(version, &numbering.table),
+        }
+        .render()?;
+        tables.push((numbering.step.clone(), numbering.kept(), sql));
+    }
     for shaped in &version.shaped {
         let name = own(&["kept", shaped.id.as_str()]);
         let typed = |prefix: &str, types: &[String]| -> Vec<(Ident, String)> {
@@ -247,8 +264,13 @@ pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
         .iter()
         .map(|s| (&s.step, &s.id, &s.table, &*s.key, own_path(&s.table), shaped::columns_changed(s)));
     let sliced = version.slices.iter().map(|s| (&s.step, &s.id, &s.table, &*s.key, own_path(&s.table), never()));
+    let numbered = version
+        .numberings
+        .iter()
+        .map(|n| (&n.step, &n.id, &n.table, std::slice::from_ref(&n.key), own_path(&n.table), never()));
     carried
         .chain(added)
+        .chain(numbered)
         .chain(shaped)
         .chain(sliced)
         .map(|(step, id, target, key, path, stored_anew)| {

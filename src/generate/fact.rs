@@ -2,7 +2,7 @@
 
 use crate::fact::{Claim, Fact, Loss, LossKind};
 use crate::generate::get::{complement_keys, over, way_up};
-use crate::generate::{all, equal, list, lookup, own, rule, shaped, united};
+use crate::generate::{all, apart, equal, held, list, lookup, own, rule, shaped};
 use crate::name::TableName;
 use crate::sql::Expression;
 use crate::version::{Carry, Direction, Hop, Version};
@@ -60,7 +60,8 @@ pub fn offenders(version: &Version, fact: &Fact) -> String {
                 list(&values)
             )
         }
-        Claim::Apart { places, .. } => united::twice(places),
+        Claim::Apart { places, .. } => apart::twice(places),
+        Claim::Stays { at, .. } => held::elsewhere(version, *at),
         Claim::Fits { table, expression, type_name, not_null, rows, .. } => {
             let value = over_row(expression);
             // Never true where NULL is welcome, but asked of every row: a value that does not fit is an error.
@@ -84,7 +85,8 @@ pub fn offenders_still(version: &Version, fact: &Fact) -> String {
     let this = |c: &&Carry| c.words.field == fact.claim.words().field;
     let carried = version.carries.iter().filter(this).map(|c| (&c.step, &c.id, c.target_key()));
     let added = version.added.iter().map(|a| (&a.step, &a.id, &*a.key));
-    let missing = !matches!(fact.claim, Claim::Agree { .. } | Claim::Keeps { .. } | Claim::Apart { .. });
+    let missing =
+        !matches!(fact.claim, Claim::Agree { .. } | Claim::Keeps { .. } | Claim::Apart { .. } | Claim::Stays { .. });
     match carried.chain(added).find(|(step, ..)| missing && **step == fact.step) {
         None => query,
         Some((_, id, key)) => format!(
@@ -137,7 +139,7 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
     let among = loss.rows.iter().map(|rows| format!("({})", over(rows, "t")));
     let has_value = all(&has_value.chain(among).collect::<Vec<_>>());
     let at = match loss.kind {
-        LossKind::All => return has_value,
+        LossKind::All | LossKind::Renumbered(_) => return has_value,
         LossKind::Table => return "true".into(),
         LossKind::Unlisted(at) => return lookup::unlisted(&version.lookups[at], "t"),
         LossKind::Unshown(at) => return lookup::unshown(version, &version.lookups[at]),

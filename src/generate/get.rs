@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::generate::carry::Names;
-use crate::generate::{all, equal, lookup, own, shaped, slice};
+use crate::generate::{all, equal, lookup, numbering, own, shaped, slice};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation, Rows};
 use crate::sql::Expression;
@@ -23,6 +23,7 @@ pub fn get(version: &Version, relation: &Relation, field: &Field) -> String {
         Home::Shaped(at, field) => shaped::get(&version.shaped[at], field, "b"),
         Home::Looked(at, field) => lookup::get(&version.lookups[at], field, "b"),
         Home::Calculated(at) => calculated(&version.calculated[at], "b"),
+        Home::Numbered(at) => numbering::get(&version.numberings[at], "b"),
     }
 }
 

@@ -8,7 +8,7 @@ use askama::Template;
 use crate::generate::carry::{self, Names, is_partitioned};
 use crate::generate::rule::{self, Rule};
 use crate::generate::view::{kept_for_others, key_aliases, named};
-use crate::generate::{all, comment, get, list, lookup, own, shaped, slice};
+use crate::generate::{all, comment, get, list, lookup, numbering, own, shaped, slice};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
 use crate::schema::Identity;
@@ -68,6 +68,16 @@ struct Kept {
     get_r: String,
 }
 
+/// A field whose numbers the complement has.
+struct Numbered {
+    field: Ident,
+    setting: Literal,
+    given: String,
+    get_r: String,
+    kept: TableName,
+    this_row: String,
+}
+
 #[derive(Template)]
 #[template(path = "put_back.sql", escape = "none")]
 struct PutBack {
@@ -98,6 +108,7 @@ struct PutBack {
     calculated: Vec<(Ident, String)>,
     carried: Vec<Carried>,
     added: Vec<Kept>,
+    numbered: Vec<Numbered>,
     self_same: String,
     followed: String,
     keeps: Vec<(String, String)>,
@@ -138,7 +149,11 @@ impl Columns {
             let name = &field.shape.name;
             // A part is not numbered, it has its row's number.
             let is_part = matches!(relation.rows, Rows::Slice(_));
-            let identity = if let Home::Own(at) = field.home { table.fields[at].identity } else { None };
+            let identity = match field.home {
+                Home::Own(at) => table.fields[at].identity,
+                Home::Numbered(_) => field.shape.identity,
+                _ => None,
+            };
             let identity = identity.filter(|_| !is_part);
             let always = identity == Some(Identity::Always);
             let filled = field.shape.generated.is_some() || always;
@@ -187,7 +202,15 @@ impl Columns {
     /// Columns that nobody sees.
     fn hidden(&mut self, version: &Version, relation: &Relation) {
         for hidden in &relation.hidden {
+            let numbered = relation.fields.iter().find_map(|f| match f.home {
+                Home::Numbered(at) if version.numberings[at].key == hidden.column => Some(&version.numberings[at]),
+                _ => None,
+            });
             let value = match &hidden.stores {
+                Stores::BaseDefault if let Some(numbering) = numbered => {
+                    self.overriding = true;
+                    format!("{}()", numbering::fresh(numbering))
+                }
                 Stores::BaseDefault => continue,
                 Stores::Value(value) => value.to_string(),
                 Stores::Adopted(carry) => {
@@ -219,7 +242,7 @@ pub fn put_back(
     columns.own(version, relation);
     columns.told(version, relation, &this_row);
     columns.hidden(version, relation);
-    let (mut carried, mut added, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut carried, mut added, mut quiet, mut numbered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for field in &relation.fields {
         match field.home {
             Home::Own(_) | Home::Shaped(..) | Home::Looked(..) | Home::Calculated(_) | Home::United(_) => {}
@@ -231,6 +254,7 @@ pub fn put_back(
                 carried.push(one_carried(version, relation, &field.shape.name, one));
             }
             Home::Added(at) => added.push(one_added(version, relation, &field.shape.name, at)),
+            Home::Numbered(at) => numbered.push(one_numbered(version, field, at)),
         }
     }
     let partitioned = is_partitioned(version, &relation.base);
@@ -282,6 +306,7 @@ pub fn put_back(
         calculated: columns.calculated,
         carried,
         added,
+        numbered,
         keeps: columns.keeps,
     }
     .render()
@@ -490,5 +515,19 @@ fn one_added(version: &Version, relation: &Relation, field: &Ident, at: usize) -
         keys_r: list(&added.key.iter().map(|c| format!("r.{c}")).collect::<Vec<_>>()),
         seed_r: get::seed(added, "r"),
         get_r: get::added(added, "r"),
+    }
+}
+
+fn one_numbered(version: &Version, field: &crate::relation::Field, at: usize) -> Numbered {
+    let numbering = &version.numberings[at];
+    let name = &field.shape.name;
+    let always = field.shape.identity == Some(Identity::Always);
+    Numbered {
+        field: name.clone(),
+        setting: Literal(numbering::setting(at)),
+        given: if always { numbering::next(numbering) } else { format!("NEW.{name}") },
+        get_r: numbering::get(numbering, "r"),
+        kept: numbering.kept(),
+        this_row: format!("x.{} = r.{}", numbering::key(), numbering.key),
     }
 }

@@ -1,7 +1,7 @@
 //! The rows of a relation, as queries: what its view shows, and what its table must hold afterwards.
 
 use crate::generate::carry::Names;
-use crate::generate::{all, equal, get, link, list, lookup, own, shaped, spread, united};
+use crate::generate::{all, equal, get, link, list, lookup, numbering, own, shaped, spread, united};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation, Rows, row_key};
 use crate::version::{Added, Carry, Direction, Version};
@@ -84,6 +84,11 @@ pub fn joined(version: &Version, relation: &Relation) -> Joined {
                 value
             }
             Home::Calculated(at) => get::calculated(&version.calculated[at], "b"),
+            Home::Numbered(at) => {
+                let alias = format!("n{at}");
+                from += &numbering::join(&version.numberings[at], &alias);
+                format!("{alias}.{}", numbering::value())
+            }
             Home::Added(at) => {
                 let added = &version.added[at];
                 let (join, value) = of_added(added, at);
@@ -99,7 +104,7 @@ pub fn joined(version: &Version, relation: &Relation) -> Joined {
 /// The rows that a relation is made of, as `b`.
 fn source(version: &Version, relation: &Relation) -> String {
     match relation.rows {
-        Rows::United(at) => format!("(\n{}) AS b", united::rows(&version.unions[at])),
+        Rows::United(at) => format!("(\n{}) AS b", united::rows(version, &version.unions[at])),
         Rows::Linked(at) => format!("(\n{}) AS b", link::rows(&version.links[at])),
         Rows::Spread(at) => format!("(\n{}) AS b", spread::rows(&version.spreads[at])),
         Rows::Whole | Rows::Part(_) | Rows::Slice(_) => format!("{} AS b", relation.base),

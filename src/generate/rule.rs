@@ -10,7 +10,7 @@ use crate::generate::carry::{guarded, path_over};
 use crate::generate::{Piece, all, comment, get, list, of, own, rows};
 use crate::name::{Ident, TableName};
 use crate::relation::{Attached, Field, Home, Relation, Rows, checked, row_key};
-use crate::schema::{Constraint, ConstraintKind, ForeignKey};
+use crate::schema::{Constraint, ConstraintKind, ForeignKey, Identity};
 use crate::sql::Literal;
 use crate::version::{Version, numbered};
 
@@ -50,7 +50,8 @@ impl std::fmt::Display for Rule {
 /// Fields from elsewhere that may not be NULL: looked at before they are brought where they live.
 #[must_use]
 pub fn early(relation: &Relation) -> Vec<Rule> {
-    required(relation).filter(|f| !is_in_row(f)).map(|f| not_null(relation, f)).collect()
+    let drawn = |f: &&Field| matches!(f.home, Home::Numbered(_)) && f.shape.identity == Some(Identity::Always);
+    required(relation).filter(|f| !is_in_row(f) && !drawn(f)).map(|f| not_null(relation, f)).collect()
 }
 
 /// The other rules of a relation that no table keeps yet, for the row as the table has stored it.
@@ -382,6 +383,7 @@ pub fn read_from(version: &Version, relation: &Relation, item: &Constraint) -> V
             Home::Added(at) => tables.push(kept(&version.added[at].id)),
             Home::Shaped(at, _) => tables.push(kept(&version.shaped[at].id)),
             Home::Looked(at, _) => tables.push(version.lookups[at].other.clone()),
+            Home::Numbered(at) => tables.push(version.numberings[at].kept()),
         }
     }
     tables

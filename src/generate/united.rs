@@ -2,36 +2,59 @@
 
 use askama::Template;
 
-use crate::generate::carry::{self, trigger};
+use crate::generate::carry;
 use crate::generate::view::named;
-use crate::generate::{Piece, all, comment, list, own, put};
+use crate::generate::{all, comment, list, numbering, put};
 use crate::name::{Ident, TableName};
 use crate::relation::{Relation, Rows};
-use crate::schema::Identity;
+use crate::schema::{Constraint, ConstraintKind, ForeignKey, Identity};
 use crate::sql::{Expression, Literal};
 use crate::version::{Branch, Source, Union, Version};
 
 /// The value of a field in the row `row` of a branch.
-fn value(union: &Union, branch: &Branch, field: usize, row: &str) -> String {
+fn value(version: &Version, union: &Union, branch: &Branch, field: usize, row: &str) -> String {
     match &branch.sources[field] {
         Source::Column(column) => format!("{row}.{column}"),
         Source::Constant(value) => format!("({value})::{}", union.fields[field].1),
+        Source::Numbered(at) => numbering::get(&version.numberings[*at], row),
     }
+}
+
+/// The rows of a branch as `b`, and the value of each field.
+#[must_use]
+pub fn read(version: &Version, union: &Union, branch: &Branch) -> (String, Vec<String>) {
+    let mut from = format!("{} AS b", branch.table);
+    let mut values = Vec::new();
+    for at in 0..union.fields.len() {
+        // Joined, so that a row is found by its new number through an index.
+        values.push(match branch.numbering(at) {
+            Some(numbering) => {
+                from += &numbering::join(&version.numberings[numbering], "n");
+                format!("n.{}", numbering::value())
+            }
+            None => value(version, union, branch, at, "b"),
+        });
+    }
+    (from, values)
+}
+
+/// Whether rows have other numbers than in their tables.
+fn is_numbered(union: &Union) -> bool {
+    union.branches.iter().flat_map(|b| &b.sources).any(|s| matches!(s, Source::Numbered(_)))
 }
 
 /// The rows of all branches, one SELECT each.
 #[must_use]
-pub fn rows(union: &Union) -> String {
+pub fn rows(version: &Version, union: &Union) -> String {
     let one = |(i, branch): (usize, &Branch)| {
-        let fields = union.fields.iter().enumerate();
-        let values = fields.map(|(at, (name, _))| format!("{} AS {name}", value(union, branch, at, "b")));
-        let values: Vec<String> = values.collect();
-        format!(
-            "SELECT\n  {} AS refactor_branch,\n  {},\n  b.ctid AS refactor_token\nFROM {} AS b",
-            i + 1,
-            values.join(",\n  "),
-            branch.table
-        )
+        let (from, values) = read(version, union, branch);
+        let mut columns = vec![format!("{} AS refactor_branch", i + 1)];
+        columns.extend(union.fields.iter().zip(values).map(|((name, _), value)| format!("{value} AS {name}")));
+        if is_numbered(union) {
+            columns.push(format!("b.{} AS refactor_own", branch.key[0]));
+        }
+        columns.push("b.ctid AS refactor_token".to_owned());
+        format!("SELECT\n  {}\nFROM {from}", columns.join(",\n  "))
     };
     union.branches.iter().enumerate().map(one).collect::<Vec<_>>().join("\nUNION ALL\n")
 }
@@ -62,6 +85,15 @@ struct Own {
     value: String,
 }
 
+/// A number that rows of a branch get anew.
+struct Numbered {
+    field: Ident,
+    setting: Literal,
+    given: String,
+    kept: TableName,
+    this_row: String,
+}
+
 struct Part {
     number: usize,
     table: TableName,
@@ -72,6 +104,15 @@ struct Part {
     values: String,
     overriding: bool,
     own: Vec<Own>,
+    numbered: Option<Numbered>,
+    referred: Vec<Referred>,
+}
+
+/// A foreign key that refers to a branch, and would act if a row left it.
+struct Referred {
+    table: TableName,
+    refers: String,
+    message: Literal,
 }
 
 /// A field that may not be NULL, and a check.
@@ -102,6 +143,7 @@ struct United {
     generated: Vec<Generated>,
     required: Vec<Refused>,
     check: Option<Refused>,
+    real: Literal,
     comment: Literal,
     inner: TableName,
     outer: TableName,
@@ -165,6 +207,9 @@ pub fn put_back(
         }
     });
     let generated: Vec<Generated> = generated.collect();
+    let numbered = |at: &usize| union.branches.iter().any(|b| b.numbering(*at).is_some());
+    let numbers = (0..union.fields.len()).filter(numbered).map(|at| &union.fields[at].0);
+    let numbers = numbers.filter(|name| !generated.iter().any(|g| g.field == **name));
     let branches = union.branches.iter().enumerate();
     United {
         route: named(relation, "route"),
@@ -179,8 +224,9 @@ pub fn put_back(
         schema: Literal(schema.into()),
         table: Literal(table.into()),
         branches: branches.map(|(i, b)| part(version, union, b, i + 1, &generated)).collect(),
-        required: union.discriminator.iter().map(|(field, _)| null(field)).collect(),
+        required: numbers.chain(union.discriminator.iter().map(|(field, _)| field)).map(null).collect(),
         check,
+        real: Literal(format!("It can when {} is materialized.", union.step)),
         comment: comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", "))),
         inner: inner.clone(),
         outer: outer.clone(),
@@ -192,10 +238,28 @@ pub fn put_back(
 fn part(version: &Version, union: &Union, branch: &Branch, number: usize, generated: &[Generated]) -> Part {
     let fields = &version.schema.tables[&branch.table].fields;
     let (mut without, mut sets, mut columns, mut values, mut own) = (vec![], vec![], vec![], vec![], vec![]);
-    let mut overriding = false;
+    let (mut overriding, mut numbered) = (false, None);
     for (at, (name, _)) in union.fields.iter().enumerate() {
         let row = format!("r{number}");
-        own.push(Own { field: name.clone(), value: value(union, branch, at, &row) });
+        if let Some(numbering) = branch.numbering(at) {
+            let sequence = generated.iter().find(|g| g.field == *name).and_then(|g| g.sequence.as_ref());
+            let drawn =
+                sequence.map(|s| format!("CASE WHEN TG_OP = 'INSERT' THEN nextval({s}::regclass) ELSE NEW.{name} END"));
+            let kept = &version.numberings[numbering];
+            numbered = Some(Numbered {
+                field: name.clone(),
+                setting: Literal(numbering::setting(numbering)),
+                given: drawn.unwrap_or_else(|| format!("NEW.{name}")),
+                kept: kept.kept(),
+                this_row: format!("x.{} = {row}.{}", numbering::key(), kept.key),
+            });
+            own.push(Own { field: name.clone(), value: value(version, union, branch, at, &row) });
+            overriding |= fields.iter().any(|f| f.name == kept.key && f.identity.is_some());
+            columns.push(kept.key.clone());
+            values.push(format!("{}()", numbering::fresh(kept)));
+            continue;
+        }
+        own.push(Own { field: name.clone(), value: value(version, union, branch, at, &row) });
         if let Some(g) = generated.iter().find(|g| g.field == *name) {
             // One sequence numbers the rows of all tables, and a row that moves keeps its number.
             if let (Some(sequence), Some(column)) = (&g.sequence, branch.column(at)) {
@@ -216,7 +280,7 @@ fn part(version: &Version, union: &Union, branch: &Branch, number: usize, genera
             let table = branch.table.name.as_str();
             without.push(Without {
                 field: name.clone(),
-                constant: value(union, branch, at, ""),
+                constant: value(version, union, branch, at, ""),
                 column: Literal(name.as_str().into()),
                 message: Literal(format!("a row of \"{table}\" has no place for \"{}\" yet", name.as_str())),
                 hint: Literal(format!("It has when {} is materialized.", union.step)),
@@ -224,6 +288,9 @@ fn part(version: &Version, union: &Union, branch: &Branch, number: usize, genera
         }
     }
     let key = |column: &Ident| {
+        if numbered.is_some() {
+            return format!("b.{column} = OLD.refactor_own");
+        }
         let shown = (0..union.fields.len()).find(|at| branch.column(*at) == Some(column));
         let field = shown.map_or_else(|| column.clone(), |at| union.fields[at].0.clone());
         format!("b.{column} = OLD.{field}")
@@ -238,145 +305,32 @@ fn part(version: &Version, union: &Union, branch: &Branch, number: usize, genera
         values: values.join(", "),
         overriding,
         own,
+        referred: referred(version, union, branch),
+        numbered,
     }
 }
 
-struct Key {
-    present: String,
-    lock: String,
-    elsewhere: String,
-    constraint: Literal,
-    message: Literal,
-    detail: Literal,
-    values: String,
-}
-
-#[derive(Template)]
-#[template(path = "united_guard.sql", escape = "none")]
-struct Guard {
-    function: TableName,
-    path: String,
-    keys: Vec<Key>,
-    schema: Literal,
-    table: Literal,
-    hint: Literal,
-    comment: Literal,
-    on: TableName,
-    trigger_insert: Ident,
-    trigger_update: Ident,
-    changed: String,
-}
-
-/// The triggers that keep keys unique over all branches, whoever writes.
-///
-/// # Errors
-/// Only if a template cannot be rendered.
-pub fn guard(version: &Version, at: usize) -> Result<Vec<Piece>, askama::Error> {
-    let union = &version.unions[at];
-    let shown = version.relations.values().find(|r| r.rows == Rows::United(at));
-    let name = shown.map_or_else(|| union.branches[0].table.clone(), |r| r.name.clone());
-    let tables: Vec<&TableName> = union.branches.iter().map(|b| &b.table).collect();
-    let mut pieces = Vec::new();
-    for (i, branch) in union.branches.iter().enumerate() {
-        let keyed: Vec<(Vec<Ident>, Key)> =
-            union.keys.iter().filter_map(|key| one_key(version, union, i, key)).collect();
-        if keyed.is_empty() {
-            continue;
-        }
-        let mut columns: Vec<Ident> = keyed.iter().flat_map(|(columns, _)| columns.clone()).collect();
-        columns.sort();
-        columns.dedup();
-        let id = Ident::generated(&[union.id.as_str(), &(i + 1).to_string()]);
-        let sql = Guard {
-            function: own(&["unique", id.as_str()]),
-            path: format!("pg_catalog, {}, pg_temp", branch.table.schema),
-            keys: keyed.into_iter().map(|(_, key)| key).collect(),
-            schema: Literal(name.schema.as_str().into()),
-            table: Literal(name.name.as_str().into()),
-            hint: Literal(format!("Refactoring {} makes one table of several.", union.step)),
-            comment: comment(&union.step),
-            on: branch.table.clone(),
-            trigger_insert: trigger("insert", &id),
-            trigger_update: trigger("updated", &id),
-            changed: carry::changed(&columns),
-        }
-        .render()?;
-        let sql = carry::guarded(version, &sql, &tables, &[], &union.branches[0].table);
-        let title = format!("guard of the keys of `{}` ({})", branch.table.short(), union.step);
-        pieces.push(Piece { title, sql });
-    }
-    Ok(pieces)
-}
-
-/// A key as one branch must look for it in the others, with its columns; none if the branch or no other has it.
-fn one_key(
-    version: &Version,
-    union: &Union,
-    at: usize,
-    (name, fields): &(Ident, Vec<Ident>),
-) -> Option<(Vec<Ident>, Key)> {
-    let places: Vec<usize> = fields.iter().filter_map(|f| union.fields.iter().position(|(n, _)| n == f)).collect();
-    let columns_of =
-        |branch: &Branch| -> Option<Vec<Ident>> { places.iter().map(|place| branch.column(*place).cloned()).collect() };
-    let columns = columns_of(&union.branches[at])?;
-    let others = union.branches.iter().enumerate().filter(|(i, _)| *i != at);
-    let mut elsewhere: Vec<String> = others
-        .filter_map(|(_, other)| {
-            let theirs = columns_of(other)?;
-            Some(format!(
-                "EXISTS (SELECT FROM {} AS b WHERE {})",
-                other.table,
-                crate::generate::equal("b", &theirs, "NEW", &columns)
-            ))
+/// What refers to the rows of a branch. Where such a row leaves its table, the foreign key would do what it does for rows
+/// that are deleted.
+fn referred(version: &Version, union: &Union, branch: &Branch) -> Vec<Referred> {
+    let inbound = version.schema.tables.iter().flat_map(|(name, table)| {
+        table.constraints.iter().filter_map(move |c| match &c.kind {
+            ConstraintKind::Foreign(key) if key.table == branch.table && !c.inherited => Some((name, c, key)),
+            _ => None,
         })
-        .collect();
-    let own = &union.branches[at].table;
-    let unique = |i: &crate::schema::Index| {
-        i.unique && !i.partial && i.keys.iter().all(|k| k.as_ref().is_some_and(|k| columns.contains(k)))
+    });
+    let one = |(name, constraint, key): (&TableName, &Constraint, &ForeignKey)| {
+        let each = constraint.fields.iter().zip(&key.fields).map(|(own, far)| {
+            let shown = (0..union.fields.len()).find(|at| branch.column(*at) == Some(far));
+            let field = shown.map_or_else(|| far.clone(), |at| union.fields[at].0.clone());
+            format!("c.{own} = OLD.{field}")
+        });
+        let (row, table) = (branch.table.name.as_str(), name.name.as_str());
+        Referred {
+            table: name.clone(),
+            refers: all(&each.collect::<Vec<_>>()),
+            message: Literal(format!("a row of \"{row}\" that \"{table}\" refers to cannot leave it yet")),
+        }
     };
-    if !version.schema.tables[own].indexes.iter().any(unique) {
-        let same = crate::generate::equal("b", &columns, "NEW", &columns);
-        elsewhere.push(format!("(SELECT count(*) FROM {own} AS b WHERE {same}) > 1"));
-    }
-    if elsewhere.is_empty() {
-        return None;
-    }
-    let new: Vec<String> = columns.iter().map(|c| format!("NEW.{c}")).collect();
-    let id = Literal(format!("{} {}", union.id.as_str(), name.as_str()));
-    let texts: Vec<String> = new.iter().map(|n| format!("{n}::text")).collect();
-    let names: Vec<&str> = fields.iter().map(Ident::as_str).collect();
-    let holes = vec!["%s"; new.len()].join(", ");
-    let key = Key {
-        present: all(&new.iter().map(|n| format!("{n} IS NOT NULL")).collect::<Vec<_>>()),
-        lock: format!("{id}, {}", list(&texts)),
-        elsewhere: elsewhere.join(" OR "),
-        constraint: Literal(name.as_str().into()),
-        message: Literal(format!("duplicate key value violates unique constraint \"{}\"", name.as_str())),
-        detail: Literal(format!("Key ({})=({holes}) already exists.", names.join(", ").replace('%', "%%"))),
-        values: list(&new),
-    };
-    Some((columns, key))
-}
-
-/// Rows of different branches that have one key, as pairs of branches: for facts.
-#[must_use]
-pub fn twice(branches: &[(TableName, Vec<Ident>)]) -> String {
-    let keys = |columns: &[Ident]| match columns {
-        [one] => format!("b.{one}::text"),
-        many => format!("concat_ws(', ', {})", list(&many.iter().map(|c| format!("b.{c}::text")).collect::<Vec<_>>())),
-    };
-    let present = |columns: &[Ident]| all(&columns.iter().map(|c| format!("b.{c} IS NOT NULL")).collect::<Vec<_>>());
-    let selects: Vec<String> = branches
-        .iter()
-        .map(|(table, columns)| {
-            let fields: Vec<String> = columns.iter().enumerate().map(|(i, c)| format!("b.{c} AS k{i}")).collect();
-            format!("SELECT {} AS key, {} FROM {table} AS b WHERE {}", keys(columns), list(&fields), present(columns))
-        })
-        .collect();
-    let group = (0..branches.first().map_or(0, |b| b.1.len())).map(|i| format!("k{i}")).collect::<Vec<_>>();
-    format!(
-        "SELECT min(key) FROM (\n{}) AS u GROUP BY {} HAVING count(*) > 1",
-        selects.join("\nUNION ALL "),
-        list(&group)
-    )
+    inbound.map(one).collect()
 }

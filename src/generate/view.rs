@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::generate::carry::{Names, is_partitioned, one_owner, owner};
-use crate::generate::{Class, Piece, comment, get, link, own, put, spread, united};
+use crate::generate::{Class, Piece, comment, get, link, numbering, own, put, spread, united};
 use crate::name::{Ident, TableName};
 use crate::relation::{Field, Home, Relation, Rows, Stores, row_key};
 use crate::schema::{Field as Shape, Grant, Identity};
@@ -105,7 +105,7 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
         inner_comment: comment(&format!("inner view of {} after {by}", relation.name.short())),
         outer_comment: comment(&format!("{} after {by}", relation.name.short())),
         united: match relation.rows {
-            Rows::United(at) => Some(united::rows(&version.unions[at])),
+            Rows::United(at) => Some(united::rows(version, &version.unions[at])),
             Rows::Linked(at) => Some(link::rows(&version.links[at])),
             Rows::Spread(at) => Some(spread::rows(&version.spreads[at])),
             Rows::Whole | Rows::Part(_) | Rows::Slice(_) => None,
@@ -132,6 +132,10 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
 /// view repeats them. GENERATED ALWAYS must not be repeated: the base would take it for an explicit value.
 fn default(version: &Version, relation: &Relation, field: &Field, class: Class) -> Option<String> {
     let shape = &numbered(version, relation, field);
+    if let Home::Numbered(at) = field.home {
+        let always = shape.identity == Some(Identity::Always);
+        return (!always).then(|| numbering::next(&version.numberings[at]));
+    }
     let stored = match field.home {
         Home::Own(at) => version.table(relation).fields[at].default.as_ref(),
         _ => None,

@@ -8,7 +8,7 @@ use crate::name::{Ident, TableName};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::sql::Literal;
 pub use crate::version::lost_table;
-use crate::version::{Carry, Direction, Lookup, Missing, OnOldWrite, RemarkKind, Unlisted, Version};
+use crate::version::{Carry, Direction, Lookup, Missing, Numbering, OnOldWrite, RemarkKind, Unlisted, Version};
 
 /// The journal in the database.
 pub const JOURNAL: &str = "CREATE SCHEMA IF NOT EXISTS refactor;
@@ -126,6 +126,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         let mut step = PlanStep::new(piece.title, piece.sql);
         if step.sql.contains("CREATE TRIGGER \"!refactor_insert_")
             || step.sql.contains("CREATE TRIGGER \"!refactor_updated_")
+            || step.sql.contains("CREATE TRIGGER \"!refactor_number_")
             || step.sql.contains("CREATE TRIGGER \"~refactor_")
         {
             step.lock = Some("SHARE ROW EXCLUSIVE on the tables, for a catalogue update".into());
@@ -143,6 +144,12 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
                 plan.steps.push(PlanStep::new(sentence, generate::lookup::seed_kept(lookup, &kept)));
             }
         }
+    }
+    for numbering in version.numberings.iter().filter(|n| !installed.tables.contains(&n.kept())) {
+        let sentence = format!("number the rows of `{}` ({})", numbering.table.short(), numbering.step);
+        let lost = numbering.restores.as_ref().map(|step| lost_table(step));
+        let restored = lost.is_some_and(|t| installed.tables.contains(&t));
+        plan.steps.push(PlanStep::new(sentence, generate::numbering::seed(numbering, restored)));
     }
     plan.steps.extend(without_parts(version, installed));
     plan.steps.extend(restores(version, installed));
@@ -208,6 +215,12 @@ pub fn told_back(before: &Version, after: &Version, installed: &Installed) -> Ve
 /// Which triggers there are on tables, and why.
 fn reasons(version: &Version) -> Vec<String> {
     let mut notes = Vec::new();
+    notes.extend(version.held.iter().map(|h| {
+        let far = version.over(&h.other).map_or(&h.other, |r| &r.name).short();
+        let (table, other) = (h.table.short(), h.other.short());
+        format!("triggers on `{table}` and `{other}`: what `{}` refers to stays in `{far}` ({})", h.constraint, h.step)
+    }));
+    notes.extend(version.numberings.iter().flat_map(|n| number_reasons(version, n)));
     notes.extend(version.lookups.iter().flat_map(lookup_reasons));
     notes.extend(version.carries.iter().flat_map(trigger_reasons));
     notes.extend(
@@ -261,6 +274,23 @@ fn lookup_reasons(lookup: &Lookup) -> Vec<String> {
             "triggers on `{table}`: values of {columns} that `{other}` does not list are rejected ({step})"
         )),
         Unlisted::Null => {}
+    }
+    reasons
+}
+
+/// Which triggers new numbers need, and why.
+fn number_reasons(version: &Version, numbering: &Numbering) -> Vec<String> {
+    let (table, step) = (numbering.table.short(), &numbering.step);
+    let mut reasons = vec![format!(
+        "triggers on `{table}`: a row of old code gets its new number at once, and keeps it until it goes ({step})"
+    )];
+    let others = numbering.apart.iter().filter(|(other, _)| version.schema.tables.contains_key(other));
+    let others: Vec<String> = others.map(|(other, _)| format!("`{}`", other.short())).collect();
+    if !others.is_empty() {
+        reasons.push(format!(
+            "triggers on {}: a number that a row of `{table}` has got is refused there ({step})",
+            list(&others)
+        ));
     }
     reasons
 }

@@ -12,7 +12,7 @@ pub mod unite;
 use std::collections::BTreeSet;
 
 use crate::fact::LossKind;
-use crate::generate::{self, MARK, carry, fact, list, own, shaped};
+use crate::generate::{self, MARK, carry, fact, list, numbering, own, shaped};
 use crate::name::{Ident, TableName};
 use crate::plan::defer::{change_state, clear, drop_tables, lost_table};
 use crate::plan::{Installed, Plan, PlanStep};
@@ -228,11 +228,20 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
         return Vec::new();
     };
     let kept = version.kept_in(loss);
+    if let LossKind::Renumbered(at) = loss.kind {
+        let sentence = format!("keep the numbers of `{}` in `{kept}`", loss.words.table.short());
+        return vec![PlanStep::new(sentence, numbering::keep(version, at, &kept)).writing(table.rows, 0)];
+    }
     let columns = generate::get::complement_keys(key.len());
     let mut selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("t.{k} AS {c}")).collect();
     match loss.kind {
         LossKind::Unfaithful(at) => selected.extend(shaped::originals(&version.shaped[at], "t")),
-        LossKind::All | LossKind::Unreached(_) | LossKind::Unlisted(_) | LossKind::Table | LossKind::Unshown(_) => {
+        LossKind::All
+        | LossKind::Unreached(_)
+        | LossKind::Unlisted(_)
+        | LossKind::Table
+        | LossKind::Unshown(_)
+        | LossKind::Renumbered(_) => {
             selected.extend(loss.columns.iter().map(|c| format!("t.{c} AS refactor_value")));
         }
     }

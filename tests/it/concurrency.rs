@@ -475,6 +475,66 @@ fn a_key_is_given_once_over_united_tables() {
 }
 
 #[test]
+fn a_drawn_key_is_given_once_over_united_tables() {
+    let shop = Database::new(
+        "CREATE TABLE cars (id serial PRIMARY KEY, n int); CREATE TABLE bikes (id serial PRIMARY KEY, n int);
+         INSERT INTO bikes (n) SELECT i FROM generate_series(1, 20) AS i;",
+    );
+    shop.ok(&["union-tables", "cars", "bikes", "--into", "vehicles", "--discriminator", "kind", "--renumber"]);
+    std::thread::scope(|scope| {
+        for statement in [
+            "INSERT INTO public.cars VALUES ($1)",
+            "INSERT INTO public.bikes (n) VALUES ($1)",
+            "INSERT INTO next.vehicles (id, kind) VALUES ($1, 'cars')",
+            "INSERT INTO next.vehicles (id, kind) VALUES ($1, 'bikes')",
+            "INSERT INTO next.vehicles (n, kind) VALUES ($1, 'bikes')",
+            "UPDATE next.vehicles SET id = id + 1 WHERE id = $1 AND kind = 'bikes'",
+            "UPDATE next.vehicles SET kind = CASE kind WHEN 'bikes' THEN 'cars' ELSE 'bikes' END WHERE id = $1",
+            "DELETE FROM public.bikes WHERE id = $1",
+        ] {
+            let mut client = session(&shop, "read committed");
+            scope.spawn(move || {
+                for id in 1..=80_i32 {
+                    if let Err(error) = client.execute(statement, &[&id]) {
+                        let code = error.code().map(|c| c.code().to_owned());
+                        assert!(matches!(code.as_deref(), Some("23505" | "40P01" | "40001")), "{statement}: {error:?}");
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(shop.rows("SELECT id FROM next.vehicles GROUP BY id HAVING count(*) > 1"), Vec::<String>::new());
+    let numbered = "SELECT id FROM bikes FULL JOIN refactor.kept_0001_bikes ON refactor_key_1 = id WHERE refactor_value IS NULL OR id IS NULL";
+    assert_eq!(shop.rows(numbered), Vec::<String>::new());
+    shop.ok(&["materialize", "--yes"]);
+}
+
+#[test]
+fn what_is_referred_to_stays_in_its_part() {
+    let shop = Database::new(
+        "CREATE TABLE t (id int PRIMARY KEY, done boolean NOT NULL DEFAULT false);
+         CREATE TABLE c (id serial PRIMARY KEY, t_id int REFERENCES t); CREATE INDEX ON c (t_id);
+         INSERT INTO t SELECT i FROM generate_series(1, 60) AS i;",
+    );
+    shop.ok(&["split-rows", "t", "--where", "done", "--into", "old_t"]);
+    std::thread::scope(|scope| {
+        for statement in ["UPDATE public.t SET done = true WHERE id = $1", "INSERT INTO public.c (t_id) VALUES ($1)"] {
+            let mut client = session(&shop, "read committed");
+            scope.spawn(move || {
+                for id in 1..=60_i32 {
+                    if let Err(error) = client.execute(statement, &[&id]) {
+                        let code = error.code().map(|c| c.code().to_owned());
+                        assert!(matches!(code.as_deref(), Some("23000" | "23503" | "40P01")), "{statement}: {error:?}");
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(shop.rows("SELECT id FROM next.old_t WHERE id IN (SELECT t_id FROM public.c)"), Vec::<String>::new());
+    shop.ok(&["materialize", "--yes"]);
+}
+
+#[test]
 fn rows_are_counted_exactly_while_old_code_moves_them_to_another_part() {
     let shop = Database::new(
         "CREATE TABLE tasks (id int PRIMARY KEY, prio int, m bigint NOT NULL DEFAULT 0);

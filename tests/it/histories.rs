@@ -159,3 +159,49 @@ fn rights_get_a_table_of_their_own() {
         ],
     });
 }
+
+#[test]
+fn what_is_published_gets_one_table() {
+    tell(&History {
+        sample: "typo-contents",
+        commands: &[
+            &["change-type", "trackbacks.excerpt", "text"],
+            &["materialize", "--yes"],
+            &[
+                "union-tables",
+                "articles",
+                "comments",
+                "trackbacks",
+                "pages",
+                "--into",
+                "contents",
+                "--discriminator",
+                "type",
+                "--values",
+                "Article,Comment,Trackback,Page",
+                "--renumber",
+            ],
+        ],
+        old: "INSERT INTO comments (article_id, author, body, guid) VALUES (3, 'old code', 'late', 'g1');
+            INSERT INTO pages (name, body) VALUES ('imprint', 'us'); UPDATE trackbacks SET excerpt = 'less' WHERE id = 2;
+            UPDATE comments SET id = 1000 WHERE id = 7; DELETE FROM comments WHERE id = 8",
+        new: "INSERT INTO contents (type, title, permalink) VALUES ('Article', 'New', 'new');
+            INSERT INTO contents (type, article_id, author, body, guid) VALUES ('Comment', 3, 'new code', 'at last', 'g2');
+            UPDATE contents SET body = 'changed' WHERE id = 76; UPDATE contents SET id = 500 WHERE name = 'p2'",
+        wrong: &[
+            "SELECT id FROM (SELECT * FROM contents WHERE type = 'Article') AS n FULL JOIN said_articles AS s USING (id)
+             WHERE (to_jsonb(n) @> to_jsonb(s)) IS NOT TRUE",
+            "SELECT s.id FROM (SELECT * FROM contents WHERE type = 'Comment') AS n
+             JOIN refactor.\"lost_0002-unite-articles-comments-trackbacks-pages\" AS k ON k.refactor_key_1 = n.id
+             FULL JOIN said_comments AS s ON s.id = k.refactor_value
+             WHERE (to_jsonb(n) @> (to_jsonb(s) - 'id')) IS NOT TRUE OR s.id BETWEEN 1 AND 6 AND n.id <> 75 + s.id",
+            "SELECT s.guid FROM (SELECT * FROM contents WHERE type = 'Trackback') AS n FULL JOIN said_trackbacks AS s USING (guid)
+             WHERE (to_jsonb(n) @> (to_jsonb(s) - 'id')) IS NOT TRUE OR n.id <> 135 + s.id",
+            "SELECT s.name FROM (SELECT * FROM contents WHERE type = 'Page') AS n FULL JOIN said_pages AS s USING (name)
+             WHERE (to_jsonb(n) @> (to_jsonb(s) - 'id')) IS NOT TRUE",
+            "SELECT 500 WHERE NOT EXISTS (SELECT FROM contents WHERE id = 500 AND name = 'p2')",
+            "SELECT 'index' WHERE NOT EXISTS (SELECT FROM pg_indexes WHERE indexdef LIKE '%contents USING btree (permalink)')",
+            "SELECT 'number' FROM articles_id_seq WHERE last_value < (SELECT max(id) FROM contents WHERE id < 500)",
+        ],
+    });
+}

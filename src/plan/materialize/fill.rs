@@ -22,7 +22,8 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     for (at, field) in relation.fields.iter().enumerate() {
         let draft = draft(at);
         match field.home {
-            Home::Own(_) | Home::United(_) => {}
+            // A table that gets new numbers is built beside the other.
+            Home::Own(_) | Home::United(_) | Home::Numbered(_) => {}
             Home::Shaped(at, member) => {
                 let shaped = &version.shaped[at];
                 let kind = &shaped.types[member];

@@ -4,6 +4,7 @@
 //! Build while the old tables are whole; swap when the views are gone; dress when every table has its name.
 
 mod dress;
+mod numbered;
 mod obstacle;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,6 +68,7 @@ pub fn build(version: &Version, relation: &Relation) -> Vec<PlanStep> {
             selected.join(",\n  ")
         )
     };
+    let sql = [numbered::remember(version, relation), vec![sql]].concat().join("\n");
     let sentence = format!("build `{}` anew, with the rows that its view shows", relation.name.short());
     vec![PlanStep::new(sentence, sql).writing(table.rows, heap(table))]
 }
@@ -218,17 +220,19 @@ fn beside(sequence: &TableName, table: &TableName) -> TableName {
     table.renamed(sequence.name.clone())
 }
 
+/// The options of a sequence without its type, which follows the field's.
+fn untyped(options: &str) -> &str {
+    options.find("INCREMENT").map_or("", |at| &options[at..])
+}
+
 /// Numbers a field as before.
-fn identity(version: &Version, table: &TableName, field: &Field) -> Option<String> {
+fn identity(version: &Version, table: &TableName, field: &Field, options: &str) -> Option<String> {
     let sequence = field.sequence.as_ref()?;
     let how = match field.identity? {
         Identity::Always => "ALWAYS",
         Identity::ByDefault => "BY DEFAULT",
     };
-    let options =
-        version.schema.sequences.get(sequence).map(|s| s.options.trim_start_matches("AS ")).unwrap_or_default();
-    // The type follows the field's.
-    let options = options.find("INCREMENT").map_or("", |at| &options[at..]);
+    let options = untyped(version.schema.sequences.get(sequence).map_or(options, |s| &s.options));
     let at = position(sequence);
     let name = beside(sequence, table);
     Some(format!(

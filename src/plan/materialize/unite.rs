@@ -1,6 +1,6 @@
 //! Makes one table of several: the first gets the fields and the rows of the others.
 
-use crate::generate::{self, list};
+use crate::generate::{self, list, united};
 use crate::name::TableName;
 use crate::plan::PlanStep;
 use crate::plan::materialize::{draft, fill};
@@ -84,15 +84,9 @@ pub fn unite(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         (0..relation.fields.len()).filter(|at| relation.fields[*at].shape.generated.is_none()).collect();
     let into = list(&given.iter().map(|at| columns[*at].clone()).collect::<Vec<_>>());
     for branch in &union.branches[1..] {
-        let values: Vec<String> = given
-            .iter()
-            .map(|at| match &branch.sources[*at] {
-                Source::Column(column) => format!("b.{column}"),
-                Source::Constant(value) => format!("({value})::{}", union.fields[*at].1),
-            })
-            .collect();
-        let sql =
-            format!("INSERT INTO {base} ({into}){overriding}\nSELECT {} FROM {} AS b;", list(&values), branch.table);
+        let (from, values) = united::read(version, union, branch);
+        let values: Vec<&String> = given.iter().map(|at| &values[*at]).collect();
+        let sql = format!("INSERT INTO {base} ({into}){overriding}\nSELECT {} FROM {from};", list(&values));
         let sentence = format!("bring the rows of `{}` over to `{}`", branch.table.short(), base.short());
         let theirs = version.schema.tables.get(&branch.table);
         let (rows, bytes) = theirs.map_or((-1.0, 0), |t| (t.rows, t.bytes));

@@ -266,7 +266,10 @@ impl<'s> Twin<'s> {
             }
             for sequence in &self.sequences {
                 // A new table's lives in our schema until it is real.
-                let there = format!("coalesce(to_regclass('{sequence}'), to_regclass('refactor.{sequence}'))");
+                let numbers = sequence.split("_id_seq").next().unwrap_or_default();
+                let there = format!(
+                    "coalesce(to_regclass('{sequence}'), to_regclass('refactor.{sequence}'), to_regclass('refactor.numbers_0001_{numbers}'))"
+                );
                 let at = 30 + (self.done + self.failed) * 8;
                 let _ = write!(begin, "SELECT setval(s, {at}) FROM {there} AS s WHERE s IS NOT NULL;");
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{beside, foreign_keys_from_others, identity, renames, storage};
+use super::{beside, foreign_keys_from_others, identity, numbered, renames, storage};
 use crate::generate::list;
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
@@ -47,6 +47,7 @@ fn fields(version: &Version, relation: &Relation) -> Vec<String> {
     if let Some(owner) = &table.owner {
         lines.push(format!("ALTER TABLE {name} OWNER TO {owner};"));
     }
+    lines.extend(numbered::create(version, relation));
     let mut changes = Vec::new();
     for field in &relation.fields {
         let shape = &field.shape;
@@ -76,7 +77,7 @@ fn fields(version: &Version, relation: &Relation) -> Vec<String> {
     for field in relation.fields.iter().filter(|f| matches!(f.home, Home::Own(_))) {
         let shape = &field.shape;
         let Some(sequence) = &shape.sequence else { continue };
-        if let Some(numbered) = identity(version, name, shape) {
+        if let Some(numbered) = identity(version, name, shape, "") {
             lines.push(numbered);
             lines.extend(sequence_lines(version, sequence, name));
             continue;
@@ -87,6 +88,7 @@ fn fields(version: &Version, relation: &Relation) -> Vec<String> {
         }
         lines.push(format!("ALTER SEQUENCE {} OWNED BY {name}.{};", beside(sequence, name), shape.name));
     }
+    lines.extend(numbered::give(version, relation));
     lines
 }
 

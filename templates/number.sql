@@ -1,0 +1,70 @@
+{%- if let Some(c) = condition %}
+CREATE FUNCTION {{ c.function }}({{ c.types }}) RETURNS boolean LANGUAGE sql RETURN ({{ c.holds }})::boolean;
+COMMENT ON FUNCTION {{ c.function }} IS {{ comment }};
+{%- endif %}
+{%- if let Some(sequence) = own %}
+CREATE FUNCTION {{ next }}() RETURNS {{ type_name }}
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $refactor$
+BEGIN
+  RETURN nextval({{ sequence }});
+END
+$refactor$;
+COMMENT ON FUNCTION {{ next }}() IS {{ comment }};
+{%- endif %}
+CREATE FUNCTION {{ draw }}() RETURNS {{ type_name }}
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+#variable_conflict use_variable
+DECLARE
+  drawn {{ type_name }};
+BEGIN
+  -- One that a row has got by hand is left out.
+  LOOP
+    drawn := {{ draws }};
+    EXIT WHEN NOT ({{ taken }});
+  END LOOP;
+  RETURN drawn;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ draw }}() IS {{ comment }};
+CREATE FUNCTION {{ fresh }}() RETURNS {{ type_name }}
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+#variable_conflict use_variable
+DECLARE
+  drawn {{ type_name }};
+BEGIN
+  -- Whoever writes through the new shape does not know the keys that the table has.
+  LOOP
+    drawn := {{ key_draws }};
+    EXIT WHEN NOT EXISTS (SELECT FROM {{ table }} AS b WHERE b.{{ key }} = drawn);
+  END LOOP;
+  RETURN drawn;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ fresh }}() IS {{ comment }};
+CREATE FUNCTION {{ number }}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+DECLARE
+  given text := current_setting({{ setting }}, true);
+BEGIN
+  -- Whoever writes through the new shape says which number it is to be.
+  PERFORM set_config({{ setting }}, '', true);
+{%- if !holds.is_empty() %}
+  IF {{ holds }} IS NOT TRUE THEN
+    DELETE FROM {{ kept }} AS x WHERE {{ this_row }};
+    RETURN NULL;
+  END IF;
+{%- endif %}
+  IF NOT EXISTS (SELECT FROM {{ kept }} AS x WHERE {{ this_row }}) THEN
+    INSERT INTO {{ kept }} (refactor_key_1, refactor_value)
+    VALUES (NEW.{{ key }}, coalesce(nullif(given, '')::{{ type_name }}, {{ draw }}()));
+  END IF;
+  RETURN NULL;
+END
+$refactor$;
+COMMENT ON FUNCTION {{ number }}() IS {{ comment }};
+CREATE TRIGGER {{ trigger_insert }} AFTER INSERT ON {{ table }}
+  FOR EACH ROW EXECUTE FUNCTION {{ number }}();
+{%- if !holds.is_empty() %}
+CREATE TRIGGER {{ trigger_update }} AFTER UPDATE ON {{ table }}
+  FOR EACH ROW WHEN ({{ changed }}) EXECUTE FUNCTION {{ number }}();
+{%- endif %}
