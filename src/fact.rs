@@ -65,6 +65,23 @@ pub enum Claim {
         /// For the sentence.
         words: Words,
     },
+    /// No row refers to one that is in quarantine.
+    Unreferred {
+        /// The referring table.
+        table: TableName,
+        /// Its columns.
+        columns: Vec<Ident>,
+        /// Which of its rows, if not all.
+        rows: Option<Expression>,
+        /// The table referred to.
+        other: TableName,
+        /// Its columns.
+        key: Vec<Ident>,
+        /// What holds for its rows that are not in quarantine.
+        kept: Option<Expression>,
+        /// For the sentence: the field is the name of the foreign key.
+        words: Words,
+    },
     /// No key is in more than one table.
     Apart {
         /// The tables, each with its columns.
@@ -105,7 +122,7 @@ impl Claim {
             Self::Reached { hops, .. } | Self::Reaches { hops, .. } => {
                 hops.iter().flat_map(|h| [&h.from, &h.to]).collect()
             }
-            Self::Listed { table, other, .. } => vec![table, other],
+            Self::Listed { table, other, .. } | Self::Unreferred { table, other, .. } => vec![table, other],
             Self::Apart { places, .. } => places.iter().map(|(table, _)| table).collect(),
             Self::Alone { table, .. } | Self::Fits { table, .. } => vec![table],
             // By its name in the version; `generate` knows where its rows are.
@@ -135,6 +152,7 @@ impl Claim {
             | Self::Reaches { words, .. }
             | Self::Listed { words, .. }
             | Self::Alone { words, .. }
+            | Self::Unreferred { words, .. }
             | Self::Apart { words, .. }
             | Self::Fits { words, .. }
             | Self::Keeps { words, .. } => words,
@@ -171,6 +189,9 @@ impl Fact {
                 w.field,
                 w.other.short()
             ),
+            Claim::Unreferred { words: w, .. } => {
+                format!("each `{}` must refer to a `{}` that keeps the rule ({})", w.table.short(), w.other.short(), w.field)
+            }
             Claim::Apart { words: w, places } => {
                 let tables: Vec<String> = places.iter().map(|(t, _)| t.short()).collect();
                 format!("each `{}` must be in one of {} only", w.field, crate::refusal::list(&tables))
@@ -199,6 +220,7 @@ impl Fact {
                 "insert them there first, or say `--on-missing insert` (the tool does) or `--on-missing null`"
             }
             Claim::Alone { .. } => "correct those rows first; who refers to which of them could not be told",
+            Claim::Unreferred { .. } => "correct the rows that they refer to, or let them refer to others",
             Claim::Apart { .. } => "give the rows of one table other keys first",
             Claim::Fits { .. } => "correct those rows, or change the expression",
             Claim::Keeps { .. } => "correct those rows first: the rule is for all of them",
@@ -257,6 +279,8 @@ pub enum LossKind {
     Unreached(usize),
     /// Those whose value there and back is another: a place in the version's shaped fields.
     Unfaithful(usize),
+    /// The whole rows that break a rule: a place in the version's quarantined rows.
+    Quarantined(usize),
 }
 
 impl Loss {
@@ -281,6 +305,10 @@ impl Loss {
             LossKind::All => format!("{count} {values} of `{table}.{field}` will be gone with the field"),
             LossKind::Unreached(_) => {
                 format!("{count} {values} of `{table}.{field}` {have} no `{}` to live in", other.short())
+            }
+            LossKind::Quarantined(_) => {
+                let (rows, they) = if count == 1 { ("row", "breaks") } else { ("rows", "break") };
+                format!("{count} {rows} of `{table}` {they} `{field}` and will be gone from it")
             }
             LossKind::Unfaithful(_) => {
                 format!("{count} {values} of `{table}.{field}` cannot be told from the new fields exactly")

@@ -42,7 +42,7 @@ impl Reshape {
     /// When a field is missing, taken or held, or an expression reads what it may not.
     pub fn after(&self, step: &str, version: &Version) -> Result<Version, Refusal> {
         let relation = version.find_own(&self.table)?;
-        version.must_be_whole(relation)?;
+        version.must_not_be_divided(relation)?;
         let table = version.table(relation);
         // The column then only gets another type: what hangs on it stays.
         let in_place = self.from.len() == 1 && self.to.len() == 1;
@@ -58,6 +58,11 @@ impl Reshape {
                 return Err(Refusal::NotMaterialized { field: wanted, step });
             };
             entangled::check(version, relation, field, purpose)?;
+            if let Some(condition) = relation.conditions().iter().find(|c| c.holds.fields().contains(column)) {
+                let role = format!("tells which rows its table has until {} is materialized", condition.step);
+                let hint = Some("materialize that refactoring first: `refactor materialize`".into());
+                return Err(Refusal::Entangled { field: wanted, role, hint });
+            }
             columns.push(column.clone());
             old.push(field.clone());
         }
@@ -92,7 +97,7 @@ impl Reshape {
             step: step.to_owned(),
             table: base.clone(),
             columns: columns.clone(),
-            rows: None,
+            rows: relation.rows_shown(),
             kind: LossKind::Unfaithful(at),
             words: Words { table: name.clone(), field: self.from[0].clone(), other: name.clone() },
         });

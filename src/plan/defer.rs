@@ -53,6 +53,11 @@ pub fn clear(installed: &Installed) -> Vec<PlanStep> {
             format!("ACCESS EXCLUSIVE on {}, for a catalogue update", list(&tables.into_iter().collect::<Vec<_>>()));
         steps.push(PlanStep::new("take down our triggers", sql.join("\n")).locking(lock));
     }
+    if !installed.bound.is_empty() {
+        let sql: Vec<String> =
+            installed.bound.iter().map(|(name, table)| format!("ALTER TABLE {table} DROP CONSTRAINT {name};")).collect();
+        steps.push(PlanStep::new("let kept rows refer to nothing", sql.join("\n")));
+    }
     if !installed.functions.is_empty() {
         steps.push(PlanStep::new(
             "take down our functions",
@@ -146,6 +151,10 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     }
     plan.steps.extend(without_parts(version, installed));
     plan.steps.extend(restores(version, installed));
+    plan.steps.extend(version.unions.iter().filter_map(|u| generate::made::bind(version, u)).map(|(kept, sql)| {
+        let lock = "SHARE ROW EXCLUSIVE on the tables that they refer to, for a catalogue update";
+        PlanStep::new(format!("let the rows of `{kept}` refer to others again"), sql).locking(lock)
+    }));
     plan.steps.push(PlanStep::new("write the journal", journal));
     plan.notes.extend(reasons(version));
     plan.notes.extend(carry::forgetting(version)?.into_iter().map(|piece| format!("trigger: {}", piece.title)));
