@@ -165,10 +165,14 @@ fn reshape(random: &mut Random, table: &str, name: &str) -> Vec<String> {
 fn rule(random: &mut Random, table: &str, name: &str, second: &str, other: &str, new: &str) -> Vec<String> {
     let field = format!("{table}.{name}");
     let (check, only) = (format!("{name}::text <> 'never' OR {second} IS NULL"), format!("{name} IS NOT NULL"));
+    let few = format!("length({name}::text || {second}::text) % 3 <> 1");
     let names =
         ["customers_grade_check", "orders_customer_id_fkey", "lines_order_id_fkey", "staff_pkey", "new_2", "new_3"];
     let indexes = ["orders_city_idx", "lines_order_id_idx", "staff_boss_id_idx", "new_1", "new_4"];
-    let words = match random.below(12) {
+    let words = match random.below(15) {
+        12 => vec!["set-not-null", &field, "--on-violation", "quarantine"],
+        13 => vec!["add-check", table, &few, "--name", new, "--on-violation", "quarantine"],
+        14 => vec!["add-check", table, &check, "--on-violation", "quarantine"],
         0 => vec!["set-not-null", &field],
         1 => vec!["drop-not-null", &field],
         2 => vec!["set-default", &field, "5"],
