@@ -11,6 +11,7 @@ pub mod add_unique;
 pub mod bring_back;
 pub mod change_type;
 pub mod collapse_associative;
+pub mod code_to_flags;
 pub mod create_index;
 pub mod create_table;
 pub mod data;
@@ -22,7 +23,10 @@ pub mod drop_index;
 pub mod drop_not_null;
 pub mod drop_table;
 pub mod entangled;
+pub mod extract_json;
 pub mod extract_table;
+pub mod flags_to_code;
+pub mod fold_json;
 pub mod inline_table;
 pub mod leaving;
 pub mod likeness;
@@ -157,6 +161,14 @@ catalogue! {
     MergeFields(merge_fields::MergeFields) = "merge-fields",
     /// Make several fields of one
     SplitField(split_field::SplitField) = "split-field",
+    /// Make fields that are true or false of a code
+    CodeToFlags(code_to_flags::CodeToFlags) = "code-to-flags",
+    /// Make a code of fields of which one is true
+    FlagsToCode(flags_to_code::FlagsToCode) = "flags-to-code",
+    /// Make a field of what stands under a key of JSON objects
+    ExtractJson(extract_json::ExtractJson) = "extract-json",
+    /// Put a field under a key of JSON objects
+    FoldJson(fold_json::FoldJson) = "fold-json",
     /// Refuse NULL in a field
     SetNotNull(set_not_null::SetNotNull) = "set-not-null",
     /// Allow NULL in a field

@@ -392,7 +392,9 @@ pub struct Shaped {
     pub key: Vec<Ident>,
     /// The columns that store it.
     pub columns: Vec<Ident>,
-    /// Their types.
+    /// A column that one of the fields will have when they are real: which of them, and which field.
+    pub stays: Option<(usize, usize)>,
+    /// The columns' types.
     pub column_types: Vec<String>,
     /// The fields that show it, by the names of the refactoring.
     pub names: Vec<Ident>,
@@ -791,10 +793,10 @@ impl Version {
     pub fn stays<'v>(&'v self, relation: &Relation, field: &Field) -> Option<&'v Ident> {
         match field.home {
             Home::Own(at) => Some(&self.table(relation).fields[at].name),
-            Home::Shaped(at, _) => match (&self.shaped[at].columns[..], &self.shaped[at].names[..]) {
-                ([column], [_]) => Some(column),
-                _ => None,
-            },
+            Home::Shaped(at, member) => {
+                let shaped = &self.shaped[at];
+                shaped.stays.filter(|(_, field)| *field == member).map(|(column, _)| &shaped.columns[column])
+            }
             Home::United(at) => match relation.rows {
                 Rows::United(union) => self.unions[union].branches[0].column(at),
                 _ => None,

@@ -47,10 +47,19 @@ impl std::fmt::Display for Rule {
     }
 }
 
-/// Fields from elsewhere that may not be NULL: looked at before they are brought where they live.
+/// Fields from elsewhere that may not be NULL, and checks of fields that others tell: looked at before they are brought
+/// where they live.
 #[must_use]
 pub fn early(relation: &Relation) -> Vec<Rule> {
-    required(relation).filter(|f| !is_in_row(f)).map(|f| not_null(relation, f)).collect()
+    let required = required(relation).filter(|f| !is_in_row(f)).map(|f| not_null(relation, f));
+    let checks = relation.rules().filter(|c| is_told(relation, c)).filter_map(|c| check(relation, c));
+    required.chain(checks).collect()
+}
+
+/// Whether a rule is about nothing but fields that others of their row tell.
+fn is_told(relation: &Relation, rule: &Attached<Constraint>) -> bool {
+    let told = |f: &Ident| relation.field(f).is_some_and(|f| matches!(f.home, Home::Shaped(..)));
+    rule.item.fields.iter().all(told)
 }
 
 /// The other rules of a relation that no table keeps yet, for the row as the table has stored it.
@@ -59,7 +68,7 @@ pub fn rules(version: &Version, relation: &Relation) -> Vec<Rule> {
     let own = required(relation).filter(|f| is_in_row(f));
     let mut rules: Vec<Rule> = own.map(|f| not_null(relation, f)).collect();
     let new = || relation.rules();
-    rules.extend(new().filter_map(|c| check(relation, c)));
+    rules.extend(new().filter(|c| !is_told(relation, c)).filter_map(|c| check(relation, c)));
     rules.extend(new().filter(|c| c.item.kind == ConstraintKind::Unique).map(|c| unique(version, relation, c)));
     rules.extend(new().filter_map(|c| match &c.item.kind {
         ConstraintKind::Foreign(key) => Some(reference(version, relation, c, key, &function("refers", c))),
