@@ -270,7 +270,7 @@ impl Writer {
     fn update_lookup(&self, r: &mut Random, table: &Table) -> String {
         let from = r.pick(&self.tables);
         let column = &table.columns[r.below(table.columns.len())];
-        let same: Vec<&Column> = from.columns.iter().filter(|f| f.kind == column.kind && f.kind != "boolean").collect();
+        let same: Vec<&Column> = from.columns.iter().filter(|f| f.kind == column.kind && !["boolean", "jsonb"].contains(&&*f.kind)).collect();
         if column.unique || column.fixed || same.is_empty() {
             return self.delete(r, table);
         }
