@@ -190,7 +190,12 @@ impl Fact {
                 w.other.short()
             ),
             Claim::Unreferred { words: w, .. } => {
-                format!("each `{}` must refer to a `{}` that keeps the rule ({})", w.table.short(), w.other.short(), w.field)
+                format!(
+                    "each `{}` must refer to a `{}` that keeps the rule ({})",
+                    w.table.short(),
+                    w.other.short(),
+                    w.field
+                )
             }
             Claim::Apart { words: w, places } => {
                 let tables: Vec<String> = places.iter().map(|(t, _)| t.short()).collect();

@@ -751,10 +751,20 @@ impl Version {
     /// # Errors
     /// Names the refactoring that divided them.
     pub fn must_not_be_divided(&self, relation: &Relation) -> Result<(), Refusal> {
-        match relation.conditions().iter().rfind(|c| c.check.is_some()) {
-            None => Ok(()),
-            Some(condition) => Err(Refusal::Divided { table: relation.name.clone(), step: condition.step.clone() }),
+        let quarantined = || relation.conditions().iter().all(|c| c.check.is_none());
+        match relation.rows {
+            Rows::Part(_) if quarantined() => Ok(()),
+            _ => self.must_be_whole(relation),
         }
+    }
+
+    /// Refuses a way over tables of which some rows are not shown.
+    ///
+    /// # Errors
+    /// Names the refactoring that hides them.
+    pub fn must_be_whole_along(&self, hops: &[Hop]) -> Result<(), Refusal> {
+        let tables = hops.iter().flat_map(|h| [&h.from, &h.to]);
+        tables.filter_map(|t| self.over(t)).try_for_each(|r| self.must_be_whole(r))
     }
 
     /// Refuses a table that does not show all rows of its base.

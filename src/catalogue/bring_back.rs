@@ -60,8 +60,7 @@ impl BringBack<'_> {
         self.must_fit(loose, &there)?;
         after.losses.retain(|l| l.step != step || !matches!(l.kind, LossKind::Quarantined(_)));
         let conditions: Vec<Condition> = loose.conditions().iter().filter(|c| c.step != step).cloned().collect();
-        loose.rows =
-            if conditions.is_empty() { Rows::Whole } else { Rows::Part(Part { conditions, heir: true }) };
+        loose.rows = if conditions.is_empty() { Rows::Whole } else { Rows::Part(Part { conditions, heir: true }) };
         Ok(true)
     }
 

@@ -118,8 +118,8 @@ impl Refactor for CodeToFlags {
             relation.constraints.retain(|c| c.item.name != name || c.item.kind != ConstraintKind::Check);
         }
         let mut after = reshape.after(step, &unchecked)?;
-        let named = if names.len() == 1 { &names[..] } else { &[] };
-        let name = rule::free_name(&after, &after.relations[&table], self.name.as_ref(), named, "check")?;
+        let only = if names.len() == 1 { &names[..] } else { &[] };
+        let name = rule::free_name(&after, &after.relations[&table], self.name.as_ref(), only, "check")?;
         let check = Constraint::named(name, ConstraintKind::Check, names.clone(), alone(&names, optional));
         after.change(&table, step).constraints.push(Attached::new(step, check));
         Ok(after)

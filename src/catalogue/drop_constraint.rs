@@ -125,8 +125,12 @@ impl Refactor for DropConstraint {
         let this = |c: &mut Attached<Constraint>| c.item.name == self.name && c.item.kind != ConstraintKind::NotNull;
         if let Some(restores) = &self.restores {
             let rule = constraint.as_named();
-            return BringBack { restores, kept: &self.kept, rule: &rule }
-                .after(step, before, &relation.name, |loose| loose.constraints.retain_mut(|c| !this(c)));
+            return BringBack { restores, kept: &self.kept, rule: &rule }.after(
+                step,
+                before,
+                &relation.name,
+                |loose| loose.constraints.retain_mut(|c| !this(c)),
+            );
         }
         let mut after = before.clone();
         let how =
@@ -151,8 +155,7 @@ impl Refactor for DropConstraint {
         let (_, constraint) = self.find(before)?;
         let item = &constraint.item;
         let (table, name) = (self.table.clone(), Some(self.name.clone()));
-        let on_violation =
-            if self.restores.is_some() { OnViolation::Quarantine } else { OnViolation::default() };
+        let on_violation = if self.restores.is_some() { OnViolation::Quarantine } else { OnViolation::default() };
         let definition = item.definition.trim_end_matches(" NOT VALID");
         let unknown = |verb: &str| Refusal::Other {
             why: format!("`{verb}` could not bring it back: it is `{}`", item.definition),

@@ -62,10 +62,15 @@ impl Refactor for DropNotNull {
         if let Some(restores) = &self.restores {
             let rule = rule::demand(relation, &name);
             let same = |c: &mut Attached<Constraint>| c.item.kind == rule.kind && c.item.fields == rule.fields;
-            return BringBack { restores, kept: &self.kept, rule: &rule }.after(step, before, &relation.name, |loose| {
-                loose.fields.iter_mut().filter(|f| f.shape.name == name).for_each(|f| f.shape.not_null = false);
-                loose.constraints.retain_mut(|c| !same(c));
-            });
+            return BringBack { restores, kept: &self.kept, rule: &rule }.after(
+                step,
+                before,
+                &relation.name,
+                |loose| {
+                    loose.fields.iter_mut().filter(|f| f.shape.name == name).for_each(|f| f.shape.not_null = false);
+                    loose.constraints.retain_mut(|c| !same(c));
+                },
+            );
         }
         let mut after = before.clone();
         rule::note_until_real(&mut after, step, &format!("a NULL for `{name}` still fails with 23502"));
@@ -84,8 +89,7 @@ impl Refactor for DropNotNull {
     }
 
     fn inverse(&self, _: &str, _: &Version) -> Result<Refactoring, Refusal> {
-        let on_violation =
-            if self.restores.is_some() { OnViolation::Quarantine } else { OnViolation::default() };
+        let on_violation = if self.restores.is_some() { OnViolation::Quarantine } else { OnViolation::default() };
         Ok(Refactoring::SetNotNull(SetNotNull { field: self.field.clone(), on_violation }))
     }
 }

@@ -64,7 +64,8 @@ impl FlagsToCode {
         let mut codes: Vec<(Ident, String)> =
             names.iter().map(|name| (name.clone(), name.as_str().to_owned())).collect();
         for pair in self.map.iter().flat_map(|pairs| &pairs.0) {
-            let wrong = |why: String| Refusal::Other { why, hint: Some("say `FIELD=CODE` for fields that are named".into()) };
+            let wrong =
+                |why: String| Refusal::Other { why, hint: Some("say `FIELD=CODE` for fields that are named".into()) };
             let (Some(name), Some(code)) = (&pair.old, &pair.new) else {
                 return Err(wrong(format!("`{pair}` does not say which code stands for which field")));
             };
@@ -77,7 +78,10 @@ impl FlagsToCode {
         for (at, (name, code)) in codes.iter().enumerate() {
             if codes[..at].iter().any(|(other, known)| known == code || other == name) {
                 let why = format!("`{name}={code}` says twice what stands for a code");
-                return Err(Refusal::Other { why, hint: Some("each code has one field, and each field one code".into()) });
+                return Err(Refusal::Other {
+                    why,
+                    hint: Some("each code has one field, and each field one code".into()),
+                });
             }
         }
         Ok(codes)
@@ -91,7 +95,8 @@ impl FlagsToCode {
             let all: Vec<String> = codes.iter().map(|(name, _)| format!("{name}::integer")).collect();
             let any: Vec<String> = codes.iter().map(|(name, _)| name.to_string()).collect();
             // No number, hence an error; but one that only this very row has, since constants are computed when planning.
-            let error = format!("(CASE WHEN {} THEN 'several of the fields are true' END)::integer::text", any.join(" OR "));
+            let error =
+                format!("(CASE WHEN {} THEN 'several of the fields are true' END)::integer::text", any.join(" OR "));
             whens.insert(0, format!("WHEN {} > 1 THEN {error}", all.join(" + ")));
         }
         Expression::parse(&format!("CASE {} END", whens.join(" "))).map_err(|e| Refusal::Expression(e.to_string()))
@@ -126,7 +131,8 @@ impl Refactor for FlagsToCode {
         let table = relation.name.clone();
         let check = alone_there(relation, &names);
         let mut unchecked = before.clone();
-        if let Some((name, relation)) = check.map(|(c, _)| c.item.name.clone()).zip(unchecked.relations.get_mut(&table)) {
+        if let Some((name, relation)) = check.map(|(c, _)| c.item.name.clone()).zip(unchecked.relations.get_mut(&table))
+        {
             relation.constraints.retain(|c| c.item.name != name || c.item.kind != ConstraintKind::Check);
         }
         let standing = codes.iter().filter(|(name, _)| default(relation, name).as_deref() == Some("true"));
@@ -162,7 +168,8 @@ impl Refactor for FlagsToCode {
     fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
         let relation = before.find_own(&self.field.table)?;
         let names = rule::find_fields(before, &self.field.table, &self.names())?;
-        let pairs = self.codes()?.into_iter().map(|(name, code)| Mapping { old: Some(code), new: Some(name.to_string()) });
+        let pairs =
+            self.codes()?.into_iter().map(|(name, code)| Mapping { old: Some(code), new: Some(name.to_string()) });
         Ok(Refactoring::CodeToFlags(CodeToFlags {
             field: FieldRef { table: self.field.table.clone(), field: self.into.clone() },
             map: Pairs(pairs.collect()),

@@ -93,7 +93,10 @@ pub fn offenders_still(version: &Version, fact: &Fact) -> String {
     let this = |c: &&Carry| c.words.field == fact.claim.words().field;
     let carried = version.carries.iter().filter(this).map(|c| (&c.step, &c.id, c.target_key()));
     let added = version.added.iter().map(|a| (&a.step, &a.id, &*a.key));
-    let missing = !matches!(fact.claim, Claim::Agree { .. } | Claim::Keeps { .. } | Claim::Apart { .. } | Claim::Unreferred { .. });
+    let missing = !matches!(
+        fact.claim,
+        Claim::Agree { .. } | Claim::Keeps { .. } | Claim::Apart { .. } | Claim::Unreferred { .. }
+    );
     match carried.chain(added).find(|(step, ..)| missing && **step == fact.step) {
         None => query,
         Some((_, id, key)) => format!(
@@ -154,7 +157,7 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
             let among = loss.rows.iter().map(|rows| format!("({}) AND ", over(rows, "t"))).collect::<String>();
             return among + &shaped::unfaithful(&version.shaped[at], "t");
         }
-        LossKind::Quarantined(at) => return rows(&version.quarantined[at].rows, "t"),
+        LossKind::Quarantined(at) => return rows(version, &version.quarantined[at].rows, "t"),
         LossKind::Unreached(at) => at,
     };
     let carry = &version.carries[at];

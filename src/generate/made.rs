@@ -68,7 +68,8 @@ pub fn keep_apart(version: &Version, quarantined: &Quarantined) -> String {
     let names = renames(&columns, &fields);
     let plain = |f: &Field| {
         let generated = f.generated.as_ref();
-        let renamed = |g: &Generated| Generated { expression: rename_in_definition(&g.expression, &names), ..g.clone() };
+        let renamed =
+            |g: &Generated| Generated { expression: rename_in_definition(&g.expression, &names), ..g.clone() };
         let generated = generated.map(renamed);
         Field { generated, identity: None, sequence: None, default: None, ..f.clone() }.definition()
     };

@@ -74,9 +74,10 @@ pub fn rules(version: &Version, relation: &Relation) -> Vec<Rule> {
         ConstraintKind::Foreign(key) => Some(reference(version, relation, c, key, &function("refers", c))),
         _ => None,
     }));
-    rules.extend(kept_by_more(version, relation).map(|(c, key, step)| {
-        reference(version, relation, c, key, &function_of_more(relation, c, step))
-    }));
+    rules.extend(
+        kept_by_more(version, relation)
+            .map(|(c, key, step)| reference(version, relation, c, key, &function_of_more(relation, c, step))),
+    );
     rules
 }
 
@@ -295,7 +296,7 @@ pub fn functions(version: &Version, relation: &Relation) -> Result<Option<Piece>
                 rights = Some(&relation.base);
             }
             ConstraintKind::Foreign(key) => {
-                refers.push(one_refers(version, relation, key, function("refers", constraint), types, comment));
+                refers.push(one_refers(version, relation, key, function("refers", constraint), &types, comment));
                 rights = Some(&key.table);
             }
             _ => continue,
@@ -312,7 +313,7 @@ pub fn functions(version: &Version, relation: &Relation) -> Result<Option<Piece>
     for (constraint, key, step) in kept_by_more(version, relation) {
         let name = function_of_more(relation, constraint, step);
         let types = types(relation, &constraint.item.fields);
-        let refers = vec![one_refers(version, relation, key, name.clone(), types, comment(step))];
+        let refers = vec![one_refers(version, relation, key, name.clone(), &types, comment(step))];
         let text = Functions { checks: Vec::new(), taken: Vec::new(), refers }.render()?;
         sql += &guarded(version, &text, &[&key.table], &[&name], &relation.base);
     }
@@ -329,14 +330,14 @@ fn one_refers(
     relation: &Relation,
     key: &ForeignKey,
     function: TableName,
-    types: Vec<String>,
+    types: &[String],
     comment: Literal,
 ) -> Refers {
     let same = key.fields.iter().enumerate().map(|(i, c)| format!("f.{c} = ${}", i + 1));
-    let shown = version.over(&key.table).map(|far| get::rows(far, "f")).filter(|rows| !rows.is_empty());
+    let shown = version.over(&key.table).map(|far| get::rows(version, far, "f")).filter(|rows| !rows.is_empty());
     Refers {
         function,
-        types: list(&types),
+        types: list(types),
         path: path_over([&key.table.schema, &relation.base.schema].into_iter()),
         far: key.table.clone(),
         same: all(&same.chain(shown).collect::<Vec<_>>()),
@@ -410,7 +411,7 @@ pub fn offenders(version: &Version, relation: &Relation, item: &Constraint, step
         ConstraintKind::Foreign(key) => {
             let mut same: Vec<String> =
                 key.fields.iter().zip(&item.fields).map(|(c, f)| format!("f.{c} = t.{f}")).collect();
-            same.extend(version.over(&key.table).map(|far| get::rows(far, "f")).filter(|rows| !rows.is_empty()));
+            same.extend(version.over(&key.table).map(|far| get::rows(version, far, "f")).filter(|rows| !rows.is_empty()));
             format!(
                 "SELECT t.refactor_key FROM ({rows}) AS t WHERE {given}\n  AND NOT EXISTS (SELECT FROM {} AS f WHERE {})",
                 key.table,

@@ -54,8 +54,11 @@ pub fn clear(installed: &Installed) -> Vec<PlanStep> {
         steps.push(PlanStep::new("take down our triggers", sql.join("\n")).locking(lock));
     }
     if !installed.bound.is_empty() {
-        let sql: Vec<String> =
-            installed.bound.iter().map(|(name, table)| format!("ALTER TABLE {table} DROP CONSTRAINT {name};")).collect();
+        let sql: Vec<String> = installed
+            .bound
+            .iter()
+            .map(|(name, table)| format!("ALTER TABLE {table} DROP CONSTRAINT {name};"))
+            .collect();
         steps.push(PlanStep::new("let kept rows refer to nothing", sql.join("\n")));
     }
     if !installed.functions.is_empty() {
@@ -137,18 +140,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         }
         plan.steps.push(step);
     }
-    for lookup in version.lookups.iter().filter(|l| l.unlisted == Unlisted::Insert) {
-        let function = format!("{}(", generate::lookup::finder(lookup));
-        if !installed.functions.iter().any(|f| f.starts_with(&function)) {
-            let sentence = format!("list the values in `{}` ({})", lookup.words.1.short(), lookup.step);
-            plan.steps.push(PlanStep::new(sentence, generate::lookup::seed(version, lookup)));
-            let kept = lookup.restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t));
-            if let Some(kept) = kept {
-                let sentence = format!("list what was kept in `{}`", kept.name);
-                plan.steps.push(PlanStep::new(sentence, generate::lookup::seed_kept(lookup, &kept)));
-            }
-        }
-    }
+    plan.steps.extend(seeds(version, installed));
     plan.steps.extend(without_parts(version, installed));
     plan.steps.extend(restores(version, installed));
     plan.steps.extend(version.unions.iter().filter_map(|u| generate::made::bind(version, u)).map(|(kept, sql)| {
@@ -177,6 +169,24 @@ fn without_parts(version: &Version, installed: &Installed) -> Vec<PlanStep> {
         if let Some(sql) = generate::slice::seed(slice, kept.as_ref()) {
             let sentence = format!("find the rows of `{}` without such a part ({})", slice.table.short(), slice.step);
             steps.push(PlanStep::new(sentence, sql));
+        }
+    }
+    steps
+}
+
+/// Lists the values that a new lookup needs in its table.
+fn seeds(version: &Version, installed: &Installed) -> Vec<PlanStep> {
+    let mut steps = Vec::new();
+    for lookup in version.lookups.iter().filter(|l| l.unlisted == Unlisted::Insert) {
+        let function = format!("{}(", generate::lookup::finder(lookup));
+        if !installed.functions.iter().any(|f| f.starts_with(&function)) {
+            let sentence = format!("list the values in `{}` ({})", lookup.words.1.short(), lookup.step);
+            steps.push(PlanStep::new(sentence, generate::lookup::seed(version, lookup)));
+            let kept = lookup.restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t));
+            if let Some(kept) = kept {
+                let sentence = format!("list what was kept in `{}`", kept.name);
+                steps.push(PlanStep::new(sentence, generate::lookup::seed_kept(lookup, &kept)));
+            }
         }
     }
     steps

@@ -195,9 +195,14 @@ mod tests {
         let allowed = |text: &str| allowed(&Expression::parse(text).expect(text), &state);
         let both = Some(["N".to_owned(), "O".to_owned()].into());
         assert_eq!(allowed("state IN ('O', 'N')"), both);
-        assert_eq!(allowed("((state)::text = ANY ((ARRAY['N'::character varying, 'O'::character varying])::text[]))"), both);
+        assert_eq!(
+            allowed("((state)::text = ANY ((ARRAY['N'::character varying, 'O'::character varying])::text[]))"),
+            both
+        );
         assert_eq!(allowed("(state = ANY (ARRAY[1, 2]))"), Some(["1".to_owned(), "2".to_owned()].into()));
-        for other in ["state IN ('N') OR n > 1", "state = 'N'", "kind IN ('N')", "state IN ('N', NULL)", "state NOT IN ('N')"] {
+        for other in
+            ["state IN ('N') OR n > 1", "state = 'N'", "kind IN ('N')", "state IN ('N', NULL)", "state NOT IN ('N')"]
+        {
             assert_eq!(allowed(other), None, "{other}");
         }
     }
