@@ -8,7 +8,9 @@ pub mod add_check;
 pub mod add_field;
 pub mod add_foreign_key;
 pub mod add_unique;
+pub mod bring_back;
 pub mod change_type;
+pub mod code_to_flags;
 pub mod collapse_associative;
 pub mod create_index;
 pub mod create_table;
@@ -21,7 +23,10 @@ pub mod drop_index;
 pub mod drop_not_null;
 pub mod drop_table;
 pub mod entangled;
+pub mod extract_json;
 pub mod extract_table;
+pub mod flags_to_code;
+pub mod fold_json;
 pub mod inline_table;
 pub mod leaving;
 pub mod likeness;
@@ -32,6 +37,7 @@ pub mod move_field;
 pub mod move_to_schema;
 pub mod path;
 pub mod pivot;
+pub mod quarantine;
 pub mod rename_field;
 pub mod rename_table;
 pub mod renumber;
@@ -162,6 +168,14 @@ catalogue! {
     MergeFields(merge_fields::MergeFields) = "merge-fields",
     /// Make several fields of one
     SplitField(split_field::SplitField) = "split-field",
+    /// Make fields that are true or false of a code
+    CodeToFlags(code_to_flags::CodeToFlags) = "code-to-flags",
+    /// Make a code of fields of which one is true
+    FlagsToCode(flags_to_code::FlagsToCode) = "flags-to-code",
+    /// Make a field of what stands under a key of JSON objects
+    ExtractJson(extract_json::ExtractJson) = "extract-json",
+    /// Put a field under a key of JSON objects
+    FoldJson(fold_json::FoldJson) = "fold-json",
     /// Refuse NULL in a field
     SetNotNull(set_not_null::SetNotNull) = "set-not-null",
     /// Allow NULL in a field

@@ -65,6 +65,23 @@ pub enum Claim {
         /// For the sentence.
         words: Words,
     },
+    /// No row refers to one that is in quarantine.
+    Unreferred {
+        /// The referring table.
+        table: TableName,
+        /// Its columns.
+        columns: Vec<Ident>,
+        /// Which of its rows, if not all.
+        rows: Option<Expression>,
+        /// The table referred to.
+        other: TableName,
+        /// Its columns.
+        key: Vec<Ident>,
+        /// What holds for its rows that are not in quarantine.
+        kept: Option<Expression>,
+        /// For the sentence: the field is the name of the foreign key.
+        words: Words,
+    },
     /// No key is in more than one table.
     Apart {
         /// The tables, each with its columns.
@@ -115,7 +132,7 @@ impl Claim {
             Self::Reached { hops, .. } | Self::Reaches { hops, .. } => {
                 hops.iter().flat_map(|h| [&h.from, &h.to]).collect()
             }
-            Self::Listed { table, other, .. } => vec![table, other],
+            Self::Listed { table, other, .. } | Self::Unreferred { table, other, .. } => vec![table, other],
             Self::Stays { tables, .. } => tables.iter().collect(),
             Self::Apart { places, .. } => places.iter().map(|(table, _)| table).collect(),
             Self::Alone { table, .. } | Self::Fits { table, .. } => vec![table],
@@ -147,6 +164,7 @@ impl Claim {
             | Self::Listed { words, .. }
             | Self::Stays { words, .. }
             | Self::Alone { words, .. }
+            | Self::Unreferred { words, .. }
             | Self::Apart { words, .. }
             | Self::Fits { words, .. }
             | Self::Keeps { words, .. } => words,
@@ -191,6 +209,14 @@ impl Fact {
                 w.field,
                 w.other.short()
             ),
+            Claim::Unreferred { words: w, .. } => {
+                format!(
+                    "each `{}` must refer to a `{}` that keeps the rule ({})",
+                    w.table.short(),
+                    w.other.short(),
+                    w.field
+                )
+            }
             Claim::Apart { words: w, places } => {
                 let tables: Vec<String> = places.iter().map(|(t, _)| t.short()).collect();
                 format!("each `{}` must be in one of {} only", w.field, crate::refusal::list(&tables))
@@ -223,6 +249,7 @@ impl Fact {
             Claim::Stays { .. } => {
                 "a foreign key can refer to one table only: let those rows refer to others, divide otherwise, or drop it first"
             }
+            Claim::Unreferred { .. } => "correct the rows that they refer to, or let them refer to others",
             Claim::Fits { .. } => "correct those rows, or change the expression",
             Claim::Keeps { .. } => "correct those rows first: the rule is for all of them",
         }
@@ -282,6 +309,8 @@ pub enum LossKind {
     Unfaithful(usize),
     /// All, since they get new numbers: a place in the version's numberings.
     Renumbered(usize),
+    /// The whole rows that break a rule: a place in the version's quarantined rows.
+    Quarantined(usize),
 }
 
 impl Loss {
@@ -307,6 +336,10 @@ impl Loss {
             LossKind::Renumbered(_) => format!("{count} {values} of `{table}.{field}` will be other numbers"),
             LossKind::Unreached(_) => {
                 format!("{count} {values} of `{table}.{field}` {have} no `{}` to live in", other.short())
+            }
+            LossKind::Quarantined(_) => {
+                let (rows, they) = if count == 1 { ("row", "breaks") } else { ("rows", "break") };
+                format!("{count} {rows} of `{table}` {they} `{field}` and will be gone from it")
             }
             LossKind::Unfaithful(_) => {
                 format!("{count} {values} of `{table}.{field}` cannot be told from the new fields exactly")

@@ -79,6 +79,8 @@ pub struct Installed {
     pub functions: Vec<String>,
     /// Our triggers on base tables.
     pub triggers: Vec<(crate::name::Ident, crate::name::TableName)>,
+    /// Foreign keys of tables with kept rows.
+    pub bound: Vec<(crate::name::Ident, crate::name::TableName)>,
     /// Complement tables that have a row policy of ours.
     pub secured: Vec<crate::name::TableName>,
     /// Complement tables and tables with kept losses.

@@ -65,12 +65,13 @@ pub struct Part {
 /// What holds for every row of a part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
-    /// The refactoring that divided the rows.
+    /// The refactoring that divided the rows, or put some in quarantine.
     pub step: String,
     /// Over the columns of the base. A row for which it is unknown does not satisfy it.
     pub holds: Expression,
-    /// The name of the check that the real table has for it.
-    pub check: Ident,
+    /// The name of the check that the real table has for it. None where it is a rule that the refactoring brings: the
+    /// rows that break it are in quarantine, and no other table shows them.
+    pub check: Option<Ident>,
 }
 
 /// One field of a relation.
@@ -272,6 +273,11 @@ impl Relation {
     pub fn rows_shown(&self) -> Option<Expression> {
         let all: Vec<String> = self.conditions().iter().map(|c| format!("({})", c.holds)).collect();
         if all.is_empty() { None } else { Expression::parse(&all.join(" AND ")).ok() }
+    }
+
+    /// The rules by which rows are in quarantine.
+    pub fn quarantines(&self) -> impl Iterator<Item = &Condition> {
+        self.conditions().iter().filter(|c| c.check.is_none())
     }
 
     /// Whether it will have the physical table itself when it is real.

@@ -9,8 +9,8 @@ use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Claim, Fact, Loss, Words};
 use crate::name::{BODY, FieldRef, Ident, TableName, TableRef, own};
 use crate::refusal::{Refusal, similar};
-use crate::relation::{Field, Home, Relation, Rows, is_indexed};
-use crate::schema::{Schema, Table, TableKind};
+use crate::relation::{Attached, Condition, Field, Home, Relation, Rows, is_indexed};
+use crate::schema::{Constraint, ForeignKey, Schema, Table, TableKind};
 use crate::sql::Expression;
 
 /// A refactoring with the name of its file.
@@ -59,6 +59,10 @@ pub struct Version {
     pub numberings: Vec<Numbering>,
     /// Foreign keys to tables whose rows are divided.
     pub held: Vec<Held>,
+    /// Rows that break a rule which will be real.
+    pub quarantined: Vec<Quarantined>,
+    /// The refactorings, in their order.
+    pub steps: Vec<String>,
     /// What the data must satisfy.
     pub facts: Vec<Fact>,
     /// What materializing makes unrecoverable.
@@ -98,6 +102,15 @@ pub struct Dropped {
     pub table: TableName,
     /// Its shape when it went: what had left it before is not kept.
     pub last: Relation,
+}
+
+/// Rows that break a rule, as they are kept when it becomes real.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quarantined {
+    /// The refactoring that brings the rule.
+    pub step: String,
+    /// What its table showed of them before.
+    pub rows: Relation,
 }
 
 /// Where what materializing a refactoring leaves without a home is kept: values with their keys, or a whole table.
@@ -284,6 +297,8 @@ pub struct Union {
     pub keys: Vec<(Ident, Vec<Ident>)>,
     /// The field that must be given, and the check that a row fails which belongs to no table.
     pub discriminator: Option<(Ident, Ident)>,
+    /// Whether the last table has the rows that were in quarantine.
+    pub brings_back: bool,
 }
 
 /// One of the tables of a union.
@@ -483,7 +498,9 @@ pub struct Shaped {
     pub key: Vec<Ident>,
     /// The columns that store it.
     pub columns: Vec<Ident>,
-    /// Their types.
+    /// A column that one of the fields will have when they are real: which of them, and which field.
+    pub stays: Option<(usize, usize)>,
+    /// The columns' types.
     pub column_types: Vec<String>,
     /// The fields that show it, by the names of the refactoring.
     pub names: Vec<Ident>,
@@ -614,6 +631,8 @@ impl Version {
             spreads: Vec::new(),
             numberings: Vec::new(),
             held: Vec::new(),
+            quarantined: Vec::new(),
+            steps: Vec::new(),
             shaped: Vec::new(),
             lookups: Vec::new(),
             calculated: Vec::new(),
@@ -627,6 +646,9 @@ impl Version {
     #[must_use]
     pub fn facts(&self) -> Vec<Fact> {
         let rules = self.relations.values().flat_map(|r| r.rules().map(move |c| (r, c)));
+        // All rows that are shown keep a rule by which the others are in quarantine.
+        let kept = |r: &Relation, c: &Attached<Constraint>| r.quarantines().any(|q| Some(&q.step) == c.brought_by());
+        let rules = rules.filter(|(r, c)| !kept(r, c));
         let rules = rules.filter_map(|(relation, c)| {
             let (table, other) = (relation.name.clone(), relation.name.clone());
             let words = Words { table, field: c.item.fields.first()?.clone(), other };
@@ -642,6 +664,7 @@ impl Version {
     /// When the refactoring makes no sense in this version.
     pub fn after(&self, step: &Step) -> Result<Self, Refusal> {
         let mut next = step.refactoring.after(&step.name, self)?;
+        next.steps.push(step.name.clone());
         for relation in next.relations.values_mut() {
             let Relation { fields, passing, .. } = relation;
             passing.retain(|c| c.item.fields.iter().all(|f| fields.iter().any(|shown| shown.shape.name == *f)));
@@ -811,7 +834,52 @@ impl Version {
         self.relations.values().find(|r| &r.base == base && r.is_heir())
     }
 
-    /// Refuses a table that shows a part of another's rows.
+    /// The place of a refactoring among those that are pending.
+    #[must_use]
+    pub fn place_of(&self, step: &str) -> usize {
+        self.steps.iter().position(|s| s == step).unwrap_or(self.steps.len())
+    }
+
+    /// What held for the rows of a relation before a refactoring: a rule that it brings is for these.
+    pub fn conditions_before<'r>(&self, relation: &'r Relation, step: &str) -> impl Iterator<Item = &'r Condition> {
+        let at = self.place_of(step);
+        relation.conditions().iter().filter(move |c| self.place_of(&c.step) < at).collect::<Vec<_>>().into_iter()
+    }
+
+    /// A relation's foreign keys to a table of which some rows are in quarantine, with the last refactoring that put any
+    /// there.
+    pub fn keys_to_some_rows<'v>(
+        &'v self,
+        relation: &'v Relation,
+    ) -> impl Iterator<Item = (&'v Attached<Constraint>, &'v ForeignKey, &'v str)> {
+        relation.foreign_keys().filter(|(c, _)| !c.item.inherited).filter_map(|(constraint, key)| {
+            let last = self.over(&key.table)?.quarantines().last()?;
+            Some((constraint, key, &*last.step))
+        })
+    }
+
+    /// Refuses a table that shows a part of another's rows, while others show the rest.
+    ///
+    /// # Errors
+    /// Names the refactoring that divided them.
+    pub fn must_not_be_divided(&self, relation: &Relation) -> Result<(), Refusal> {
+        let quarantined = || relation.conditions().iter().all(|c| c.check.is_none());
+        match relation.rows {
+            Rows::Part(_) if quarantined() => Ok(()),
+            _ => self.must_be_whole(relation),
+        }
+    }
+
+    /// Refuses a way over tables of which some rows are not shown.
+    ///
+    /// # Errors
+    /// Names the refactoring that hides them.
+    pub fn must_be_whole_along(&self, hops: &[Hop]) -> Result<(), Refusal> {
+        let tables = hops.iter().flat_map(|h| [&h.from, &h.to]);
+        tables.filter_map(|t| self.over(t)).try_for_each(|r| self.must_be_whole(r))
+    }
+
+    /// Refuses a table that does not show all rows of its base.
     ///
     /// # Errors
     /// Names the refactoring that divided them.
@@ -848,10 +916,10 @@ impl Version {
     pub fn stays<'v>(&'v self, relation: &Relation, field: &Field) -> Option<&'v Ident> {
         match field.home {
             Home::Own(at) => Some(&self.table(relation).fields[at].name),
-            Home::Shaped(at, _) => match (&self.shaped[at].columns[..], &self.shaped[at].names[..]) {
-                ([column], [_]) => Some(column),
-                _ => None,
-            },
+            Home::Shaped(at, member) => {
+                let shaped = &self.shaped[at];
+                shaped.stays.filter(|(_, field)| *field == member).map(|(column, _)| &shaped.columns[column])
+            }
             Home::United(at) => match relation.rows {
                 Rows::United(union) => self.unions[union].branches[0].column(at),
                 _ => None,

@@ -64,7 +64,7 @@ impl Refactor for AddCalculated {
         let relation = before.find_own(&self.field.table)?;
         let name = self.field.field.clone();
         entangled::must_be_free(relation, &name, "choose another name")?;
-        before.must_be_whole(relation)?;
+        before.must_not_be_divided(relation)?;
         check_reads(relation, &self.expression)?;
         let value = before.over_base(relation, &self.expression)?;
         let (table, base) = (relation.name.clone(), relation.base.clone());

@@ -4,6 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::drop_constraint::DropConstraint;
+use crate::catalogue::quarantine::OnViolation;
 use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::name::{Ident, TableRef};
 use crate::refusal::Refusal;
@@ -23,6 +24,10 @@ pub struct AddCheck {
     #[arg(long, value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Ident>,
+    /// What happens to rows that break it
+    #[arg(long, value_enum, default_value = "abort")]
+    #[serde(default, skip_serializing_if = "OnViolation::is_default")]
+    pub on_violation: OnViolation,
 }
 
 impl AddCheck {
@@ -48,11 +53,12 @@ impl Refactor for AddCheck {
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let constraint = self.constraint(before)?;
-        Ok(rule::with(before, step, before.find_own(&self.table)?, constraint))
+        rule::with(before, step, before.find_own(&self.table)?, constraint, self.on_violation)
     }
 
-    fn inverse(&self, _: &str, before: &Version) -> Result<Refactoring, Refusal> {
+    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
         let name = self.constraint(before)?.name;
-        Ok(Refactoring::DropConstraint(DropConstraint { table: self.table.clone(), name }))
+        let (restores, kept) = self.on_violation.restored(step, before.find_own(&self.table)?);
+        Ok(Refactoring::DropConstraint(DropConstraint { table: self.table.clone(), name, restores, kept }))
     }
 }

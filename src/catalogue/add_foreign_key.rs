@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::catalogue::drop_constraint::DropConstraint;
 use crate::catalogue::entangled::reference;
+use crate::catalogue::quarantine::OnViolation;
 use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::name::{FieldRef, Ident, NameError, TableRef, listed};
 use crate::refusal::Refusal;
@@ -201,7 +202,7 @@ impl Refactor for AddForeignKey {
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let (constraint, far) = self.constraint(before)?;
-        let mut after = rule::with(before, step, before.find_own(&self.table)?, constraint);
+        let mut after = rule::with(before, step, before.find_own(&self.table)?, constraint, OnViolation::Abort)?;
         let text = format!(
             "deleting a row of `{}` or changing its key asks nothing and does nothing here until this is real; a row left behind keeps it from materializing",
             far.name.short()
@@ -212,6 +213,6 @@ impl Refactor for AddForeignKey {
 
     fn inverse(&self, _: &str, before: &Version) -> Result<Refactoring, Refusal> {
         let name = self.constraint(before)?.0.name;
-        Ok(Refactoring::DropConstraint(DropConstraint { table: self.table.clone(), name }))
+        Ok(Refactoring::DropConstraint(DropConstraint::new(self.table.clone(), name)))
     }
 }

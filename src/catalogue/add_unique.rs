@@ -4,6 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::drop_constraint::DropConstraint;
+use crate::catalogue::quarantine::OnViolation;
 use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::name::{Ident, TableRef, listed};
 use crate::refusal::Refusal;
@@ -23,6 +24,10 @@ pub struct AddUnique {
     #[arg(long, value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Ident>,
+    /// What happens to rows that break it
+    #[arg(long, value_enum, default_value = "abort")]
+    #[serde(default, skip_serializing_if = "OnViolation::is_default")]
+    pub on_violation: OnViolation,
 }
 
 impl AddUnique {
@@ -61,13 +66,13 @@ impl Refactor for AddUnique {
         let constraint = self.constraint(before)?;
         let relation = before.find_own(&self.table)?;
         let fields = constraint.fields.clone();
-        let mut after = rule::with(before, step, relation, constraint);
+        let mut after = rule::with(before, step, relation, constraint, self.on_violation)?;
         rule::note_missing_index(&mut after, step, relation, &fields);
         Ok(after)
     }
 
     fn inverse(&self, _: &str, before: &Version) -> Result<Refactoring, Refusal> {
         let name = self.constraint(before)?.name;
-        Ok(Refactoring::DropConstraint(DropConstraint { table: self.table.clone(), name }))
+        Ok(Refactoring::DropConstraint(DropConstraint::new(self.table.clone(), name)))
     }
 }

@@ -116,6 +116,7 @@ impl Refactor for ChangeType {
             to: vec![Told { shape, by: using }],
             back: vec![back],
             restores: self.restores.clone(),
+            stays: Some((0, 0)),
             before: None,
         };
         reshape.after(step, before)

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::add_check::AddCheck;
 use crate::catalogue::add_foreign_key::{Action, AddForeignKey, Key};
 use crate::catalogue::add_unique::AddUnique;
+use crate::catalogue::bring_back::BringBack;
 use crate::catalogue::entangled::reference;
+use crate::catalogue::quarantine::OnViolation;
 use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::name::{Ident, TableRef, listed};
 use crate::refusal::{Refusal, similar};
@@ -23,9 +25,23 @@ pub struct DropConstraint {
     /// Constraint, as `\d orders` of psql names it
     #[arg(value_parser = str::parse::<Ident>)]
     pub name: Ident,
+    /// Refactoring whose rows in quarantine come back
+    #[arg(long, hide = true, value_name = "REFACTORING")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<String>,
+    /// What a row of the table was then
+    #[arg(long, hide = true, value_name = "TEXT")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
 }
 
 impl DropConstraint {
+    /// Without rows to bring back.
+    #[must_use]
+    pub fn new(table: TableRef, name: Ident) -> Self {
+        Self { table, name, restores: None, kept: Vec::new() }
+    }
+
     fn find<'v>(&self, before: &'v Version) -> Result<(&'v Relation, &'v Attached<Constraint>), Refusal> {
         let relation = before.find_own(&self.table)?;
         let all = relation.constraints.iter().filter(|c| c.item.kind != ConstraintKind::NotNull);
@@ -50,6 +66,12 @@ impl DropConstraint {
     fn check(&self, step: &str, before: &Version) -> Result<(), Refusal> {
         let (relation, constraint) = self.find(before)?;
         let item = &constraint.item;
+        if before.keys_to_some_rows(relation).any(|(c, ..)| c.item.name == self.name) {
+            return Err(Refusal::Other {
+                why: "some of the rows that it refers to are in quarantine, and not yet really".into(),
+                hint: Some("materialize that refactoring first: `refactor materialize`".into()),
+            });
+        }
         let refuse = |why: String, hint: Option<&str>| Err(Refusal::Other { why, hint: hint.map(str::to_owned) });
         if item.inherited {
             return refuse(format!("`{}` comes from the table above", item.name), Some("drop it there"));
@@ -100,6 +122,16 @@ impl Refactor for DropConstraint {
         self.check(step, before)?;
         let (relation, constraint) = self.find(before)?;
         let item = &constraint.item;
+        let this = |c: &mut Attached<Constraint>| c.item.name == self.name && c.item.kind != ConstraintKind::NotNull;
+        if let Some(restores) = &self.restores {
+            let rule = constraint.as_named();
+            return BringBack { restores, kept: &self.kept, rule: &rule }.after(
+                step,
+                before,
+                &relation.name,
+                |loose| loose.constraints.retain_mut(|c| !this(c)),
+            );
+        }
         let mut after = before.clone();
         let how =
             if matches!(item.kind, ConstraintKind::Foreign(_)) { "with its actions" } else { "with its own error" };
@@ -113,7 +145,6 @@ impl Refactor for DropConstraint {
             }
         }
         let changed = after.change(&relation.name, step);
-        let this = |c: &mut Attached<Constraint>| c.item.name == self.name && c.item.kind != ConstraintKind::NotNull;
         let dropped: Vec<_> = changed.constraints.extract_if(.., this).collect();
         changed.passing.extend(dropped.into_iter().filter(|c| c.brought_by().is_some()));
         changed.indexes.retain(|i| i.item.constraint.as_ref() != Some(&self.name));
@@ -124,6 +155,7 @@ impl Refactor for DropConstraint {
         let (_, constraint) = self.find(before)?;
         let item = &constraint.item;
         let (table, name) = (self.table.clone(), Some(self.name.clone()));
+        let on_violation = if self.restores.is_some() { OnViolation::Quarantine } else { OnViolation::default() };
         let definition = item.definition.trim_end_matches(" NOT VALID");
         let unknown = |verb: &str| Refusal::Other {
             why: format!("`{verb}` could not bring it back: it is `{}`", item.definition),
@@ -132,10 +164,10 @@ impl Refactor for DropConstraint {
         match &item.kind {
             ConstraintKind::Check => {
                 let expression = constraint.expression().ok_or_else(|| unknown("add-check"))?;
-                Ok(Refactoring::AddCheck(AddCheck { table, expression, name }))
+                Ok(Refactoring::AddCheck(AddCheck { table, expression, name, on_violation }))
             }
             ConstraintKind::Unique if definition == format!("UNIQUE ({})", listed(&constraint.columns)) => {
-                Ok(Refactoring::AddUnique(AddUnique { table, fields: item.fields.clone(), name }))
+                Ok(Refactoring::AddUnique(AddUnique { table, fields: item.fields.clone(), name, on_violation }))
             }
             ConstraintKind::Foreign(key)
                 if constraint.brought_by().is_some() || definition == printed(&listed(&constraint.columns), key) =>

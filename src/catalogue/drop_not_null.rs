@@ -3,6 +3,8 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::bring_back::BringBack;
+use crate::catalogue::quarantine::OnViolation;
 use crate::catalogue::set_not_null::SetNotNull;
 use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::name::FieldRef;
@@ -17,6 +19,14 @@ use crate::version::Version;
 pub struct DropNotNull {
     /// Field that may have no value, as in `orders.city`
     pub field: FieldRef,
+    /// Refactoring whose rows in quarantine come back
+    #[arg(long, hide = true, value_name = "REFACTORING")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<String>,
+    /// What a row of the table was then
+    #[arg(long, hide = true, value_name = "TEXT")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
 }
 
 impl Refactor for DropNotNull {
@@ -49,6 +59,19 @@ impl Refactor for DropNotNull {
             return held("tells subscribers which row is meant (REPLICA IDENTITY)");
         }
         rule::must_not_be_row_key(before, relation, std::slice::from_ref(&name))?;
+        if let Some(restores) = &self.restores {
+            let rule = rule::demand(relation, &name);
+            let same = |c: &mut Attached<Constraint>| c.item.kind == rule.kind && c.item.fields == rule.fields;
+            return BringBack { restores, kept: &self.kept, rule: &rule }.after(
+                step,
+                before,
+                &relation.name,
+                |loose| {
+                    loose.fields.iter_mut().filter(|f| f.shape.name == name).for_each(|f| f.shape.not_null = false);
+                    loose.constraints.retain_mut(|c| !same(c));
+                },
+            );
+        }
         let mut after = before.clone();
         rule::note_until_real(&mut after, step, &format!("a NULL for `{name}` still fails with 23502"));
         let new = relation.demand(&name).is_none() && !matches!(field.home, Home::Own(_));
@@ -66,6 +89,7 @@ impl Refactor for DropNotNull {
     }
 
     fn inverse(&self, _: &str, _: &Version) -> Result<Refactoring, Refusal> {
-        Ok(Refactoring::SetNotNull(SetNotNull { field: self.field.clone() }))
+        let on_violation = if self.restores.is_some() { OnViolation::Quarantine } else { OnViolation::default() };
+        Ok(Refactoring::SetNotNull(SetNotNull { field: self.field.clone(), on_violation }))
     }
 }

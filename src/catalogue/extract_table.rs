@@ -161,7 +161,10 @@ impl ExtractTable {
         payload: &Payload,
     ) -> Result<(Relation, bool), Refusal> {
         match after.find_own(&self.into) {
-            Ok(found) if self.restores.is_none() => return Ok((found.clone(), false)),
+            Ok(found) if self.restores.is_none() => {
+                after.must_be_whole(found)?;
+                return Ok((found.clone(), false));
+            }
             Ok(_) | Err(Refusal::NoTable { .. } | Refusal::GoneTable { .. }) => {}
             Err(refusal) => return Err(refusal),
         }

@@ -62,6 +62,7 @@ impl MakeAssociative {
                 }
             })?;
         let far = version.over(&key.table).ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
+        version.must_be_whole(far)?;
         let columns = row_key(version.table(relation));
         let columns = columns.ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
         let shown = |c: &Ident| relation.showing(&version.schema, c).map(|f| f.shape.name.clone());

@@ -98,6 +98,7 @@ impl Refactor for MergeFields {
             to: vec![Told { shape, by: self.by.clone() }],
             back: self.back.clone(),
             restores: self.restores.clone(),
+            stays: None,
             before: self.before.clone(),
         };
         reshape.after(step, before)

@@ -101,6 +101,7 @@ impl MoveField {
             return self.move_on(step, before, from, to, field);
         };
         let path = self.path(before, from, to)?;
+        before.must_be_whole_along(&path.hops)?;
         self.along(step, before, &column, path)
     }
 }
@@ -369,6 +370,7 @@ impl MoveField {
             Direction::Up => [&earlier.hops[..], &path.hops].concat(),
             Direction::Down => [&path.hops[..], &earlier.hops].concat(),
         };
+        before.must_be_whole_along(&hops)?;
         let mut after = before.clone();
         // What the earlier refactoring needed of the data is now needed of the longer way.
         after.facts.retain(|f| f.step != earlier.step || f.claim.words().field != earlier.words.field);

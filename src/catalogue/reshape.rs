@@ -31,6 +31,8 @@ pub struct Reshape {
     pub back: Vec<Expression>,
     /// The refactoring whose kept originals come back.
     pub restores: Option<String>,
+    /// The field whose column one of the new ones will have, and that one.
+    pub stays: Option<(usize, usize)>,
     /// The field that the first new one stands before, instead of last.
     pub before: Option<Ident>,
 }
@@ -42,22 +44,29 @@ impl Reshape {
     /// When a field is missing, taken or held, or an expression reads what it may not.
     pub fn after(&self, step: &str, version: &Version) -> Result<Version, Refusal> {
         let relation = version.find_own(&self.table)?;
-        version.must_be_whole(relation)?;
+        version.must_not_be_divided(relation)?;
         let table = version.table(relation);
         // The column then only gets another type: what hangs on it stays.
-        let in_place = self.from.len() == 1 && self.to.len() == 1;
-        let purpose = if in_place { Purpose::Retype } else { Purpose::Change };
+        let stays = self.stays;
         let key = row_key(table).ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
         let mut columns = Vec::new();
         let mut old = Vec::new();
-        for name in &self.from {
+        let purpose = |at: usize| {
+            if stays.is_some_and(|(column, _)| column == at) { Purpose::Retype } else { Purpose::Change }
+        };
+        for (at, name) in self.from.iter().enumerate() {
             let wanted = FieldRef { table: self.table.clone(), field: name.clone() };
             let (_, field) = version.find_field(&wanted)?;
             let Some(column) = relation.column(&version.schema, field) else {
                 let step = version.put_there_by(relation, field);
                 return Err(Refusal::NotMaterialized { field: wanted, step });
             };
-            entangled::check(version, relation, field, purpose)?;
+            entangled::check(version, relation, field, purpose(at))?;
+            if let Some(condition) = relation.conditions().iter().find(|c| c.holds.fields().contains(column)) {
+                let role = format!("tells which rows its table has until {} is materialized", condition.step);
+                let hint = Some("materialize that refactoring first: `refactor materialize`".into());
+                return Err(Refusal::Entangled { field: wanted, role, hint });
+            }
             columns.push(column.clone());
             old.push(field.clone());
         }
@@ -92,12 +101,12 @@ impl Reshape {
             step: step.to_owned(),
             table: base.clone(),
             columns: columns.clone(),
-            rows: None,
+            rows: relation.rows_shown(),
             kind: LossKind::Unfaithful(at),
             words: Words { table: name.clone(), field: self.from[0].clone(), other: name.clone() },
         });
-        for field in &old {
-            entangled::note(&mut after, step, relation, field, purpose);
+        for (at, field) in old.iter().enumerate() {
+            entangled::note(&mut after, step, relation, field, purpose(at));
         }
         after.shaped.push(Shaped {
             step: step.to_owned(),
@@ -106,6 +115,7 @@ impl Reshape {
             key,
             column_types: columns.iter().map(types).collect(),
             columns,
+            stays,
             names: new.clone(),
             types: self.to.iter().map(|t| t.shape.type_name.clone()).collect(),
             get,
@@ -113,19 +123,22 @@ impl Reshape {
             restores: self.restores.clone(),
         });
         let changed = after.change(&name, step);
-        let place =
-            if in_place && self.before.is_none() { changed.following(&self.from[0]) } else { self.before.clone() };
-        let gone = |fields: &[Ident]| fields.iter().any(|f| self.from.contains(f));
-        changed.fields.retain(|f| !self.from.contains(&f.shape.name));
-        changed.passing.retain(|c| !gone(&c.item.fields));
-        if in_place {
-            changed.rename_fields(&BTreeMap::from([(self.from[0].clone(), new[0].clone())]));
-        } else {
-            changed.constraints.retain(|c| !gone(&c.item.fields));
-            changed.indexes.retain(|i| !gone(&i.item.fields));
+        let kept = stays.map(|(column, field)| (&self.from[column], &new[field]));
+        let here = kept.and_then(|(was, _)| changed.following(was));
+        let place = if self.before.is_none() && self.to.len() == 1 { here.clone() } else { self.before.clone() };
+        let from = |name: &Ident| self.from.contains(name);
+        changed.fields.retain(|f| !from(&f.shape.name));
+        changed.passing.retain(|c| !c.item.fields.iter().any(from));
+        let gone = |fields: &[Ident]| fields.iter().any(|f| from(f) && kept.is_none_or(|(was, _)| was != f));
+        changed.constraints.retain(|c| !gone(&c.item.fields));
+        changed.indexes.retain(|i| !gone(&i.item.fields));
+        if let Some((was, is)) = kept {
+            changed.rename_fields(&BTreeMap::from([(was.clone(), is.clone())]));
         }
         for (j, told) in self.to.iter().enumerate() {
-            changed.insert_field(Field { shape: told.shape.clone(), home: Home::Shaped(at, j) }, place.as_ref());
+            let field = Field { shape: told.shape.clone(), home: Home::Shaped(at, j) };
+            let place = if stays.is_some_and(|(_, field)| field == j) { &here } else { &place };
+            changed.insert_field(field, place.as_ref().filter(|p| !from(p)));
         }
         Ok(after)
     }

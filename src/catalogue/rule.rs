@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::catalogue::entangled::reference;
+use crate::catalogue::quarantine::{self, OnViolation};
 use crate::name::{FieldRef, Ident, TableRef, listed};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Field, Home, Relation, is_indexed, row_key};
@@ -16,7 +17,7 @@ use crate::version::{RemarkKind, Version};
 /// When there is none, or its rows cannot be told apart.
 pub fn find_keyed<'v>(version: &'v Version, table: &TableRef) -> Result<&'v Relation, Refusal> {
     let relation = version.find_own(table)?;
-    version.must_be_whole(relation)?;
+    version.must_not_be_divided(relation)?;
     match row_key(version.table(relation)) {
         Some(_) => Ok(relation),
         None => Err(Refusal::NoKey { table: relation.name.clone() }),
@@ -111,14 +112,25 @@ fn taken(version: &Version, relation: &Relation, name: &Ident, indexed: bool) ->
 }
 
 /// The version with one more rule of a table, and with what is to be said of it.
-#[must_use]
-pub fn with(before: &Version, step: &str, relation: &Relation, constraint: Constraint) -> Version {
+///
+/// # Errors
+/// When rows that break it cannot be put in quarantine, as is wanted.
+pub fn with(
+    before: &Version,
+    step: &str,
+    relation: &Relation,
+    constraint: Constraint,
+    on_violation: OnViolation,
+) -> Result<Version, Refusal> {
     let mut after = before.clone();
-    after.remark(
-        step,
-        RemarkKind::Note,
-        "the rule binds new code from now on, and old code never; materializing is refused while rows break it",
-    );
+    match on_violation {
+        OnViolation::Abort => after.remark(
+            step,
+            RemarkKind::Note,
+            "the rule binds new code from now on, and old code never; materializing is refused while rows break it",
+        ),
+        OnViolation::Quarantine => after = quarantine::apart(before, after, step, &relation.name, &constraint)?,
+    }
     for (key, far) in relation.foreign_keys() {
         let written = key.item.fields.iter().find(|f| constraint.fields.contains(f));
         let acts = matches!(far.on_update, 'c' | 'n' | 'd') || matches!(far.on_delete, 'n' | 'd');
@@ -131,7 +143,7 @@ pub fn with(before: &Version, step: &str, relation: &Relation, constraint: Const
         }
     }
     after.change(&relation.name, step).constraints.push(Attached::new(step, constraint));
-    after
+    Ok(after)
 }
 
 /// The demand that a field be NOT NULL.

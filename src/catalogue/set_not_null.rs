@@ -4,6 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::drop_not_null::DropNotNull;
+use crate::catalogue::quarantine::OnViolation;
 use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::name::FieldRef;
 use crate::refusal::Refusal;
@@ -15,6 +16,10 @@ use crate::version::Version;
 pub struct SetNotNull {
     /// Field that must have a value, as in `orders.city`
     pub field: FieldRef,
+    /// What happens to rows that break it
+    #[arg(long, value_enum, default_value = "abort")]
+    #[serde(default, skip_serializing_if = "OnViolation::is_default")]
+    pub on_violation: OnViolation,
 }
 
 impl Refactor for SetNotNull {
@@ -35,14 +40,19 @@ impl Refactor for SetNotNull {
         }
         // One that an earlier refactoring took off is there as long as that is not real.
         let kept = rule::stored(before, relation, field).is_some_and(|f| f.not_null);
-        let mut after =
-            if kept { before.clone() } else { rule::with(before, step, relation, rule::demand(relation, &name)) };
+        let mut after = if kept {
+            before.clone()
+        } else {
+            rule::with(before, step, relation, rule::demand(relation, &name), self.on_violation)?
+        };
         let changed = after.change(&relation.name, step);
         changed.fields.iter_mut().filter(|f| f.shape.name == name).for_each(|f| f.shape.not_null = true);
         Ok(after)
     }
 
-    fn inverse(&self, _: &str, _: &Version) -> Result<Refactoring, Refusal> {
-        Ok(Refactoring::DropNotNull(DropNotNull { field: self.field.clone() }))
+    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
+        let (relation, _) = before.find_field(&self.field)?;
+        let (restores, kept) = self.on_violation.restored(step, relation);
+        Ok(Refactoring::DropNotNull(DropNotNull { field: self.field.clone(), restores, kept }))
     }
 }

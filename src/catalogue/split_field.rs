@@ -74,6 +74,7 @@ impl Refactor for SplitField {
             to: told.collect(),
             back: vec![self.back.clone()],
             restores: self.restores.clone(),
+            stays: (self.into.len() == 1).then_some((0, 0)),
             before: self.before.clone(),
         };
         reshape.after(step, before)

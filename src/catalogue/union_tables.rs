@@ -106,6 +106,7 @@ impl Refactor for UnionTables {
             fields: shapes.iter().map(|s| (s.name.clone(), s.type_name.clone())).collect(),
             keys,
             discriminator,
+            brings_back: false,
         });
         for relation in &relations {
             after.relations.remove(&relation.name);
@@ -332,7 +333,8 @@ fn constant(shape: &schema::Field) -> Option<String> {
     (plain.functions().is_empty() && plain.fields().is_empty()).then(|| default.clone())
 }
 
-fn facts(
+/// The facts of a union: no key is in two of its tables.
+pub(super) fn facts(
     after: &mut Version,
     step: &str,
     into: &TableName,

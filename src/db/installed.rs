@@ -57,6 +57,16 @@ pub fn read(client: &mut impl GenericClient) -> Result<Installed, Error> {
         .iter()
         .map(|row| name(row, 0))
         .collect();
+    installed.bound = client
+        .query(
+            "SELECT k.conname::text, n.nspname::text, c.relname::text
+             FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+             WHERE n.nspname = 'refactor' AND c.relname ~ '^lost_' AND k.contype = 'f' ORDER BY 2, 3, 1",
+            &[],
+        )?
+        .iter()
+        .map(|row| (Ident::new(row.get::<_, String>(0)), name(row, 1)))
+        .collect();
     installed.functions = client
         .query(
             "SELECT format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))

@@ -358,6 +358,14 @@ impl Session {
                 losses.push(format!("{count} {rows} of the table that {} made", made.step));
             }
         }
+        for union in version.unions.iter().filter(|u| u.brings_back && names.contains(&u.step)) {
+            let Some(kept) = union.branches.last().map(|b| &b.table) else { continue };
+            let count: i64 = self.client.query_one(&format!("SELECT count(*) FROM {kept}"), &[])?.get(0);
+            if count > 0 {
+                let (rows, go) = if count == 1 { ("row", "goes") } else { ("rows", "go") };
+                losses.push(format!("{count} {rows} {go} back to quarantine, in `{kept}` ({})", union.step));
+            }
+        }
         for (step, table, sql) in crate::generate::carry::complements(&version)? {
             if !names.contains(&step) || !place.installed.tables.contains(&table) {
                 continue;

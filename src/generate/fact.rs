@@ -1,7 +1,7 @@
 //! Facts and losses → queries.
 
 use crate::fact::{Claim, Fact, Loss, LossKind};
-use crate::generate::get::{complement_keys, over, way_up};
+use crate::generate::get::{complement_keys, over, rows, way_up};
 use crate::generate::{all, apart, equal, held, list, lookup, own, rule, shaped};
 use crate::name::TableName;
 use crate::sql::Expression;
@@ -12,7 +12,7 @@ use crate::version::{Carry, Direction, Hop, Version};
 pub fn offenders(version: &Version, fact: &Fact) -> String {
     match &fact.claim {
         Claim::Keeps { rule, words } => match version.relations.get(&words.table) {
-            Some(relation) => rule::offenders(version, relation, rule),
+            Some(relation) => rule::offenders(version, relation, rule, &fact.step),
             None => "SELECT '' WHERE false".into(),
         },
         Claim::Agree { column, hops, comparable, .. } => {
@@ -62,6 +62,15 @@ pub fn offenders(version: &Version, fact: &Fact) -> String {
         }
         Claim::Apart { places, .. } => apart::twice(places),
         Claim::Stays { at, .. } => held::elsewhere(version, *at),
+        Claim::Unreferred { table, columns, rows, other, key, kept, .. } => {
+            let among = rows.iter().map(|rows| format!(" AND ({})", over(rows, "b"))).collect::<String>();
+            let kept = kept.iter().map(|kept| over(kept, "t")).collect::<String>();
+            format!(
+                "SELECT {} FROM {table} AS b JOIN {other} AS t ON {} WHERE ({kept}) IS NOT TRUE{among}",
+                key_text(&columns.iter().map(|c| format!("b.{c}")).collect::<Vec<_>>()),
+                equal("t", key, "b", columns)
+            )
+        }
         Claim::Fits { table, expression, type_name, not_null, rows, .. } => {
             let value = over_row(expression);
             // Never true where NULL is welcome, but asked of every row: a value that does not fit is an error.
@@ -85,8 +94,14 @@ pub fn offenders_still(version: &Version, fact: &Fact) -> String {
     let this = |c: &&Carry| c.words.field == fact.claim.words().field;
     let carried = version.carries.iter().filter(this).map(|c| (&c.step, &c.id, c.target_key()));
     let added = version.added.iter().map(|a| (&a.step, &a.id, &*a.key));
-    let missing =
-        !matches!(fact.claim, Claim::Agree { .. } | Claim::Keeps { .. } | Claim::Apart { .. } | Claim::Stays { .. });
+    let missing = !matches!(
+        fact.claim,
+        Claim::Agree { .. }
+            | Claim::Keeps { .. }
+            | Claim::Apart { .. }
+            | Claim::Stays { .. }
+            | Claim::Unreferred { .. }
+    );
     match carried.chain(added).find(|(step, ..)| missing && **step == fact.step) {
         None => query,
         Some((_, id, key)) => format!(
@@ -143,7 +158,11 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
         LossKind::Table => return "true".into(),
         LossKind::Unlisted(at) => return lookup::unlisted(&version.lookups[at], "t"),
         LossKind::Unshown(at) => return lookup::unshown(version, &version.lookups[at]),
-        LossKind::Unfaithful(at) => return shaped::unfaithful(&version.shaped[at], "t"),
+        LossKind::Unfaithful(at) => {
+            let among = loss.rows.iter().map(|rows| format!("({}) AND ", over(rows, "t"))).collect::<String>();
+            return among + &shaped::unfaithful(&version.shaped[at], "t");
+        }
+        LossKind::Quarantined(at) => return rows(version, &version.quarantined[at].rows, "t"),
         LossKind::Unreached(at) => at,
     };
     let carry = &version.carries[at];

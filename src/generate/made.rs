@@ -2,11 +2,14 @@
 
 use askama::Template;
 
+use crate::catalogue::entangled::renames;
 use crate::generate::carry::owner;
-use crate::name::TableName;
-use crate::schema::{ConstraintKind, Field, Table};
-use crate::sql::Literal;
-use crate::version::{Dropped, Made, Version, lost_table};
+use crate::generate::{comment, list, rows};
+use crate::name::{Ident, TableName};
+use crate::relation::row_key;
+use crate::schema::{ConstraintKind, Field, Generated, Grant, Table};
+use crate::sql::{Literal, rename_in_definition};
+use crate::version::{Dropped, Made, Quarantined, Union, Version, lost_table};
 
 #[derive(Template)]
 #[template(path = "made.sql", escape = "none")]
@@ -28,11 +31,7 @@ pub fn create(version: &Version, made: &Made) -> Result<String, askama::Error> {
     let plain = table.constraints.iter().filter(|c| !matches!(c.kind, ConstraintKind::Foreign(_)));
     lines.extend(plain.map(|c| format!("CONSTRAINT {} {}", c.name, c.definition)));
     let mut more = foreign_keys(table, &made.table);
-    more.extend(table.grants.iter().flatten().filter(|g| g.role != table.owner).map(|grant| {
-        let role = grant.role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string);
-        let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
-        format!("GRANT {} ON {} TO {role}{option}", grant.privilege, made.table)
-    }));
+    more.extend(grants(table, &made.table));
     more.extend(table.fields.iter().filter_map(|f| {
         let comment = Literal(f.comment.clone()?);
         Some(format!("COMMENT ON COLUMN {}.{} IS {comment}", made.table, f.name))
@@ -43,6 +42,67 @@ pub fn create(version: &Version, made: &Made) -> Result<String, askama::Error> {
     // An empty list is no list.
     let names: Vec<String> = names.chain(["NULL".to_owned()]).collect();
     Creation { table: made.table.clone(), owner, names: names.join(", "), lines, more }.render()
+}
+
+/// Whoever may use a table may use another.
+fn grants(table: &Table, name: &TableName) -> Vec<String> {
+    let grant = |grant: &Grant| {
+        let role = grant.role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string);
+        let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
+        format!("GRANT {} ON {name} TO {role}{option}", grant.privilege)
+    };
+    table.grants.iter().flatten().filter(|g| g.role != table.owner).map(grant).collect()
+}
+
+/// Makes the table of rows in quarantine: like the one that they were in, but that it refers to nothing and numbers
+/// nothing. What is kept must not bind what is alive.
+#[must_use]
+pub fn keep_apart(version: &Version, quarantined: &Quarantined) -> String {
+    let relation = &quarantined.rows;
+    let (table, kept) = (version.table(relation), lost_table(&quarantined.step));
+    let (columns, fields): (Vec<Ident>, Vec<Ident>) = relation
+        .fields
+        .iter()
+        .filter_map(|f| Some((relation.column(&version.schema, f)?.clone(), f.shape.name.clone())))
+        .unzip();
+    let names = renames(&columns, &fields);
+    let plain = |f: &Field| {
+        let generated = f.generated.as_ref();
+        let renamed =
+            |g: &Generated| Generated { expression: rename_in_definition(&g.expression, &names), ..g.clone() };
+        let generated = generated.map(renamed);
+        Field { generated, identity: None, sequence: None, default: None, ..f.clone() }.definition()
+    };
+    let lines: Vec<String> = relation.fields.iter().map(|f| format!("  {}", plain(&f.shape))).collect();
+    let given = relation.fields.iter().map(|f| &f.shape).filter(|f| f.generated.is_none());
+    let given = list(&given.map(|f| f.name.clone()).collect::<Vec<_>>());
+    let mut sql = vec![
+        format!("CREATE TABLE {kept} (\n{}\n)", lines.join(",\n")),
+        format!("INSERT INTO {kept} ({given})\nSELECT {given} FROM (\n{}\n) AS q", rows::select(version, relation)),
+    ];
+    let key = row_key(table).unwrap_or_default();
+    let shown = key.iter().map(|c| Some(relation.showing(&version.schema, c)?.shape.name.clone()));
+    if let Some(key) = shown.collect::<Option<Vec<Ident>>>().filter(|key| !key.is_empty()) {
+        sql.push(format!("ALTER TABLE {kept} ADD PRIMARY KEY ({})", list(&key)));
+    }
+    for check in relation.constraints.iter().filter(|c| c.item.kind == ConstraintKind::Check) {
+        let definition = check.as_named().definition;
+        let valid = if check.item.validated { "" } else { " NOT VALID" };
+        sql.push(format!("ALTER TABLE {kept} ADD CONSTRAINT {} {definition}{valid}", check.item.name));
+    }
+    sql.extend(grants(table, &kept));
+    sql.push(format!("ALTER TABLE {kept} OWNER TO {}", owner(version, &relation.base)));
+    let text = format!("rows of {} that break what {} demands", relation.name.short(), quarantined.step);
+    sql.push(format!("COMMENT ON TABLE {kept} IS {}", comment(&text)));
+    sql.join(";\n") + ";"
+}
+
+/// Lets rows that come back refer as those of the first table do, until they are there.
+#[must_use]
+pub fn bind(version: &Version, union: &Union) -> Option<(TableName, String)> {
+    let (first, last) = (union.branches.first()?, union.branches.last().filter(|_| union.brings_back)?);
+    let lines = foreign_keys(&version.schema.tables[&first.table], &last.table);
+    if lines.is_empty() { None } else { Some((last.table.clone(), lines.join(";\n") + ";")) }
 }
 
 /// Adds the foreign keys of a table that is not restored from a kept one.

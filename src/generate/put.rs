@@ -318,12 +318,13 @@ fn checks(version: &Version, relation: &Relation) -> Vec<Check> {
     let (schema, table) = (relation.name.schema.as_str(), relation.name.name.as_str());
     let fields = &version.table(relation).fields;
     let one = |(at, condition): (usize, &crate::relation::Condition)| {
-        let check = condition.check.as_str();
+        // The rule itself is among the others.
+        let check = condition.check.as_ref()?.as_str();
         let read: Vec<_> = fields.iter().filter(|f| condition.holds.fields().contains(&f.name)).collect();
         let arguments = read.iter().enumerate().map(|(i, f)| (f.name.clone(), format!("${}", i + 1))).collect();
         let name = named(relation, &format!("holds_{}", at + 1));
         let types = list(&read.iter().map(|f| f.type_name.clone()).collect::<Vec<_>>());
-        Check {
+        Some(Check {
             function: format!(
                 "CREATE FUNCTION {name}({types}) RETURNS boolean LANGUAGE sql RETURN ({})::boolean;\nCOMMENT ON FUNCTION {name} IS {};\n",
                 condition.holds.with(&arguments),
@@ -334,9 +335,9 @@ fn checks(version: &Version, relation: &Relation) -> Vec<Check> {
             table: Literal(table.into()),
             constraint: Literal(check.into()),
             message: Literal(format!("new row for relation \"{table}\" violates check constraint \"{check}\"")),
-        }
+        })
     };
-    relation.conditions().iter().enumerate().map(one).collect()
+    relation.conditions().iter().enumerate().filter_map(one).collect()
 }
 
 /// A put-back of a view that acts with its owner's rights does so too.

@@ -47,11 +47,20 @@ impl std::fmt::Display for Rule {
     }
 }
 
-/// Fields from elsewhere that may not be NULL: looked at before they are brought where they live.
+/// Fields from elsewhere that may not be NULL, and checks of fields that others tell: looked at before they are brought
+/// where they live.
 #[must_use]
 pub fn early(relation: &Relation) -> Vec<Rule> {
     let drawn = |f: &&Field| matches!(f.home, Home::Numbered(_)) && f.shape.identity == Some(Identity::Always);
-    required(relation).filter(|f| !is_in_row(f) && !drawn(f)).map(|f| not_null(relation, f)).collect()
+    let required = required(relation).filter(|f| !is_in_row(f) && !drawn(f)).map(|f| not_null(relation, f));
+    let checks = relation.rules().filter(|c| is_told(relation, c)).filter_map(|c| check(relation, c));
+    required.chain(checks).collect()
+}
+
+/// Whether a rule is about nothing but fields that others of their row tell.
+fn is_told(relation: &Relation, rule: &Attached<Constraint>) -> bool {
+    let told = |f: &Ident| relation.field(f).is_some_and(|f| matches!(f.home, Home::Shaped(..)));
+    rule.item.fields.iter().all(told)
 }
 
 /// The other rules of a relation that no table keeps yet, for the row as the table has stored it.
@@ -60,13 +69,31 @@ pub fn rules(version: &Version, relation: &Relation) -> Vec<Rule> {
     let own = required(relation).filter(|f| is_in_row(f));
     let mut rules: Vec<Rule> = own.map(|f| not_null(relation, f)).collect();
     let new = || relation.rules();
-    rules.extend(new().filter_map(|c| check(relation, c)));
+    rules.extend(new().filter(|c| !is_told(relation, c)).filter_map(|c| check(relation, c)));
     rules.extend(new().filter(|c| c.item.kind == ConstraintKind::Unique).map(|c| unique(version, relation, c)));
     rules.extend(new().filter_map(|c| match &c.item.kind {
-        ConstraintKind::Foreign(key) => Some(reference(version, relation, c, key)),
+        ConstraintKind::Foreign(key) => Some(reference(version, relation, c, key, &function("refers", c))),
         _ => None,
     }));
+    rules.extend(
+        kept_by_more(version, relation)
+            .map(|(c, key, step)| reference(version, relation, c, key, &function_of_more(relation, c, step))),
+    );
     rules
+}
+
+/// Foreign keys that the table keeps, to rows of which new code must not refer to all.
+fn kept_by_more<'v>(
+    version: &'v Version,
+    relation: &'v Relation,
+) -> impl Iterator<Item = (&'v Attached<Constraint>, &'v ForeignKey, &'v str)> {
+    version.keys_to_some_rows(relation).filter(|(c, ..)| c.brought_by().is_none())
+}
+
+/// The name of the function that asks one of these.
+fn function_of_more(relation: &Relation, constraint: &Attached<Constraint>, step: &str) -> TableName {
+    let of = if relation.is_heir() { &relation.base } else { &relation.name };
+    own(&["refers", numbered(step), of.schema.as_str(), of.name.as_str(), constraint.item.name.as_str()])
 }
 
 /// Whether the row as it is stored has the value, or what it is calculated from.
@@ -154,7 +181,13 @@ fn unique(version: &Version, relation: &Relation, constraint: &Attached<Constrai
     }
 }
 
-fn reference(version: &Version, relation: &Relation, constraint: &Attached<Constraint>, key: &ForeignKey) -> Rule {
+fn reference(
+    version: &Version,
+    relation: &Relation,
+    constraint: &Attached<Constraint>,
+    key: &ForeignKey,
+    function: &TableName,
+) -> Rule {
     let item = &constraint.item;
     let message = format!(
         "insert or update on table \"{}\" violates foreign key constraint \"{}\"",
@@ -169,7 +202,7 @@ fn reference(version: &Version, relation: &Relation, constraint: &Attached<Const
         ..when_given(
             rule(relation, "23503", ("CONSTRAINT", &item.name), message),
             &item.fields,
-            &format!("NOT {}({})", function("refers", constraint), of("NEW", &item.fields)),
+            &format!("NOT {function}({})", of("NEW", &item.fields)),
         )
     }
 }
@@ -264,15 +297,7 @@ pub fn functions(version: &Version, relation: &Relation) -> Result<Option<Piece>
                 rights = Some(&relation.base);
             }
             ConstraintKind::Foreign(key) => {
-                let same = key.fields.iter().enumerate().map(|(i, c)| format!("f.{c} = ${}", i + 1));
-                refers.push(Refers {
-                    function: function("refers", constraint),
-                    types: list(&types),
-                    path: path_over([&key.table.schema, &relation.base.schema].into_iter()),
-                    far: key.table.clone(),
-                    same: all(&same.collect::<Vec<_>>()),
-                    comment,
-                });
+                refers.push(one_refers(version, relation, key, function("refers", constraint), &types, comment));
                 rights = Some(&key.table);
             }
             _ => continue,
@@ -286,12 +311,39 @@ pub fn functions(version: &Version, relation: &Relation) -> Result<Option<Piece>
             None => text,
         };
     }
+    for (constraint, key, step) in kept_by_more(version, relation) {
+        let name = function_of_more(relation, constraint, step);
+        let types = types(relation, &constraint.item.fields);
+        let refers = vec![one_refers(version, relation, key, name.clone(), &types, comment(step))];
+        let text = Functions { checks: Vec::new(), taken: Vec::new(), refers }.render()?;
+        sql += &guarded(version, &text, &[&key.table], &[&name], &relation.base);
+    }
     let title = format!("rules of `{}` that its table does not keep yet", relation.name.short());
     Ok(if sql.is_empty() { None } else { Some(Piece { title, sql }) })
 }
 
 fn types(relation: &Relation, fields: &[Ident]) -> Vec<String> {
     fields.iter().filter_map(|f| relation.field(f)).map(|f| f.shape.type_name.clone()).collect()
+}
+
+fn one_refers(
+    version: &Version,
+    relation: &Relation,
+    key: &ForeignKey,
+    function: TableName,
+    types: &[String],
+    comment: Literal,
+) -> Refers {
+    let same = key.fields.iter().enumerate().map(|(i, c)| format!("f.{c} = ${}", i + 1));
+    let shown = version.over(&key.table).map(|far| get::rows(version, far, "f")).filter(|rows| !rows.is_empty());
+    Refers {
+        function,
+        types: list(types),
+        path: path_over([&key.table.schema, &relation.base.schema].into_iter()),
+        far: key.table.clone(),
+        same: all(&same.chain(shown).collect::<Vec<_>>()),
+        comment,
+    }
 }
 
 fn one_taken(
@@ -313,7 +365,9 @@ fn one_taken(
     let exact = fields.iter().all(|f| rows::hashes(&f.shape.type_name) && f.shape.collation.is_none());
     let lock = if exact { format!("hash_record_extended(ROW({}), {seed})", list(&numbered)) } else { seed };
     let key_types = key.iter().filter_map(|c| table.fields.iter().find(|f| f.name == *c));
-    let same = all(&same.collect::<Vec<_>>());
+    let step = constraint.brought_by().map_or("", String::as_str);
+    let among = version.conditions_before(relation, step).map(|c| format!("({})", get::over(&c.holds, "b")));
+    let same = all(&same.chain(among).collect::<Vec<_>>());
     let this_row = all(&this_row.collect::<Vec<_>>());
     types.extend(key_types.map(|f| f.type_name.clone()));
     Taken {
@@ -328,9 +382,9 @@ fn one_taken(
     }
 }
 
-/// A query whose rows are those that break a rule, each as its key.
+/// A query whose rows are those that break a rule of the refactoring `step`, each as its key.
 #[must_use]
-pub fn offenders(version: &Version, relation: &Relation, item: &Constraint) -> String {
+pub fn offenders(version: &Version, relation: &Relation, item: &Constraint, step: &str) -> String {
     let key = row_key(version.table(relation)).unwrap_or_default();
     let key: Vec<String> = key.iter().map(|c| format!("b.{c}::text")).collect();
     let key = match &key[..] {
@@ -341,7 +395,10 @@ pub fn offenders(version: &Version, relation: &Relation, item: &Constraint) -> S
     let shown = item.fields.iter().filter_map(|f| relation.field(f));
     let shown: Vec<String> =
         shown.map(|f| format!(", {} AS {}", get::get(version, relation, f), f.shape.name)).collect();
-    let rows = format!("SELECT {key} AS refactor_key{} FROM {} AS b", shown.concat(), relation.base);
+    let among = version.conditions_before(relation, step).map(|c| format!("({})", get::over(&c.holds, "b")));
+    let among = all(&among.collect::<Vec<_>>());
+    let among = if among.is_empty() { among } else { format!(" WHERE {among}") };
+    let rows = format!("SELECT {key} AS refactor_key{} FROM {} AS b{among}", shown.concat(), relation.base);
     let given = all(&item.fields.iter().map(|f| format!("t.{f} IS NOT NULL")).collect::<Vec<_>>());
     match &item.kind {
         ConstraintKind::NotNull => {
@@ -353,8 +410,11 @@ pub fn offenders(version: &Version, relation: &Relation, item: &Constraint) -> S
             format!("SELECT t.refactor_key FROM ({rows}) AS t WHERE NOT ({holds})")
         }
         ConstraintKind::Foreign(key) => {
-            let same: Vec<String> =
+            let mut same: Vec<String> =
                 key.fields.iter().zip(&item.fields).map(|(c, f)| format!("f.{c} = t.{f}")).collect();
+            same.extend(
+                version.over(&key.table).map(|far| get::rows(version, far, "f")).filter(|rows| !rows.is_empty()),
+            );
             format!(
                 "SELECT t.refactor_key FROM ({rows}) AS t WHERE {given}\n  AND NOT EXISTS (SELECT FROM {} AS f WHERE {})",
                 key.table,

@@ -53,6 +53,14 @@ pub fn clear(installed: &Installed) -> Vec<PlanStep> {
             format!("ACCESS EXCLUSIVE on {}, for a catalogue update", list(&tables.into_iter().collect::<Vec<_>>()));
         steps.push(PlanStep::new("take down our triggers", sql.join("\n")).locking(lock));
     }
+    if !installed.bound.is_empty() {
+        let sql: Vec<String> = installed
+            .bound
+            .iter()
+            .map(|(name, table)| format!("ALTER TABLE {table} DROP CONSTRAINT {name};"))
+            .collect();
+        steps.push(PlanStep::new("let kept rows refer to nothing", sql.join("\n")));
+    }
     if !installed.functions.is_empty() {
         steps.push(PlanStep::new(
             "take down our functions",
@@ -133,18 +141,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         }
         plan.steps.push(step);
     }
-    for lookup in version.lookups.iter().filter(|l| l.unlisted == Unlisted::Insert) {
-        let function = format!("{}(", generate::lookup::finder(lookup));
-        if !installed.functions.iter().any(|f| f.starts_with(&function)) {
-            let sentence = format!("list the values in `{}` ({})", lookup.words.1.short(), lookup.step);
-            plan.steps.push(PlanStep::new(sentence, generate::lookup::seed(version, lookup)));
-            let kept = lookup.restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t));
-            if let Some(kept) = kept {
-                let sentence = format!("list what was kept in `{}`", kept.name);
-                plan.steps.push(PlanStep::new(sentence, generate::lookup::seed_kept(lookup, &kept)));
-            }
-        }
-    }
+    plan.steps.extend(seeds(version, installed));
     for numbering in version.numberings.iter().filter(|n| !installed.tables.contains(&n.kept())) {
         let sentence = format!("number the rows of `{}` ({})", numbering.table.short(), numbering.step);
         let lost = numbering.restores.as_ref().map(|step| lost_table(step));
@@ -153,6 +150,10 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     }
     plan.steps.extend(without_parts(version, installed));
     plan.steps.extend(restores(version, installed));
+    plan.steps.extend(version.unions.iter().filter_map(|u| generate::made::bind(version, u)).map(|(kept, sql)| {
+        let lock = "SHARE ROW EXCLUSIVE on the tables that they refer to, for a catalogue update";
+        PlanStep::new(format!("let the rows of `{kept}` refer to others again"), sql).locking(lock)
+    }));
     plan.steps.push(PlanStep::new("write the journal", journal));
     plan.notes.extend(reasons(version));
     plan.notes.extend(carry::forgetting(version)?.into_iter().map(|piece| format!("trigger: {}", piece.title)));
@@ -175,6 +176,24 @@ fn without_parts(version: &Version, installed: &Installed) -> Vec<PlanStep> {
         if let Some(sql) = generate::slice::seed(slice, kept.as_ref()) {
             let sentence = format!("find the rows of `{}` without such a part ({})", slice.table.short(), slice.step);
             steps.push(PlanStep::new(sentence, sql));
+        }
+    }
+    steps
+}
+
+/// Lists the values that a new lookup needs in its table.
+fn seeds(version: &Version, installed: &Installed) -> Vec<PlanStep> {
+    let mut steps = Vec::new();
+    for lookup in version.lookups.iter().filter(|l| l.unlisted == Unlisted::Insert) {
+        let function = format!("{}(", generate::lookup::finder(lookup));
+        if !installed.functions.iter().any(|f| f.starts_with(&function)) {
+            let sentence = format!("list the values in `{}` ({})", lookup.words.1.short(), lookup.step);
+            steps.push(PlanStep::new(sentence, generate::lookup::seed(version, lookup)));
+            let kept = lookup.restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t));
+            if let Some(kept) = kept {
+                let sentence = format!("list what was kept in `{}`", kept.name);
+                steps.push(PlanStep::new(sentence, generate::lookup::seed_kept(lookup, &kept)));
+            }
         }
     }
     steps

@@ -137,12 +137,16 @@ pub fn materialize(
         }
     }
     plan.steps.extend(drop_index);
+    plan.steps.extend(fill::put_apart(version, &ways));
     let complements = carry::complements(version)?;
     let ours: BTreeSet<&TableName> = complements.iter().map(|(_, name, _)| name).collect();
     let keep: BTreeSet<TableName> = installed.tables.iter().filter(|t| !ours.contains(t)).cloned().collect();
     plan.steps.extend(drop_tables(installed, &keep));
     let in_place = |way: &Way| matches!(way, Way::Catalogue | Way::InPlace);
     let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| in_place(way)).map(|(r, _)| *r).collect();
+    // A table that brings rows back is gone by then.
+    let united = |t: &&TableName| version.unions.iter().any(|u| u.branches.iter().any(|b| b.table == **t));
+    let keep: BTreeSet<TableName> = keep.iter().filter(|t| !united(t)).cloned().collect();
     plan.steps.extend(rebuild::swap(version, &rebuilt, &keep));
     plan.steps.extend(rules::take_off(version, &kept, &rebuilt));
     plan.steps.extend(kept.iter().flat_map(|r| columns(version, r)));
@@ -218,6 +222,12 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
     if matches!(loss.kind, LossKind::Table | LossKind::Unshown(_)) {
         return Vec::new(); // The table itself is kept.
     }
+    if let LossKind::Quarantined(at) = loss.kind {
+        let quarantined = &version.quarantined[at];
+        let sentence = format!("keep the rows in quarantine in `{}`", lost_table(&quarantined.step));
+        let step = PlanStep::new(sentence, generate::made::keep_apart(version, quarantined));
+        return vec![step.writing(version.table(&quarantined.rows).rows, 0)];
+    }
     let Some(table) = version.schema.tables.get(&loss.table) else { return Vec::new() };
     let Some(key) = row_key(table) else {
         notes.push(format!(
@@ -241,7 +251,8 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
         | LossKind::Unlisted(_)
         | LossKind::Table
         | LossKind::Unshown(_)
-        | LossKind::Renumbered(_) => {
+        | LossKind::Renumbered(_)
+        | LossKind::Quarantined(_) => {
             selected.extend(loss.columns.iter().map(|c| format!("t.{c} AS refactor_value")));
         }
     }

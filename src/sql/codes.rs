@@ -1,13 +1,14 @@
 //! A finite mapping of codes, written one pair at a time: `1=active`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sqlparser::ast::{Expr, Value};
+use sqlparser::ast::{BinaryOperator, Expr, Value};
 
 use crate::name::Ident;
-use crate::sql::{Expression, ExpressionError, Literal};
+use crate::sql::{Expression, ExpressionError, Literal, field_of};
 
 /// One value, as text that its type reads; `None` is NULL.
 pub type Code = Option<String>;
@@ -90,6 +91,31 @@ impl<'de> Deserialize<'de> for Mapping {
     }
 }
 
+/// Several pairs, with commas between them: `N=new,O=open`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Pairs(pub Vec<Mapping>);
+
+impl FromStr for Pairs {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut quoted = false;
+        let comma = |c: char| {
+            quoted ^= c == '\'';
+            c == ',' && !quoted
+        };
+        text.split(comma).map(str::parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Pairs {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 fn literal(code: &Code, type_name: &str) -> String {
     code.as_ref().map_or_else(|| format!("NULL::{type_name}"), |code| format!("{}::{type_name}", Literal(code.clone())))
 }
@@ -132,6 +158,27 @@ pub fn constant(expression: &Expression) -> Option<Code> {
     of(&expression.0)
 }
 
+/// The values that a check allows for a field, if it does nothing else: `state IN ('N', 'O')`.
+#[must_use]
+pub fn allowed(check: &Expression, field: &Ident) -> Option<BTreeSet<String>> {
+    fn bare(expr: &Expr) -> &Expr {
+        match expr {
+            Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => bare(inner),
+            other => other,
+        }
+    }
+    let (left, values) = match bare(&check.0) {
+        Expr::InList { expr, list, negated: false } => (expr, list),
+        Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => match bare(right) {
+            Expr::Array(array) => (left, &array.elem),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let values = values.iter().map(|v| constant(&Expression(bare(v).clone())).flatten());
+    values.collect::<Option<_>>().filter(|_| field_of(bare(left)).as_ref() == Some(field))
+}
+
 /// The new code for an old constant, as SQL.
 #[must_use]
 pub fn mapped_constant(constant: &Code, new_type: &str, pairs: &[Mapping]) -> Option<String> {
@@ -143,12 +190,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_check_allows_is_read() {
+        let state = Ident::new("state");
+        let allowed = |text: &str| allowed(&Expression::parse(text).expect(text), &state);
+        let both = Some(["N".to_owned(), "O".to_owned()].into());
+        assert_eq!(allowed("state IN ('O', 'N')"), both);
+        assert_eq!(
+            allowed("((state)::text = ANY ((ARRAY['N'::character varying, 'O'::character varying])::text[]))"),
+            both
+        );
+        assert_eq!(allowed("(state = ANY (ARRAY[1, 2]))"), Some(["1".to_owned(), "2".to_owned()].into()));
+        for other in
+            ["state IN ('N') OR n > 1", "state = 'N'", "kind IN ('N')", "state IN ('N', NULL)", "state NOT IN ('N')"]
+        {
+            assert_eq!(allowed(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn pairs_are_read_back() {
         for text in ["1=active", "'a=b'='it''s'", "NULL=none", "'NULL'=NULL", "''=x y", "a=''"] {
             let pair: Mapping = text.parse().expect(text);
             assert_eq!(pair.to_string(), text);
         }
         assert_eq!("a=b=c".parse(), Ok(Mapping { old: Some("a".into()), new: Some("b=c".into()) }));
+        let pairs: Pairs = "1=a,'x,y'='b,''c'".parse().expect("two pairs");
+        assert_eq!(pairs.0[1], Mapping { old: Some("x,y".into()), new: Some("b,'c".into()) });
         for wrong in ["1", "=x", "1=", "'a=b", "'a'b=c", "x='a'b"] {
             assert!(wrong.parse::<Mapping>().is_err(), "{wrong}");
         }

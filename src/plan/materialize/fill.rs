@@ -3,8 +3,8 @@
 use crate::generate::{get, list, lookup, own, shaped};
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
-use crate::plan::materialize::{draft, filler};
-use crate::relation::{Home, Relation};
+use crate::plan::materialize::{Way, draft, filler};
+use crate::relation::{Condition, Home, Relation};
 use crate::schema::{Table, TableKind};
 use crate::sql::Expression;
 use crate::version::{Added, Carry, Direction, Version};
@@ -112,13 +112,32 @@ fn collation(field: &crate::schema::Field) -> String {
 #[must_use]
 pub fn let_go(version: &Version, relation: &Relation) -> Option<PlanStep> {
     let rows = get::rows(version, relation, "b");
-    if rows.is_empty() {
+    if rows.is_empty() || relation.quarantines().next().is_some() {
         return None;
     }
     let (table, base) = (version.table(relation), &relation.base);
     let sql = format!("DELETE FROM {base} AS b WHERE ({rows}) IS NOT TRUE;");
     let sentence = format!("let go of the rows of `{}` that have a table of their own now", base.short());
     Some(PlanStep::new(sentence, without_triggers(base, table, &sql)))
+}
+
+/// Takes rows in quarantine out of their tables, in the order of the rules that they break: a row may refer to one that
+/// is put apart later. All new fields are filled by now, and read these rows where they came before the rule.
+#[must_use]
+pub fn put_apart(version: &Version, ways: &[(&Relation, Way)]) -> Vec<PlanStep> {
+    let quarantined = ways.iter().filter(|(r, _)| r.quarantines().next().is_some()).count();
+    // A table that is built anew has not got them. But while its old one is there, they refer to others.
+    let stays = |way: &Way| *way != Way::Rebuild || quarantined > 1;
+    let mut apart: Vec<(&Relation, &Condition)> =
+        ways.iter().filter(|(_, way)| stays(way)).flat_map(|(r, _)| r.quarantines().map(|c| (*r, c))).collect();
+    apart.sort_by_key(|(_, condition)| version.place_of(&condition.step));
+    let delete = |(relation, condition): &(&Relation, &Condition)| {
+        let base = &relation.base;
+        let sql = format!("DELETE FROM {base} AS b WHERE NOT ({});", get::over(&condition.holds, "b"));
+        let sentence = format!("take the rows in quarantine out of `{}` ({})", base.short(), condition.step);
+        PlanStep::new(sentence, without_triggers(base, version.table(relation), &sql))
+    };
+    apart.iter().map(delete).collect()
 }
 
 /// The functions were only for the filling.

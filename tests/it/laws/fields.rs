@@ -122,4 +122,60 @@ scenarios! {
         ],
         moves: &["city"],
     }
+    flags {
+        sql: "CREATE TABLE t (id int PRIMARY KEY, state varchar(3) NOT NULL DEFAULT 'N' CHECK (state IN ('N', 'O', 'C')), kind int, n int);
+            CREATE TABLE u (id int PRIMARY KEY, t_id int REFERENCES t ON UPDATE CASCADE ON DELETE CASCADE);
+            CREATE INDEX ON u (t_id);
+            INSERT INTO t VALUES (1, 'N', 1), (2, 'O', NULL), (3, 'C', 7), (4, 'N', 2); INSERT INTO u VALUES (1, 1);",
+        commands: &[
+            &["code-to-flags", "t.state", "--map", "N=is_new,O=is open,C=closed"],
+            &["code-to-flags", "t.kind", "--map", "1=one,2=two,7=seven", "--name", "one kind"],
+            &["rename-field", "t.is_new", "fresh"],
+            &["set-default", "t.fresh", "false"],
+        ],
+        pools: &[("state", &["'N'", "'O'", "'C'", "'X'"]), ("kind", &["1", "2", "7", "5"])],
+        truth: &[(
+            "SELECT id, state = 'N', state = 'O', state = 'C', coalesce(kind = 1, false), coalesce(kind = 2, false), coalesce(kind = 7, false) FROM public.t",
+            "SELECT id, fresh, \"is open\", closed, one, two, seven FROM next.t",
+        )],
+        moves: &["state", "kind"],
+    }
+    codes_of_flags {
+        sql: "CREATE TABLE t (id int PRIMARY KEY, a bool NOT NULL DEFAULT false, b bool NOT NULL DEFAULT false, c bool NOT NULL DEFAULT true,
+              d bool NOT NULL DEFAULT false, e bool NOT NULL DEFAULT false, n int, CHECK (a::int + b::int + c::int = 1));
+            INSERT INTO t VALUES (1, true, false, false, true, false), (2, false, true, false, false, false), (3, false, false, true, false, true);",
+        commands: &[
+            &["flags-to-code", "t.a", "b", "c", "--into", "abc", "--map", "a=1,b=2,c=3", "--type", "int"],
+            &["flags-to-code", "t.d", "e", "--into", "de"],
+        ],
+        pools: &[("abc", &["1", "2", "3", "4"]), ("de", &["'d'", "'e'", "'f'"])],
+        truth: &[(
+            "SELECT id, a::int + b::int * 2 + c::int * 3, CASE WHEN d THEN 'd' WHEN e THEN 'e' END FROM public.t",
+            "SELECT id, abc, de FROM next.t",
+        )],
+        moves: &["a", "b", "c", "d", "e"],
+    }
+    json {
+        sql: "CREATE TABLE t (id int PRIMARY KEY, doc jsonb, deep jsonb NOT NULL DEFAULT '{\"a\": {}}', back jsonb, v int, w text);
+            CREATE TABLE u (id int PRIMARY KEY, t_id int REFERENCES t ON UPDATE CASCADE ON DELETE CASCADE, doc jsonb);
+            CREATE INDEX ON u (t_id);
+            INSERT INTO t VALUES (1, '{\"k\": 1, \"x\": 2}', '{\"a\": {\"b c\": \"u\"}}', '{}', 1, 'u'), (2, '{\"k\": null}', '{}', NULL, 2, NULL), (3, '[1, \"k\"]', '5', '[]', NULL, 'v'),
+              (4, NULL, '{\"a\": 3}', '{\"v\": 4, \"w\": 1}', NULL, NULL), (5, '{\"k\": \"7\"}', '{\"a\": {\"b c\": 3, \"d\": 1}}', '{\"x\": 1}', 3, 'w');
+            INSERT INTO u VALUES (1, 1, '{\"o\": {\"p\": 1}}');",
+        commands: &[
+            &["extract-json", "t.doc", "k", "int"],
+            &["extract-json", "t.deep", "b c", "text", "--in", "a", "--as", "b"],
+            &["fold-json", "t.v", "--into", "back", "--key", "v"],
+            &["extract-json", "u.doc", "o", "text"],
+            &["rename-field", "t.doc", "rest"],
+        ],
+        pools: &[
+            ("doc", &["'{\"k\": 1}'", "'{}'", "'{\"k\": null, \"y\": 1}'", "'[2]'", "'{\"k\": \"x\"}'", "'{\"o\": null}'", "'{\"o\": {\"k\": 2}}'"]),
+            ("rest", &["'{\"k\": 1}'", "'{}'", "'{\"y\": 1}'", "'[2]'"]),
+            ("deep", &["'{\"a\": {\"b c\": \"v\"}}'", "'{\"a\": {}}'", "'{}'", "'3'", "'{\"a\": [1]}'"]),
+            ("back", &["'{\"v\": 1}'", "'{}'", "'{\"y\": 1, \"v\": 2}'", "'[2]'", "'{\"v\": \"4\"}'", "'{\"v\": null}'"]),
+            ("o", &["'1'", "'{}'", "'null'"]),
+        ],
+        moves: &["doc", "deep", "back", "v"],
+    }
 }

@@ -128,4 +128,76 @@ scenarios! {
         rules: &["d", "u_d_check"],
         from_then_on: &["a", "few", "t_b_key", "e", "d", "u_d_check"],
     }
+    quarantine {
+        sql: "CREATE TABLE u (id int PRIMARY KEY, m int);
+            CREATE TABLE t (id int PRIMARY KEY, a int, b text DEFAULT 'bb', n int NOT NULL DEFAULT 0, u_id int REFERENCES u ON UPDATE CASCADE ON DELETE CASCADE);
+            CREATE TABLE w (id int PRIMARY KEY, t_id int REFERENCES t ON UPDATE CASCADE ON DELETE CASCADE, d text);
+            CREATE INDEX ON t (u_id); CREATE INDEX ON w (t_id);
+            INSERT INTO u VALUES (1, 1), (2, 2), (3, 3);
+            INSERT INTO t VALUES (1, 1, 'x', 2, 1), (2, NULL, 'y', 0, 2), (3, 4, NULL, 1, NULL), (4, 5, NULL, 3, 1), (5, 5, 'z', 1, 2);
+            INSERT INTO w VALUES (1, 1, 'd'), (2, 2, NULL), (3, NULL, 'e');",
+        commands: &[
+            &["set-not-null", "t.b", "--on-violation", "quarantine"],
+            &["rename-field", "t.a", "aa"],
+            &["add-check", "t", "aa < n + 3", "--name", "near", "--on-violation", "quarantine"],
+            &["add-field", "t.f", "int", "--as", "n * 2"],
+            &["set-not-null", "t.f"],
+            &["add-unique", "t", "u_id", "n", "--name", "once"],
+        ],
+        pools: &[("u_id", &["1", "2", "3"]), ("n", &["0", "1", "2", "3", "4", "5", "6", "7", "8"])],
+        truth: &[("SELECT id FROM public.t WHERE b IS NOT NULL AND coalesce(a < n + 3, true)", "SELECT id FROM next.t")],
+        renamed: &[("a", "aa")],
+        rules: &["b", "near", "once", "w_t_id_fkey", "f"],
+        moves: &["a", "n", "t", "u", "w"],
+        quarantine: true,
+    }
+    quarantine_within_itself {
+        sql: "CREATE TABLE t (id serial PRIMARY KEY, t_id int REFERENCES t ON UPDATE CASCADE ON DELETE SET NULL, k int, a text);
+            CREATE INDEX ON t (t_id);
+            INSERT INTO t (t_id, k, a) VALUES (NULL, 1, 'x'), (1, 2, 'y'), (2, 3, NULL), (3, 9, NULL), (NULL, 4, NULL);",
+        commands: &[
+            &["set-not-null", "t.a", "--on-violation", "quarantine"],
+            &["change-type", "t.k", "bigint", "--back", "k::int"],
+        ],
+        truth: &[("SELECT id, k::bigint FROM public.t WHERE a IS NOT NULL", "SELECT id, k FROM next.t")],
+        rules: &["a", "t_t_id_fkey"],
+        moves: &["t"],
+        row_by_row: true,
+        quarantine: true,
+    }
+    quarantine_of_moved_fields {
+        sql: "CREATE TABLE customers (id int PRIMARY KEY, name text, tier int);
+            CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers ON UPDATE CASCADE ON DELETE CASCADE, city text, n int);
+            CREATE INDEX ON orders (customer_id);
+            INSERT INTO customers VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', NULL);
+            INSERT INTO orders VALUES (1, 1, 'u', 1), (2, 1, 'u', -2), (3, 2, 'v', -2), (4, NULL, 'w', 3);",
+        commands: &[
+            &["move-field", "orders.city", "customers"],
+            &["add-check", "orders", "n > 0", "--on-violation", "quarantine"],
+            &["set-not-null", "customers.tier", "--on-violation", "quarantine"],
+        ],
+        rules: &["orders_n_check", "tier", "orders_customer_id_fkey"],
+        moves: &["city", "customer_id", "customers", "orders", "n"],
+        quarantine: true,
+    }
+    brought_back {
+        sql: "CREATE TABLE u (id int PRIMARY KEY, m int);
+            CREATE TABLE t (id int PRIMARY KEY, a int UNIQUE, b text DEFAULT 'bb', n int NOT NULL DEFAULT 0 CHECK (n < 5), u_id int REFERENCES u ON UPDATE CASCADE ON DELETE CASCADE);
+            CREATE INDEX ON t (u_id);
+            INSERT INTO u VALUES (1, 1), (2, 2), (3, 3);
+            INSERT INTO t VALUES (1, 1, 'x', 2, 1), (2, NULL, 'y', 0, 2), (3, 4, NULL, 1, NULL), (4, 5, NULL, 3, 1), (5, 2, 'z', 1, 2);",
+        commands: &[
+            &["set-not-null", "t.b", "--on-violation", "quarantine"],
+            &["materialize", "--yes"],
+            &["drop-not-null", "t.b", "--restores", "0001-set-not-null-of-b", "--kept", "id integer NOT NULL", "--kept", "a integer",
+              "--kept", "b text", "--kept", "n integer NOT NULL", "--kept", "u_id integer", "--kept", "t_n_check CHECK ((n < 5))"],
+        ],
+        pools: &[("a", &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"])],
+        truth: &[(
+            "SELECT * FROM public.t UNION ALL SELECT * FROM refactor.\"lost_0001-set-not-null-of-b\"", "SELECT * FROM next.t",
+        )],
+        moves: &["t"],
+        told: &[("lost_0001-set-not-null-of-b_pkey", "t_pkey")],
+        one_key: true,
+    }
 }

@@ -96,6 +96,9 @@ impl Writer {
         if column.kind.starts_with("text") || column.kind.starts_with("char") {
             return (*r.pick(&["'u'", "'v'", "'w'", "'u v'", "''"])).to_owned();
         }
+        if column.kind == "jsonb" {
+            return (*r.pick(&["'{\"k\": 1}'", "'{}'", "'{\"a\": [3], \"k\": null}'", "'[2]'"])).to_owned();
+        }
         if column.kind == "boolean" {
             return (*r.pick(&["true", "false"])).to_owned();
         }
@@ -270,7 +273,11 @@ impl Writer {
     fn update_lookup(&self, r: &mut Random, table: &Table) -> String {
         let from = r.pick(&self.tables);
         let column = &table.columns[r.below(table.columns.len())];
-        let same: Vec<&Column> = from.columns.iter().filter(|f| f.kind == column.kind && f.kind != "boolean").collect();
+        let same: Vec<&Column> = from
+            .columns
+            .iter()
+            .filter(|f| f.kind == column.kind && !["boolean", "jsonb"].contains(&&*f.kind))
+            .collect();
         if column.unique || column.fixed || same.is_empty() {
             return self.delete(r, table);
         }
