@@ -41,7 +41,7 @@ BEGIN
 END
 $refactor$;
 COMMENT ON FUNCTION {{ fresh }}() IS {{ comment }};
-CREATE FUNCTION {{ number }}() RETURNS trigger
+CREATE FUNCTION {{ gives }}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
 DECLARE
   given text := current_setting({{ setting }}, true);
@@ -61,10 +61,10 @@ BEGIN
   RETURN NULL;
 END
 $refactor$;
-COMMENT ON FUNCTION {{ number }}() IS {{ comment }};
+COMMENT ON FUNCTION {{ gives }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_insert }} AFTER INSERT ON {{ table }}
-  FOR EACH ROW EXECUTE FUNCTION {{ number }}();
+  FOR EACH ROW EXECUTE FUNCTION {{ gives }}();
 {%- if !holds.is_empty() %}
 CREATE TRIGGER {{ trigger_update }} AFTER UPDATE ON {{ table }}
-  FOR EACH ROW WHEN ({{ changed }}) EXECUTE FUNCTION {{ number }}();
+  FOR EACH ROW WHEN ({{ changed }}) EXECUTE FUNCTION {{ gives }}();
 {%- endif %}

@@ -26,7 +26,7 @@ pub fn renumber(
     branches: &mut [Branch],
     restores: Option<&String>,
 ) -> Result<(), Refusal> {
-    let (key, draws) = numbered(after, relations[0])?;
+    let (key, next) = numbered(after, relations[0])?;
     let place = united.fields.iter().position(|f| f.shape.name == key.name).unwrap_or_default();
     let mut places = vec![(relations[0].base.clone(), key.name.clone())];
     let names: BTreeSet<&Ident> = relations.iter().map(|r| &r.name.name).collect();
@@ -56,7 +56,7 @@ pub fn renumber(
                 )),
             });
         }
-        if drawn == draws {
+        if drawn == next {
             places.push((relation.base.clone(), key.name.clone()));
             continue;
         }
@@ -68,7 +68,7 @@ pub fn renumber(
             key_draws: drawn,
             type_name: key.type_name.clone(),
             rows: None,
-            draws: Some(draws.clone()),
+            draws: Some(next.clone()),
             options: None,
             apart: Vec::new(),
             restores: restores.map(|step| kept_as(step, wanted.is_empty(), &relation.name.name, &key.name)),

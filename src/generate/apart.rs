@@ -121,7 +121,7 @@ pub fn guard_of_numbers(version: &Version, relation: &Relation) -> Result<Vec<Pi
             on: numbering.kept(),
             trigger_insert: trigger("insert", &id),
             trigger_update: trigger("updated", &id),
-            changed: carry::changed(&[column.clone()]),
+            changed: carry::changed(std::slice::from_ref(&column)),
             early: true,
         }
         .render()?;

@@ -8,7 +8,7 @@ use crate::generate::{Piece, all, comment, equal, get, list, numbering, own, sha
 use crate::name::{Ident, TableName};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::{Literal, rename_in_definition};
-use crate::version::{Carry, Direction, Hop, OnOldWrite, Version};
+use crate::version::{Carry, Direction, Hop, Numbering, OnOldWrite, Version};
 
 /// Names of the generated objects of one carry.
 #[derive(Debug, Clone)]
@@ -176,21 +176,7 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
         tables.push((added.step.clone(), own(&["kept", added.id.as_str()]), sql));
     }
     for numbering in &version.numberings {
-        let key = [numbering.key.clone()];
-        let sql = Complement {
-            unlogged: version.schema.tables[&numbering.table].unlogged,
-            table: numbering.kept(),
-            key_list: numbering::key().to_string(),
-            keys: key_columns(version, &numbering.table, &key),
-            values: vec![(numbering::value(), numbering::value_type(numbering))],
-            unknown: false,
-            constraints: Vec::new(),
-            comment: comment(&format!("{}: the new numbers of rows", numbering.step)),
-            owner: owner(version, &numbering.table),
-            grants: grants(version, &numbering.table),
-        }
-        .render()?;
-        tables.push((numbering.step.clone(), numbering.kept(), sql));
+        tables.push((numbering.step.clone(), numbering.kept(), numbers(version, numbering).render()?));
     }
     for shaped in &version.shaped {
         let name = own(&["kept", shaped.id.as_str()]);
@@ -229,6 +215,22 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
         tables.push((slice.step.clone(), slice::absent(slice), sql));
     }
     Ok(tables)
+}
+
+/// Where rows have their new numbers.
+fn numbers(version: &Version, numbering: &Numbering) -> Complement {
+    Complement {
+        unlogged: version.schema.tables[&numbering.table].unlogged,
+        table: numbering.kept(),
+        key_list: numbering::key().to_string(),
+        keys: key_columns(version, &numbering.table, std::slice::from_ref(&numbering.key)),
+        values: vec![(numbering::value(), numbering::value_type(numbering))],
+        unknown: false,
+        constraints: Vec::new(),
+        comment: comment(&format!("{}: the new numbers of rows", numbering.step)),
+        owner: owner(version, &numbering.table),
+        grants: grants(version, &numbering.table),
+    }
 }
 
 #[derive(Template)]
