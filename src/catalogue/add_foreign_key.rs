@@ -40,6 +40,10 @@ pub struct AddForeignKey {
     #[arg(long, value_enum, default_value = "no-action")]
     #[serde(default, skip_serializing_if = "Action::is_default")]
     pub on_update: Action,
+    /// What happens to rows that break it
+    #[arg(long, value_enum, default_value = "abort")]
+    #[serde(default, skip_serializing_if = "OnViolation::is_default")]
+    pub on_violation: OnViolation,
 }
 
 /// What a foreign key does.
@@ -202,7 +206,7 @@ impl Refactor for AddForeignKey {
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let (constraint, far) = self.constraint(before)?;
-        let mut after = rule::with(before, step, before.find_own(&self.table)?, constraint, OnViolation::Abort)?;
+        let mut after = rule::with(before, step, before.find_own(&self.table)?, constraint, self.on_violation)?;
         let text = format!(
             "deleting a row of `{}` or changing its key asks nothing and does nothing here until this is real; a row left behind keeps it from materializing",
             far.name.short()

@@ -185,6 +185,7 @@ impl Refactor for DropConstraint {
                     name,
                     on_delete: Action::of(key.on_delete),
                     on_update: Action::of(key.on_update),
+                    on_violation,
                 }))
             }
             ConstraintKind::Unique => Err(unknown("add-unique")),

@@ -29,8 +29,8 @@ pub struct ExtractJson {
     #[arg(long = "as", value_name = "NAME", value_parser = str::parse::<Ident>)]
     #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
     pub name: Option<Ident>,
-    /// Keys that lead to the object which has it, from the outermost
-    #[arg(long = "in", value_name = "KEY", value_delimiter = ',')]
+    /// Keys that lead to the object which has it, from the outermost; once for each
+    #[arg(long = "in", value_name = "KEY")]
     #[serde(default, rename = "in", skip_serializing_if = "Vec::is_empty")]
     pub within: Vec<String>,
     /// Refuse rows that have no such value

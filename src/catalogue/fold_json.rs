@@ -24,8 +24,8 @@ pub struct FoldJson {
     #[arg(long, value_name = "KEY")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Keys that lead to the object which gets it, from the outermost
-    #[arg(long = "in", value_name = "KEY", value_delimiter = ',')]
+    /// Keys that lead to the object which gets it, from the outermost; once for each
+    #[arg(long = "in", value_name = "KEY")]
     #[serde(default, rename = "in", skip_serializing_if = "Vec::is_empty")]
     pub within: Vec<String>,
     /// Refactoring whose kept originals come back

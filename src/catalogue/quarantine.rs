@@ -53,6 +53,12 @@ pub fn keeps(rule: &Constraint) -> Result<Expression, Refusal> {
         (ConstraintKind::Check, Some(check), _) => format!("({check}) IS NOT FALSE"),
         // IS NOT NULL asks more of a field that is a row itself.
         (ConstraintKind::NotNull, _, [field]) => format!("{field} IS DISTINCT FROM NULL"),
+        (ConstraintKind::Foreign(_), ..) => {
+            return Err(Refusal::Other {
+                why: "whoever deletes a row would put those that refer to it in quarantine, unasked".into(),
+                hint: Some("change the rows that refer to nothing first: `refactor data`".into()),
+            });
+        }
         _ => {
             let why = "which of the rows that break it should stay cannot be told by each row alone".into();
             return Err(Refusal::Other { why, hint: Some("change the rows first: `refactor data`".into()) });

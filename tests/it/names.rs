@@ -262,6 +262,65 @@ fn reshaped_fields_may_have_any_name() {
     reshaped("public", two, three, four, five);
 }
 
+/// Rows in quarantine there and back, then flags and JSON.
+fn put_apart(table: &str, key: &str, one: &str, two: &str) {
+    let [whole, key, one, two, flag] = [table, key, one, two, &format!("{one} flag")].map(quoted);
+    let whole = format!("public.{whole}");
+    let shown = whole.replacen("public", "next", 1);
+    let database = Database::new(&format!(
+        "CREATE TABLE victims (id int);
+         CREATE TABLE {whole} ({key} int PRIMARY KEY, {one} text, {two} jsonb);
+         CREATE TABLE child ({two} int PRIMARY KEY, {one} int CONSTRAINT {two} REFERENCES {whole});
+         INSERT INTO {whole} VALUES (1, 'u', '{{}}'), (2, NULL, '{{}}'), (3, 'v', NULL); INSERT INTO child VALUES (1, 1);"
+    ));
+    let back = |name: &str, step: &str| {
+        let sql = format!("SELECT inverse FROM refactor.journal WHERE name ~ '^{step}'");
+        let inverse: String = database.client().query_one(&sql, &[]).unwrap().get(0);
+        std::fs::write(database.files().join(format!("{name}.toml")), inverse).unwrap();
+        database.ok(&["apply"]);
+        let all = format!("SELECT {key} FROM {shown}");
+        let before = database.rows(&all);
+        database.ok(&["materialize", "--yes"]);
+        assert_eq!(database.rows(&format!("SELECT {key} FROM {whole}")), before);
+        before
+    };
+    database.ok(&["set-not-null", &format!("{whole}.{one}"), "--on-violation", "quarantine"]);
+    let check = format!("{two} IS NOT NULL");
+    database.ok(&["add-check", &whole, &check, "--name", &two, "--on-violation", "quarantine"]);
+    assert_eq!(database.rows(&format!("SELECT {key} FROM {shown}")), ["(1)"]);
+    let refer = |to: i32| database.next().batch_execute(&format!("INSERT INTO child VALUES ({}, {to})", to + 10));
+    refer(1).unwrap();
+    assert!(refer(2).is_err() && refer(3).is_err());
+    database.ok(&["materialize", "--yes"]);
+    assert_eq!(back("0003-back", "0002"), ["(1)", "(3)"]);
+    assert_eq!(back("0004-back", "0001"), ["(1)", "(2)", "(3)"]);
+
+    let field = format!("{whole}.{one}");
+    let map = format!("u='{}',v=other", flag.replace('\'', "''"));
+    database.ok(&["code-to-flags", &field, "--map", &map, "--name", &two]);
+    database.ok(&["extract-json", &format!("{whole}.{two}"), &one, "int", "--in", table, "--as", "n"]);
+    let document = Literal(serde_json::json!({ table: { one: 5, two: 6 } }).to_string());
+    let sql = format!("INSERT INTO {whole} VALUES (4, 'u', {document}); UPDATE {shown} SET n = 7 WHERE {key} = 4");
+    database.client().batch_execute(&sql).unwrap();
+    let rows = format!("SELECT {key}, {flag}, other, n FROM");
+    let expected = ["(1,t,f,)", "(2,f,f,)", "(3,f,t,)", "(4,t,f,7)"];
+    assert_eq!(database.rows(&format!("{rows} {shown}")), expected);
+    database.ok(&["materialize", "--yes"]);
+    assert_eq!(database.rows(&format!("{rows} {whole}")), expected);
+    assert_eq!(database.rows("SELECT * FROM victims"), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_put_apart_may_have_any_name() {
+    for name in WORDS.iter().step_by(2).chain(ATTACKS.iter().step_by(2)) {
+        put_apart(name, &format!("{name} key"), name, &format!("{name}2"));
+    }
+    for at in (0..VARIABLES.len()).step_by(9) {
+        let name = |n: usize| VARIABLES[(at + n) % VARIABLES.len()];
+        put_apart(name(3), name(1), name(0), name(2));
+    }
+}
+
 /// Only this one cannot be had: it would end the functions that are made.
 #[test]
 fn the_end_of_a_function_is_refused() {
