@@ -6,7 +6,7 @@ use crate::generate::carry::owner;
 use crate::name::TableName;
 use crate::schema::{ConstraintKind, Field, Table};
 use crate::sql::Literal;
-use crate::version::{Dropped, Made, Version, lost_table};
+use crate::version::{Dropped, Made, Version};
 
 #[derive(Template)]
 #[template(path = "made.sql", escape = "none")]
@@ -28,11 +28,10 @@ pub fn create(version: &Version, made: &Made) -> Result<String, askama::Error> {
     let plain = table.constraints.iter().filter(|c| !matches!(c.kind, ConstraintKind::Foreign(_)));
     lines.extend(plain.map(|c| format!("CONSTRAINT {} {}", c.name, c.definition)));
     let mut more = foreign_keys(table, &made.table);
-    more.extend(table.grants.iter().flatten().filter(|g| g.role != table.owner).map(|grant| {
-        let role = grant.role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string);
-        let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
-        format!("GRANT {} ON {} TO {role}{option}", grant.privilege, made.table)
-    }));
+    // What only judges rows must be nobody's to write until it has some.
+    if !version.told.iter().any(|t| t.table == made.table) {
+        more.extend(grants(table, &made.table));
+    }
     more.extend(table.fields.iter().filter_map(|f| {
         let comment = Literal(f.comment.clone()?);
         Some(format!("COMMENT ON COLUMN {}.{} IS {comment}", made.table, f.name))
@@ -43,6 +42,18 @@ pub fn create(version: &Version, made: &Made) -> Result<String, askama::Error> {
     // An empty list is no list.
     let names: Vec<String> = names.chain(["NULL".to_owned()]).collect();
     Creation { table: made.table.clone(), owner, names: names.join(", "), lines, more }.render()
+}
+
+/// Privileges as the table is to have them.
+#[must_use]
+pub fn grants(table: &Table, name: &TableName) -> Vec<String> {
+    let others = table.grants.iter().flatten().filter(|g| g.role != table.owner);
+    let grants = others.map(|grant| {
+        let role = grant.role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string);
+        let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
+        format!("GRANT {} ON {name} TO {role}{option}", grant.privilege)
+    });
+    grants.collect()
 }
 
 /// Adds the foreign keys of a table that is not restored from a kept one.
@@ -83,5 +94,5 @@ pub fn keep(version: &Version, dropped: &Dropped) -> Result<String, askama::Erro
     for publication in &table.publications {
         before.push(format!("ALTER PUBLICATION {} DROP TABLE {name}", publication.name));
     }
-    Losing { table: name.clone(), literal: Literal(name.to_string()), lost: lost_table(&dropped.step), before }.render()
+    Losing { table: name.clone(), literal: Literal(name.to_string()), lost: version.kept_as(dropped), before }.render()
 }

@@ -340,7 +340,7 @@ pub fn offenders(version: &Version, relation: &Relation, item: &Constraint) -> S
     let shown = item.fields.iter().filter_map(|f| relation.field(f));
     let shown: Vec<String> =
         shown.map(|f| format!(", {} AS {}", get::get(version, relation, f), f.shape.name)).collect();
-    let rows = format!("SELECT {key} AS refactor_key{} FROM {} AS b", shown.concat(), relation.base);
+    let rows = format!("SELECT {key} AS refactor_key{} FROM {}", shown.concat(), rows::source(version, relation));
     let given = all(&item.fields.iter().map(|f| format!("t.{f} IS NOT NULL")).collect::<Vec<_>>());
     match &item.kind {
         ConstraintKind::NotNull => {

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use crate::fact::LossKind;
 use crate::generate::{self, MARK, carry, fact, list, own, shaped};
 use crate::name::{Ident, TableName};
-use crate::plan::defer::{change_state, clear, drop_tables, lost_table};
+use crate::plan::defer::{change_state, clear, drop_tables};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::relation::{Home, Relation, Rows, row_key};
 use crate::sql::{self, Literal};
@@ -131,6 +131,7 @@ pub fn materialize(
             plan.steps.extend(unite::unite(version, relation));
             plan.steps.extend(unite::link(version, relation));
             plan.steps.extend(unite::spread(version, relation));
+            plan.steps.extend(fill::told(version, relation));
         }
         if *way == Way::InPlace {
             plan.steps.extend(fill::in_place(version, relation));
@@ -148,7 +149,7 @@ pub fn materialize(
     plan.steps.extend(kept.iter().flat_map(|r| columns(version, r)));
     for dropped in &version.dropped {
         plan.steps.extend(columns(version, &dropped.last));
-        let sentence = format!("keep `{}` as `{}`", dropped.table.short(), lost_table(&dropped.step).name);
+        let sentence = format!("keep `{}` as `{}`", dropped.table.short(), version.kept_as(dropped).name);
         plan.steps.push(PlanStep::new(sentence, generate::made::keep(version, dropped)?));
     }
     plan.steps.extend(rename_tables(&ways));
@@ -187,6 +188,7 @@ fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
     tables.extend(rebuild::neighbours(version, rebuilt));
     tables.extend(rules::far_ends(version));
     tables.extend(unite::tables(version));
+    tables.extend(version.told.iter().flat_map(|t| &t.names));
     let mut ordered: Vec<&TableName> = Vec::new();
     let mut open: Vec<&TableName> = tables.into_iter().collect();
     while !open.is_empty() {
