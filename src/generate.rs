@@ -151,9 +151,7 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     for index in 0..version.lookups.len() {
         pieces.push(lookup::companions(version, index)?);
     }
-    for index in 0..version.calculated.len() {
-        pieces.extend(calculated::guard(version, index)?);
-    }
+    pieces.extend(calculated::guards(version)?);
     for link in &version.links {
         pieces.push(link::companion(version, link)?);
     }
