@@ -69,7 +69,7 @@ fn guard(version: &Version, table: &TableName, all: &[usize]) -> Result<Option<P
         calculated: watched.into_iter().map(|(_, w)| w).collect(),
     }
     .render()?;
-    Ok(Some(Piece { title: format!("guard of what `{names}` is computed from ({steps})"), sql }))
+    Ok(Some(Piece::new(format!("guard of what `{names}` is computed from ({steps})"), sql)))
 }
 
 fn watched(version: &Version, at: usize) -> Option<Watched> {

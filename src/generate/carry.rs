@@ -322,7 +322,7 @@ pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
         }
         .render()?;
         let sql = guarded(version, &sql, &[target], &[], target) + &policies.concat();
-        Ok(Piece { title: format!("the complement follows the rows of `{}` ({steps})", target.short()), sql })
+        Ok(Piece::new(format!("the complement follows the rows of `{}` ({steps})", target.short()), sql))
     };
     followers(version).into_iter().map(one).collect()
 }
@@ -433,7 +433,7 @@ pub fn companions(version: &Version, index: usize) -> Result<Piece, askama::Erro
         carry.words.as_field,
         carry.step
     );
-    Ok(Piece { title, sql })
+    Ok(Piece::new(title, sql))
 }
 
 /// `pg_catalog` first, then the schemas of the tables, whose types may bring operators of their own.
