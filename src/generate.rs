@@ -12,6 +12,7 @@ pub mod link;
 pub mod lookup;
 pub mod made;
 pub mod numbering;
+pub mod piece;
 pub mod put;
 pub mod rows;
 pub mod rule;
@@ -27,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 
+pub use crate::generate::piece::Piece;
 use crate::name::Ident;
 pub use crate::name::{OWN, own};
 use crate::relation::{Home, Relation, Rows};
@@ -35,15 +37,6 @@ use crate::version::Version;
 
 /// Marks objects as ours in their comments.
 pub const MARK: &str = "refactor:";
-
-/// A named piece of generated SQL.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
-    /// What it is for, in words.
-    pub title: String,
-    /// The statements.
-    pub sql: String,
-}
 
 /// The mechanism a relation is written through (DESIGN: classes of views).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +133,7 @@ struct Foundation;
 pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     let mut pieces = Vec::new();
     if version.touched().any(|r| Class::of(version, r) != Class::U) {
-        pieces.push(Piece { title: "common functions".into(), sql: Foundation.render()? });
+        pieces.push(Piece::new("common functions", Foundation.render()?));
     }
     for index in 0..version.carries.len() {
         pieces.push(carry::companions(version, index)?);
@@ -152,9 +145,7 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     for index in 0..version.lookups.len() {
         pieces.push(lookup::companions(version, index)?);
     }
-    for index in 0..version.calculated.len() {
-        pieces.extend(calculated::guard(version, index)?);
-    }
+    pieces.extend(calculated::guards(version)?);
     for link in &version.links {
         pieces.push(link::companion(version, link)?);
     }
@@ -179,7 +170,7 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     for (name, gone) in version.gone.iter().filter(|(n, _)| version.schema.tables.contains_key(*n)) {
         pieces.push(whiteout::whiteout(version, name, gone, &next[&name.schema])?);
     }
-    Ok(pieces)
+    Ok(pieces.into_iter().map(|piece| piece.sealed(&version.schema.search_path)).collect())
 }
 
 /// A comment for an object of ours that a refactoring made.

@@ -1,6 +1,7 @@
 //! A plan: what will be done to a database, as data that can be printed before anything happens.
 
 pub mod defer;
+pub mod keep;
 pub mod materialize;
 
 use serde::Serialize;
@@ -83,6 +84,8 @@ pub struct Installed {
     pub bound: Vec<(crate::name::Ident, crate::name::TableName)>,
     /// Complement tables that have a row policy of ours.
     pub secured: Vec<crate::name::TableName>,
+    /// Hashes of the pieces that made them ([`crate::generate::Piece::hash`]).
+    pub pieces: std::collections::BTreeSet<String>,
     /// Complement tables and tables with kept losses.
     pub tables: Vec<crate::name::TableName>,
     /// Somebody's objects that use ours, as PostgreSQL describes them.

@@ -1,14 +1,24 @@
-CREATE FUNCTION {{ teller }}({{ types }}) RETURNS {{ type_name }} LANGUAGE sql RETURN ({{ value }})::{{ type_name }};
-COMMENT ON FUNCTION {{ teller }} IS {{ comment }};
+{%- for c in calculated %}
+CREATE FUNCTION {{ c.teller }}({{ c.types }}) RETURNS {{ c.type_name }} LANGUAGE sql RETURN ({{ c.value }})::{{ c.type_name }};
+COMMENT ON FUNCTION {{ c.teller }} IS {{ c.comment }};
+{%- endfor %}
 CREATE FUNCTION {{ function }}() RETURNS trigger
 LANGUAGE plpgsql AS $refactor$
+DECLARE
+  hint text;
 BEGIN
-  -- A row for which the value cannot be computed could be written but never read. A table computes it before it looks at
+  -- A row for which a value cannot be computed could be written but never read. A table computes it before it looks at
   -- anything else, so this is the last trigger (by its name) that runs before.
-  PERFORM {{ teller }}({{ read }});
+{%- for c in calculated %}
+  IF TG_OP = 'INSERT' OR {{ c.changed }} THEN
+    hint := {{ c.hint }};
+    -- It is computed, whatever it is.
+    IF pg_catalog.num_nulls({{ c.teller }}({{ c.read }})) < 0 THEN NULL; END IF;
+  END IF;
+{%- endfor %}
   RETURN NEW;
 EXCEPTION WHEN data_exception OR integrity_constraint_violation OR raise_exception THEN
-  RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = {{ hint }};
+  RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = hint;
 END
 $refactor$;
 COMMENT ON FUNCTION {{ function }}() IS {{ comment }};

@@ -4,16 +4,28 @@ BEGIN
   -- Not a foreign key: that would forbid TRUNCATE to old code, and its ON DELETE CASCADE acts at the end of the statement,
   -- on a row that the same statement has put back too.
   IF TG_OP = 'TRUNCATE' THEN
-    DELETE FROM {{ complement }};
+{%- for c in complements %}
+    DELETE FROM {{ c.table }};
+{%- endfor %}
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM {{ complement }} AS x WHERE {{ complement_is_old }} AND NOT EXISTS (SELECT FROM {{ target }} AS b WHERE {{ target_is_old }});
-{%- if !stored_anew.is_empty() %}
-  ELSIF {{ stored_anew }} THEN
-    -- What was remembered of a stored value is over when it changes, even if the same value comes again.
-    DELETE FROM {{ complement }} AS x WHERE {{ complement_is_old }};
-{%- endif %}
+    IF NOT EXISTS (SELECT FROM {{ target }} AS b WHERE {{ target_is_old }}) THEN
+{%- for c in complements %}
+      DELETE FROM {{ c.table }} AS x WHERE {{ complement_is_old }};
+{%- endfor %}
+    END IF;
   ELSE
-    UPDATE {{ complement }} AS x SET {{ follow }} WHERE {{ complement_is_old }};
+{%- for c in complements %}
+{%- if c.stored_anew.is_empty() %}
+    IF {{ key_changed }} THEN
+{%- else %}
+    IF {{ c.stored_anew }} THEN
+      -- What was remembered of a stored value is over when it changes, even if the same value comes again.
+      DELETE FROM {{ c.table }} AS x WHERE {{ complement_is_old }};
+    ELSIF {{ key_changed }} THEN
+{%- endif %}
+      UPDATE {{ c.table }} AS x SET {{ follow }} WHERE {{ complement_is_old }};
+    END IF;
+{%- endfor %}
   END IF;
   RETURN NULL;
 END
@@ -22,6 +34,6 @@ COMMENT ON FUNCTION {{ function }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger }} AFTER DELETE ON {{ target }}
   FOR EACH ROW EXECUTE FUNCTION {{ function }}();
 CREATE TRIGGER {{ trigger_update }} AFTER UPDATE ON {{ target }}
-  FOR EACH ROW WHEN ({{ key_changed }}{% if !stored_anew.is_empty() %} OR {{ stored_anew }}{% endif %}) EXECUTE FUNCTION {{ function }}();
+  FOR EACH ROW WHEN ({{ changed }}) EXECUTE FUNCTION {{ function }}();
 CREATE TRIGGER {{ trigger_truncate }} AFTER TRUNCATE ON {{ target }}
   FOR EACH STATEMENT EXECUTE FUNCTION {{ function }}();

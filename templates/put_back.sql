@@ -260,9 +260,11 @@ BEGIN
   END IF;
 {%- endfor %}
 {%- for a in added %}
-  IF ({{ a.may_differ }}) AND record_image_ne(ROW(NEW.{{ a.field }}), ROW({{ a.get_r }})) THEN
-    INSERT INTO {{ a.complement }} AS x ({{ a.keys }}, {{ a.value }}) VALUES ({{ a.keys_r }}, NEW.{{ a.field }})
-    ON CONFLICT ({{ a.keys }}) DO UPDATE SET {{ a.value }} = excluded.{{ a.value }};
+  IF {{ a.may_differ }} THEN
+    IF record_image_ne(ROW(NEW.{{ a.field }}), ROW({{ a.get_r }})) THEN
+      INSERT INTO {{ a.complement }} AS x ({{ a.keys }}, {{ a.value }}) VALUES ({{ a.keys_r }}, NEW.{{ a.field }})
+      ON CONFLICT ({{ a.keys }}) DO UPDATE SET {{ a.value }} = excluded.{{ a.value }};
+    END IF;
   END IF;
 {%- endfor %}
   RETURN NEW;

@@ -1,10 +1,13 @@
 //! `show`: refactorings with their facts and SQL, or the tables of the newest shape.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde_json::json;
 
 use crate::catalogue::Refactor;
 use crate::cli::Context;
+use crate::db::session::Place;
 use crate::generate::{self, Class, fact, shown_in};
 use crate::problem::{Kind, Problem};
 use crate::relation::Home;
@@ -39,6 +42,7 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
         args.names.is_empty() || args.names.iter().any(|n| n == name || name.starts_with(&format!("{n}-")))
     };
     let facts = version.facts();
+    let mut inverses = inverses(&place, wanted)?;
     let mut found = Vec::new();
     for entry in entries.iter().filter(|e| wanted(&e.step.name)) {
         let name = &entry.step.name;
@@ -61,7 +65,10 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
             ));
         }
         let kept = place.recorded.iter().find(|r| r.entry.step.name == *name).and_then(|r| r.inverse.clone());
-        let inverse = kept.or_else(|| inverse(place.fold(&before(&place.pending(), name)).ok().as_ref(), &entry.step));
+        let inverse = kept.or_else(|| match inverses.remove(name) {
+            Some(pending) => pending,
+            None => inverse(&version, &entry.step),
+        });
         if let Some(inverse) = &inverse {
             context.ui.out(format!("inverse:\n{}", inverse.trim_end()));
         }
@@ -90,12 +97,21 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
     Ok(())
 }
 
-fn before(pending: &[Step], name: &str) -> Vec<Step> {
-    pending.iter().take_while(|s| s.name != name).cloned().collect()
+/// How each of the pending refactorings is taken back, where it can be, on the shape before it.
+fn inverses(place: &Place, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, Option<String>>, Problem> {
+    let mut before = place.fold(&[])?;
+    let mut inverses = BTreeMap::new();
+    for step in place.pending() {
+        if wanted(&step.name) {
+            inverses.insert(step.name.clone(), inverse(&before, &step));
+        }
+        before = before.after(&step).map_err(|refusal| Problem::refused(&step, refusal))?;
+    }
+    Ok(inverses)
 }
 
-fn inverse(version: Option<&Version>, step: &Step) -> Option<String> {
-    let inverse = step.refactoring.inverse(&step.name, version?).ok()?;
+fn inverse(before: &Version, step: &Step) -> Option<String> {
+    let inverse = step.refactoring.inverse(&step.name, before).ok()?;
     toml::to_string(&inverse).ok()
 }
 

@@ -88,6 +88,18 @@ pub fn read(client: &mut impl GenericClient) -> Result<Installed, Error> {
         .iter()
         .map(|row| (Ident::new(row.get::<_, String>(0)), name(row, 1)))
         .collect();
+    installed.pieces = client
+        .query(
+            "SELECT substring(obj_description(c.oid, 'pg_class') FROM '#([0-9a-f]{16})$')
+             FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+             WHERE n.nspname = ANY ($1) AND c.relkind = 'v'
+             UNION ALL SELECT substring(obj_description(p.oid, 'pg_proc') FROM '#([0-9a-f]{16})$')
+             FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = 'refactor'",
+            &[&schemas],
+        )?
+        .iter()
+        .filter_map(|row| row.get(0))
+        .collect();
     installed.dependents = client
         .query(
             "SELECT DISTINCT format('%s %I.%I', CASE v.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END, vn.nspname, v.relname)

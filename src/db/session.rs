@@ -208,7 +208,12 @@ impl Session {
             }
             None => (&version, entries),
         };
-        let mut plan = defer(shown, &place.installed, &title, record(recorded, State::Deferred))?;
+        let mut installed = place.installed.clone();
+        if entries.is_empty() {
+            // Nothing new is wanted, so something may be wrong with what is there.
+            installed.pieces.clear();
+        }
+        let mut plan = defer(shown, &installed, &title, record(recorded, State::Deferred))?;
         plan.notes.extend(stages.iter().map(Stage::note));
         let names: Vec<String> = recorded.iter().map(|e| e.step.name.clone()).collect();
         let asked = Instant::now();

@@ -82,7 +82,7 @@ pub fn guard(version: &Version, at: usize) -> Result<Vec<Piece>, askama::Error> 
             let sql = carry::guarded(version, &sql, &tables, &[], &union.branches[0].table);
             let what = if early { "new numbers" } else { "keys" };
             let title = format!("guard of the {what} of `{}` ({})", branch.table.short(), union.step);
-            pieces.push(Piece { title, sql });
+            pieces.push(Piece::new(title, sql));
         }
     }
     Ok(pieces)
@@ -127,7 +127,7 @@ pub fn guard_of_numbers(version: &Version, relation: &Relation) -> Result<Vec<Pi
         .render()?;
         let sql = carry::guarded(version, &sql, &[&numbering.table], &[], &numbering.table);
         let title = format!("guard of the new numbers of `{}` ({})", relation.name.short(), numbering.step);
-        pieces.push(Piece { title, sql });
+        pieces.push(Piece::new(title, sql));
     }
     Ok(pieces)
 }

@@ -242,65 +242,92 @@ struct Forget {
     trigger_update: Ident,
     trigger_truncate: Ident,
     path: String,
-    complement: TableName,
+    complements: Vec<Forgetful>,
     complement_is_old: String,
     target: TableName,
     target_is_old: String,
     key_changed: String,
-    stored_anew: String,
+    changed: String,
     follow: String,
     comment: Literal,
 }
 
-/// What lets the complements forget rows that are deleted, whoever deletes them.
+/// A complement whose rows go and are renumbered with those of a table.
+struct Forgetful {
+    step: String,
+    id: Ident,
+    table: TableName,
+    /// When it holds no more what it holds, besides.
+    stored_anew: String,
+    /// Schemas of the tables whose types it may have to compare.
+    schemas: Vec<Ident>,
+}
+
+impl Forgetful {
+    fn new(step: &str, id: &Ident, schemas: Vec<Ident>, stored_anew: String) -> Self {
+        Self { step: step.to_owned(), id: id.clone(), table: own(&["kept", id.as_str()]), stored_anew, schemas }
+    }
+}
+
+/// The complements that follow the rows of one table by one key, for each of these.
+fn followers(version: &Version) -> Vec<(&TableName, &[Ident], Vec<Forgetful>)> {
+    let mut groups: Vec<(&TableName, &[Ident], Vec<Forgetful>)> = Vec::new();
+    let mut add = |table, key, one| match groups.iter_mut().find(|(t, k, _)| (*t, *k) == (table, key)) {
+        Some((.., all)) => all.push(one),
+        None => groups.push((table, key, vec![one])),
+    };
+    for carry in version.carries.iter().chain(version.dormant.iter().map(|d| &d.carry)) {
+        let schemas = carry.hops.iter().flat_map(|h| [h.from.schema.clone(), h.to.schema.clone()]).collect();
+        add(&carry.target, carry.target_key(), Forgetful::new(&carry.step, &carry.id, schemas, String::new()));
+    }
+    let never = String::new;
+    let added = version.added.iter().map(|a| (&a.step, &a.id, &a.table, &*a.key, never()));
+    let numbered = version.numberings.iter();
+    let numbered = numbered.map(|n| (&n.step, &n.id, &n.table, std::slice::from_ref(&n.key), never()));
+    let shaped = version.shaped.iter().map(|s| (&s.step, &s.id, &s.table, &*s.key, shaped::columns_changed(s)));
+    let sliced = version.slices.iter().map(|s| (&s.step, &s.id, &s.table, &*s.key, never()));
+    for (step, id, table, key, stored_anew) in added.chain(numbered).chain(shaped).chain(sliced) {
+        add(table, key, Forgetful::new(step, id, vec![table.schema.clone()], stored_anew));
+    }
+    groups
+}
+
+/// What lets the complements forget rows that are deleted, whoever deletes them. One set of triggers a table: each costs
+/// every statement the reading of its condition.
 ///
 /// # Errors
 /// Only if a template cannot be rendered.
 pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
-    let own_path = |table: &TableName| format!("pg_catalog, {}, pg_temp", table.schema);
-    let never = String::new;
-    let all = version.carries.iter().chain(version.dormant.iter().map(|d| &d.carry));
-    let carried = all.map(|c| (&c.step, &c.id, &c.target, c.target_key(), search_path(c), never()));
-    let added = version.added.iter().map(|a| (&a.step, &a.id, &a.table, &*a.key, own_path(&a.table), never()));
-    let shaped = version
-        .shaped
-        .iter()
-        .map(|s| (&s.step, &s.id, &s.table, &*s.key, own_path(&s.table), shaped::columns_changed(s)));
-    let sliced = version.slices.iter().map(|s| (&s.step, &s.id, &s.table, &*s.key, own_path(&s.table), never()));
-    let numbered = version
-        .numberings
-        .iter()
-        .map(|n| (&n.step, &n.id, &n.table, std::slice::from_ref(&n.key), own_path(&n.table), never()));
-    carried
-        .chain(added)
-        .chain(numbered)
-        .chain(shaped)
-        .chain(sliced)
-        .map(|(step, id, target, key, path, stored_anew)| {
-            let follow = get::complement_keys(key.len());
-            let follow: Vec<String> = follow.iter().zip(key).map(|(c, k)| format!("{c} = NEW.{k}")).collect();
-            let sql = Forget {
-                function: own(&["forget", id.as_str()]),
-                trigger: trigger("forget", id),
-                trigger_update: trigger("follow", id),
-                trigger_truncate: trigger("forget_all", id),
-                key_changed: changed(key),
-                stored_anew,
-                follow: list(&follow),
-                path,
-                complement_is_old: equal("x", &get::complement_keys(key.len()), "OLD", key),
-                target_is_old: equal("b", key, "OLD", key),
-                target: target.clone(),
-                comment: comment(step),
-                complement: own(&["kept", id.as_str()]),
-            }
-            .render()?;
-            let sql = guarded(version, &sql, &[target], &[], target)
-                + &policy(version, &own(&["kept", id.as_str()]), target, key);
-            let title = format!("the complement follows the rows of `{}` ({step})", target.short());
-            Ok(Piece { title, sql })
-        })
-        .collect()
+    let one = |(target, key, complements): (&TableName, &[Ident], Vec<Forgetful>)| {
+        let follow = get::complement_keys(key.len());
+        let is_old = equal("x", &follow, "OLD", key);
+        let follow: Vec<String> = follow.iter().zip(key).map(|(c, k)| format!("{c} = NEW.{k}")).collect();
+        let id = complements[0].id.clone();
+        let steps: BTreeSet<&str> = complements.iter().map(|c| c.step.as_str()).collect();
+        let steps = list(&steps.into_iter().collect::<Vec<_>>());
+        let key_changed = changed(key);
+        let anew = complements.iter().map(|c| &c.stored_anew).filter(|c| !c.is_empty());
+        let policies: Vec<String> = complements.iter().map(|c| policy(version, &c.table, target, key)).collect();
+        let sql = Forget {
+            function: own(&["forget", id.as_str()]),
+            trigger: trigger("forget", &id),
+            trigger_update: trigger("follow", &id),
+            trigger_truncate: trigger("forget_all", &id),
+            changed: std::iter::once(&key_changed).chain(anew).cloned().collect::<Vec<_>>().join(" OR "),
+            key_changed,
+            follow: list(&follow),
+            path: path_over(complements.iter().flat_map(|c| &c.schemas)),
+            complement_is_old: is_old,
+            target_is_old: equal("b", key, "OLD", key),
+            target: target.clone(),
+            comment: comment(&steps),
+            complements,
+        }
+        .render()?;
+        let sql = guarded(version, &sql, &[target], &[], target) + &policies.concat();
+        Ok(Piece::new(format!("the complement follows the rows of `{}` ({steps})", target.short()), sql))
+    };
+    followers(version).into_iter().map(one).collect()
 }
 
 /// The owner of a base table.
@@ -409,7 +436,7 @@ pub fn companions(version: &Version, index: usize) -> Result<Piece, askama::Erro
         carry.words.as_field,
         carry.step
     );
-    Ok(Piece { title, sql })
+    Ok(Piece::new(title, sql))
 }
 
 /// `pg_catalog` first, then the schemas of the tables, whose types may bring operators of their own.

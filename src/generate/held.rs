@@ -108,7 +108,7 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
     .render()?;
     let sql = guarded(version, &sql, &[table, other], &[], table);
     let title = format!("guard of what `{}` of `{}` refers to ({})", held.constraint, table.short(), held.step);
-    Ok(Piece { title, sql })
+    Ok(Piece::new(title, sql))
 }
 
 /// Foreign keys whose rows refer to one that is not of the part.

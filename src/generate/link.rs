@@ -183,5 +183,5 @@ pub fn companion(version: &Version, link: &Link) -> Result<Piece, askama::Error>
     .render()?;
     let sql = guarded(version, &sql, &[&link.table], &[], &link.table);
     let title = format!("a link of `{}` is in one place ({})", link.table.short(), link.step);
-    Ok(Piece { title, sql })
+    Ok(Piece::new(title, sql))
 }

@@ -348,7 +348,7 @@ pub fn companions(version: &Version, at: usize) -> Result<Piece, askama::Error> 
     }
     let sql = guarded(version, &sql, &[&lookup.table, &lookup.other], &[&finder(lookup)], &lookup.table);
     let title = format!("helpers and table triggers for {} ({})", quoted(&lookup.fields), lookup.step);
-    Ok(Piece { title, sql })
+    Ok(Piece::new(title, sql))
 }
 
 fn quoted(names: &[Ident]) -> String {

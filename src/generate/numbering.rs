@@ -137,7 +137,7 @@ pub fn companions(version: &Version, at: usize) -> Result<Piece, askama::Error> 
     let called = [&fresh].into_iter().chain(own_sequence.then_some(&next)).collect::<Vec<_>>();
     let sql = guarded(version, &sql, &[&numbering.table], &called, &numbering.table);
     let title = format!("numbers for the rows of `{}` ({})", numbering.table.short(), numbering.step);
-    Ok(Piece { title, sql })
+    Ok(Piece::new(title, sql))
 }
 
 fn condition(

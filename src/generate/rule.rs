@@ -319,7 +319,7 @@ pub fn functions(version: &Version, relation: &Relation) -> Result<Option<Piece>
         sql += &guarded(version, &text, &[&key.table], &[&name], &relation.base);
     }
     let title = format!("rules of `{}` that its table does not keep yet", relation.name.short());
-    Ok(if sql.is_empty() { None } else { Some(Piece { title, sql }) })
+    Ok(if sql.is_empty() { None } else { Some(Piece::new(title, sql)) })
 }
 
 fn types(relation: &Relation, fields: &[Ident]) -> Vec<String> {

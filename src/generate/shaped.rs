@@ -239,7 +239,7 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
     }
     .render()?;
     let title = format!("guard of what old code stores for {} ({})", names.join(", "), shaped.step);
-    Ok(Piece { title, sql })
+    Ok(Piece::new(title, sql))
 }
 
 /// The kept originals of rows that the new fields do not tell exactly, in the shape of the inverse's complement.

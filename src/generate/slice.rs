@@ -202,7 +202,7 @@ pub fn companions(version: &Version, slice: &Slice) -> Result<Piece, askama::Err
     let sql = guarded(version, &sql, &[&slice.table], &[], &slice.table);
     let title =
         format!("what old code writes tells which rows of `{}` have a part ({})", slice.table.short(), slice.step);
-    Ok(Piece { title, sql })
+    Ok(Piece::new(title, sql))
 }
 
 /// Which rows have no part when it is shown first; nothing if all have one. A kept table may tell of more that have.

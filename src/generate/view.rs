@@ -127,7 +127,7 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
     }
     .render()?;
     let title = format!("`{}` as it will be ({})", relation.name.short(), by);
-    Ok(Piece { title, sql })
+    Ok(Piece::new(title, sql))
 }
 
 /// Defaults do not reach INSTEAD OF triggers, and `SET x = DEFAULT` through an auto-updatable view writes NULL, so the

@@ -41,5 +41,5 @@ pub fn whiteout(version: &Version, name: &TableName, gone: &Gone, next: &Ident) 
         message: Literal(message),
     }
     .render()?;
-    Ok(Piece { title: format!("whiteout of `{}`, which {}", name.short(), gone.fate), sql })
+    Ok(Piece::new(format!("whiteout of `{}`, which {}", name.short(), gone.fate), sql))
 }

@@ -1,4 +1,5 @@
-//! The plan that shows a version: drop what we generated before, create it anew. Only complements and the journal stay.
+//! The plan that shows a version: drop what we generated before, create it anew, but for what would be the same.
+//! Complements and the journal stay.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +7,7 @@ use crate::generate::{self, MARK, OWN, carry, list, own, shown_in};
 use crate::journal::{Entry, State};
 use crate::name::{Ident, TableName};
 use crate::plan::materialize::fill::numbered_on;
-use crate::plan::{Installed, Plan, PlanStep};
+use crate::plan::{Installed, Plan, PlanStep, keep};
 use crate::relation::{Relation, Rows};
 use crate::sql::Literal;
 pub use crate::version::lost_table;
@@ -97,7 +98,8 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         .collect();
     let mut plan = Plan { title: title.to_owned(), ..Plan::default() };
     plan.steps.push(PlanStep::new("make sure that the journal is there", JOURNAL));
-    plan.steps.extend(clear(installed));
+    let (stale, pieces) = keep::apart(installed, generate::everything(version)?);
+    plan.steps.extend(clear(&stale));
     plan.steps.extend(drop_tables(installed, &keep));
     let next = shown_in(version);
     let wanted: BTreeSet<&Ident> = next.values().collect();
@@ -132,7 +134,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         plan.steps.push(PlanStep::new(format!("create complement `{}` for {step}", name.name), sql.clone()));
     }
     plan.steps.extend(told_onward(version, installed));
-    for piece in generate::everything(version)? {
+    for piece in pieces {
         let mut step = PlanStep::new(piece.title, piece.sql);
         if step.sql.contains("CREATE TRIGGER \"!refactor_insert_")
             || step.sql.contains("CREATE TRIGGER \"!refactor_updated_")

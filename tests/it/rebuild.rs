@@ -75,7 +75,7 @@ pub fn structure(database: &Database) -> Schema {
 }
 
 /// What `pg_dump` says, piece by piece in any order; nothing where there is no fitting `pg_dump`.
-fn dump(database: &Database) -> Vec<String> {
+pub fn dump(database: &Database) -> Vec<String> {
     let url = database.url();
     let output = Command::new("pg_dump").args(["--exclude-table-data=refactor.journal", &url]).output();
     let Some(output) = output.ok().filter(|o| o.status.success()) else { return Vec::new() };

@@ -4,7 +4,7 @@
 //! `REFACTOR_STACKS` says how many stacks are tried.
 
 use crate::laws::random::Random;
-use crate::rebuild::{all_rows, assert_same, ok, structure};
+use crate::rebuild::{all_rows, assert_same, dump, ok, structure};
 use crate::support::{Database, rows};
 
 const SHOP: &str = "
@@ -285,6 +285,11 @@ fn try_stack(seed: u64) {
     }
     let say = taken.join("\n");
     write(&mut random, &shop);
+    made_anew_is_the_same(&shop, &say);
+    let shorter = shop.copy();
+    if shorter.run(&["undo", "--yes"]).status.success() {
+        made_anew_is_the_same(&shorter, &say);
+    }
     let (fused, stepwise, undone) = (shop.copy(), shop.copy(), shop.copy());
     let output = fused.run(&["materialize", "--yes"]);
     let talk = String::from_utf8(output.stderr).unwrap();
@@ -301,6 +306,18 @@ fn try_stack(seed: u64) {
     assert_eq!(structure(&undone), before, "{seed}:\n{say}");
     let left = "SELECT relname FROM pg_class WHERE relnamespace = 'refactor'::regnamespace AND relkind IN ('r', 'v')";
     assert_eq!(rows(&mut undone.client(), left), ["(journal)"], "{seed}:\n{say}");
+}
+
+/// What was kept from refactoring to refactoring is what would be made from nothing.
+fn made_anew_is_the_same(shop: &Database, say: &str) {
+    let anew = shop.copy();
+    ok(&anew, &["apply"]);
+    let (kept, made) = (dump(shop), dump(&anew));
+    let only = |these: &[String], those: &[String]| -> Vec<String> {
+        these.iter().filter(|piece| !those.contains(piece)).cloned().collect()
+    };
+    assert_eq!(only(&kept, &made), only(&made, &kept), "{say}");
+    assert_eq!(kept.len(), made.len(), "{say}");
 }
 
 #[test]
