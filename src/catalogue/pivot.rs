@@ -134,7 +134,7 @@ impl Pivot {
         format!("{}::{}", Literal(label.as_str().into()), found.label.shape.type_name)
     }
 
-    fn note(&self, after: &mut Version, step: &str, found: &Found) {
+    fn note(after: &mut Version, step: &str, found: &Found) {
         let (here, there) = (found.table.name.short(), found.into.name.short());
         for field in Self::left(found) {
             after.remark(step, RemarkKind::Lost, format!("`{here}.{}`", field.name));
@@ -183,7 +183,7 @@ impl Refactor for Pivot {
         let column = before.stored(table, std::slice::from_ref(&found.value.shape.name))?;
         let labelled = before.stored(table, std::slice::from_ref(&found.label.shape.name))?.remove(0);
         let mut after = before.clone();
-        self.note(&mut after, step, &found);
+        Self::note(&mut after, step, &found);
         let first = after.lookups.len();
         for Renaming { from, to } in &self.fields {
             after.lookups.push(Lookup {
