@@ -49,6 +49,7 @@ pub mod set_not_null;
 pub mod split_field;
 pub mod split_rows;
 pub mod split_table;
+pub mod sql;
 pub mod union_tables;
 pub mod uniting;
 pub mod unpivot;
@@ -202,4 +203,6 @@ catalogue! {
     SplitRows(split_rows::SplitRows) = "split-rows",
     /// Make one table of several
     UnionTables(union_tables::UnionTables) = "union-tables",
+    /// Tell a table by SQL of your own, and say how it is written
+    Sql(sql::Sql) = "sql",
 }

@@ -10,3 +10,4 @@ pub mod lock;
 pub mod message;
 pub mod run;
 pub mod session;
+pub mod trial;

@@ -18,6 +18,7 @@ pub mod rule;
 pub mod shaped;
 pub mod slice;
 pub mod spread;
+pub mod told;
 pub mod united;
 pub mod view;
 pub mod whiteout;
@@ -59,7 +60,7 @@ impl Class {
     /// The best class for a relation.
     #[must_use]
     pub fn of(version: &Version, relation: &Relation) -> Self {
-        if matches!(relation.rows, Rows::United(_) | Rows::Linked(_) | Rows::Spread(_)) {
+        if matches!(relation.rows, Rows::United(_) | Rows::Linked(_) | Rows::Spread(_) | Rows::Told(_)) {
             return Self::T;
         }
         let simple = |home| matches!(home, Home::Own(_) | Home::Calculated(_));

@@ -51,6 +51,9 @@ pub enum Rows {
     Linked(usize),
     /// Fields of another table, each a row: the place in [`crate::version::Version::spreads`].
     Spread(usize),
+    /// Those that SQL of the user tells: the place in [`crate::version::Version::told`]. The base is an empty table until
+    /// that is real.
+    Told(usize),
 }
 
 /// The rows of a base that one of several relations over it shows.
@@ -263,7 +266,7 @@ impl Relation {
     #[must_use]
     pub fn conditions(&self) -> &[Condition] {
         match &self.rows {
-            Rows::Whole | Rows::United(_) | Rows::Slice(_) | Rows::Linked(_) | Rows::Spread(_) => &[],
+            Rows::Whole | Rows::United(_) | Rows::Slice(_) | Rows::Linked(_) | Rows::Spread(_) | Rows::Told(_) => &[],
             Rows::Part(part) => &part.conditions,
         }
     }
@@ -286,7 +289,7 @@ impl Relation {
         match &self.rows {
             Rows::Part(part) => part.heir,
             Rows::Slice(_) => false,
-            Rows::Whole | Rows::United(_) | Rows::Linked(_) | Rows::Spread(_) => true,
+            Rows::Whole | Rows::United(_) | Rows::Linked(_) | Rows::Spread(_) | Rows::Told(_) => true,
         }
     }
 

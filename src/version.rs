@@ -2,6 +2,8 @@
 //!
 //! Pure. Every refactoring is checked by [`check`] after it ran, so that a fault is blamed on the step that made it.
 
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Condition, Field, Home, Relation, Rows, is_indexed};
 use crate::schema::{Constraint, ForeignKey, Schema, Table, TableKind};
 use crate::sql::Expression;
+pub use told::Told;
 
 /// A refactoring with the name of its file.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +66,8 @@ pub struct Version {
     pub quarantined: Vec<Quarantined>,
     /// The refactorings, in their order.
     pub steps: Vec<String>,
+    /// Tables that SQL of the user tells.
+    pub told: Vec<Told>,
     /// What the data must satisfy.
     pub facts: Vec<Fact>,
     /// What materializing makes unrecoverable.
@@ -633,6 +638,7 @@ impl Version {
             held: Vec::new(),
             quarantined: Vec::new(),
             steps: Vec::new(),
+            told: Vec::new(),
             shaped: Vec::new(),
             lookups: Vec::new(),
             calculated: Vec::new(),
@@ -664,6 +670,7 @@ impl Version {
     /// When the refactoring makes no sense in this version.
     pub fn after(&self, step: &Step) -> Result<Self, Refusal> {
         let mut next = step.refactoring.after(&step.name, self)?;
+        self.leaves_told(&next)?;
         next.steps.push(step.name.clone());
         for relation in next.relations.values_mut() {
             let Relation { fields, passing, .. } = relation;
@@ -785,10 +792,17 @@ impl Version {
             Rows::United(at) => Some(&self.unions[at].step),
             Rows::Linked(at) => Some(&self.links[at].step),
             Rows::Spread(at) => Some(&self.spreads[at].step),
-            Rows::Whole | Rows::Part(_) | Rows::Slice(_) => None,
+            Rows::Whole | Rows::Part(_) | Rows::Slice(_) | Rows::Told(_) => None,
         };
         if let Some(step) = told {
             return Err(Refusal::Divided { table: relation.name.clone(), step: step.clone() });
+        }
+        if let Rows::Told(at) = relation.rows {
+            let step = &self.told[at].step;
+            return Err(Refusal::Other {
+                why: format!("{step} tells `{}` by SQL of its own, and is not real yet", relation.name.short()),
+                hint: Some(format!("materialize {step} first: `refactor materialize`")),
+            });
         }
         if let Some(of) = &self.table(relation).of_type {
             return Err(Refusal::TableKind {
@@ -1014,9 +1028,22 @@ impl Version {
         Expression::parse(&expression.with(&values)).ok()
     }
 
+    /// Where a dropped table is kept.
+    #[must_use]
+    pub fn kept_as(&self, dropped: &Dropped) -> TableName {
+        match self.dropped.iter().find(|d| d.step == dropped.step) {
+            Some(first) if first.table != dropped.table => lost_table(&kept_apart(&dropped.step, &dropped.table.name)),
+            _ => lost_table(&dropped.step),
+        }
+    }
+
     /// Where the values of a loss are kept.
     #[must_use]
     pub fn kept_in(&self, loss: &Loss) -> TableName {
+        let table = |d: &&Dropped| loss.columns.is_empty() && d.step == loss.step && d.table == loss.table;
+        if let Some(dropped) = self.dropped.iter().find(table) {
+            return self.kept_as(dropped);
+        }
         match self.losses.iter().find(|l| l.step == loss.step) {
             Some(first) if first != loss => {
                 let (step, Words { table, field, .. }) = (&loss.step, &loss.words);

@@ -187,7 +187,7 @@ impl SplitRows {
         }
         let mut part = match std::mem::take(&mut relation.rows) {
             Rows::Part(part) => part,
-            Rows::Whole | Rows::United(_) | Rows::Slice(_) | Rows::Linked(_) | Rows::Spread(_) => {
+            Rows::Whole | Rows::United(_) | Rows::Slice(_) | Rows::Linked(_) | Rows::Spread(_) | Rows::Told(_) => {
                 Part { conditions: Vec::new(), heir: true }
             }
         };

@@ -63,6 +63,9 @@ pub fn report(ui: Ui, deferred: &Deferred, names: &[String]) {
     for (step, rows) in &deferred.changed {
         ui.say(format!("  {rows} {} changed by {step}", if *rows == 1 { "row" } else { "rows" }));
     }
+    for trial in &deferred.trials {
+        ui.say(format!("  {}", trial.sentence()));
+    }
     let next = shown_in(&deferred.version);
     let mut views = Vec::new();
     for relation in deferred.version.touched().filter(|r| r.touched_by.iter().any(|s| names.contains(s))) {

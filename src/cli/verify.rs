@@ -5,7 +5,7 @@ use postgres::Transaction;
 use serde_json::json;
 
 use crate::cli::Context;
-use crate::db::facts;
+use crate::db::{facts, trial};
 use crate::generate::{list, rows, shown_in};
 use crate::name::{Ident, TableName};
 use crate::problem::{Kind, Problem};
@@ -55,6 +55,13 @@ pub fn run(context: &Context, args: &Verify) -> Result<(), Problem> {
         same_rows(&mut transaction, &version, relation, &view, &mut findings)?;
         get_put(&mut transaction, &version, relation, &view, args.rows, &mut findings)?;
         put_get(&mut transaction, relation, &view, args.rows, &mut findings)?;
+        if let Rows::Told(at) = relation.rows {
+            match trial::of_table(&mut transaction, &version, relation, &version.told[at], args.rows) {
+                Ok(trial) => findings.tried.push(trial.sentence()),
+                Err(problem) if problem.kind == Kind::Fact => findings.broken.push(problem.why.join(": ")),
+                Err(problem) => return Err(problem),
+            }
+        }
     }
     transaction.rollback()?;
     for law in &findings.tried {
@@ -134,6 +141,9 @@ fn get_put(
     tables.extend(version.carries.iter().filter(|c| c.target == relation.base).map(|c| c.source.clone()));
     if let Rows::United(at) = relation.rows {
         tables.extend(version.unions[at].branches[1..].iter().map(|b| b.table.clone()));
+    }
+    if let Rows::Told(at) = relation.rows {
+        tables.extend(version.told[at].names.iter().cloned());
     }
     if has_triggers {
         tables.remove(0);

@@ -1,5 +1,7 @@
 //! Lets PostgreSQL judge what a person wrote: whether a type exists, and whether an expression may stand in a view.
 
+mod told;
+
 use postgres::{Client, Error};
 
 use crate::catalogue::Refactor;
@@ -118,6 +120,9 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
                 )),
             }
         }
+    }
+    for sql in version.told.iter().filter(|t| t.step == step.name) {
+        told::judge(client, version, sql, &step.refactoring.wish())?;
     }
     remarks.extend(rules(client, version, step)?);
     Ok(remarks)
@@ -238,6 +243,11 @@ fn judge(client: &mut Client, row: &str, expression: &str, kind: &str) -> Result
 /// Whether an expression that is not immutable changes by itself, not only under other settings.
 fn is_changing(client: &mut Client, expression: &Expression) -> Result<bool, Error> {
     let names: Vec<String> = expression.functions().into_iter().collect();
+    is_volatile(client, &names)
+}
+
+/// Whether one of these functions may give another value each time.
+fn is_volatile(client: &mut Client, names: &[String]) -> Result<bool, Error> {
     if names.iter().any(|n| CHANGING.contains(&n.as_str())) {
         return Ok(true);
     }

@@ -8,6 +8,7 @@ use postgres::{Client, GenericClient, Transaction};
 use crate::catalogue::Refactor;
 use crate::db::facts::{self, Answer};
 use crate::db::run::{self, Patience};
+use crate::db::trial::{self, Trial};
 use crate::db::{installed, judge, lock};
 use crate::fact::{Fact, Loss, LossKind};
 use crate::generate::{fact, rows, shown_in};
@@ -91,6 +92,10 @@ pub struct Deferred {
     stages: Vec<Stage>,
     /// The data steps that were run, and how many rows each changed.
     pub changed: Vec<(String, u64)>,
+    /// What was tried of the tables that SQL of the user tells.
+    pub trials: Vec<Trial>,
+    /// The refactorings that are shown before the first data step.
+    names: Vec<String>,
     /// Where the clock of transactions stood before the facts were asked.
     before: (String, bool),
 }
@@ -205,7 +210,7 @@ impl Session {
         };
         let mut plan = defer(shown, &place.installed, &title, record(recorded, State::Deferred))?;
         plan.notes.extend(stages.iter().map(Stage::note));
-        let names: Vec<&str> = recorded.iter().map(|e| e.step.name.as_str()).collect();
+        let names: Vec<String> = recorded.iter().map(|e| e.step.name.clone()).collect();
         let asked = Instant::now();
         let mut facts = Vec::new();
         // A table that this very run will make has no rows yet, and a complement no values.
@@ -215,7 +220,7 @@ impl Session {
             f.claim.tables().into_iter().chain(&read).all(is_there)
         };
         let (now, later): (Vec<Fact>, Vec<Fact>) =
-            shown.facts().into_iter().filter(|f| names.contains(&f.step.as_str())).partition(can_be_asked);
+            shown.facts().into_iter().filter(|f| names.contains(&f.step)).partition(can_be_asked);
         for wanted in &now {
             facts.push(facts::ask(&mut self.client, shown, wanted).map_err(|e| fact_problem(entries, wanted, &e))?);
         }
@@ -229,9 +234,8 @@ impl Session {
             LossKind::Unreached(at) => version.carries[at].hops.clone(),
             _ => Vec::new(),
         };
-        let wanted = |l: &Loss| {
-            names.contains(&l.step.as_str()) && is_there(&l.table) && hops(l).iter().all(|h| is_there(&h.to))
-        };
+        let wanted =
+            |l: &Loss| names.contains(&l.step) && is_there(&l.table) && hops(l).iter().all(|h| is_there(&h.to));
         let losses = match facts::losses(&mut self.client, &version, wanted) {
             Ok(losses) => losses,
             Err(error) => {
@@ -243,7 +247,20 @@ impl Session {
         };
         let asking = asked.elapsed();
         let time = start.elapsed().saturating_sub(asking);
-        Ok(Deferred { version, facts, later, losses, asking, time, plan, stages, changed: Vec::new(), before })
+        Ok(Deferred {
+            version,
+            facts,
+            later,
+            losses,
+            asking,
+            time,
+            plan,
+            stages,
+            changed: Vec::new(),
+            trials: Vec::new(),
+            names,
+            before,
+        })
     }
 
     /// Shows refactorings that were prepared.
@@ -252,9 +269,9 @@ impl Session {
     /// Whatever the server says, or a fact that somebody broke meanwhile. The database is then as it was.
     pub fn defer(&mut self, place: &Place, deferred: &mut Deferred, seen: Seen) -> Result<(), Problem> {
         let start = Instant::now();
-        let Deferred { version, facts, later, plan, before, stages, .. } = &*deferred;
+        let Deferred { version, facts, later, plan, before, stages, names, .. } = &*deferred;
         let version = stages.first().map_or(version, |stage| &stage.shown);
-        let (patience, mut answers, mut changed) = (self.patience, Vec::new(), Vec::new());
+        let (patience, mut answers, mut changed, mut trials) = (self.patience, Vec::new(), Vec::new(), Vec::new());
         self.run(plan, &place.schema.search_path, seen, &mut |transaction| {
             answers.clear();
             for wanted in later {
@@ -274,13 +291,17 @@ impl Session {
                 }
             }
             changed.clear();
+            trials = trial::of_steps(transaction, version, names)?;
             for stage in stages {
                 changed.push((stage.step.name.clone(), stage.run(transaction, &patience, place)?));
+                let names: Vec<String> = stage.entries.iter().map(|e| e.step.name.clone()).collect();
+                trials.extend(trial::of_steps(transaction, &stage.then, &names)?);
             }
             Ok(())
         })?;
         deferred.facts.extend(answers);
         deferred.changed = changed;
+        deferred.trials = trials;
         deferred.time += start.elapsed();
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
-use crate::generate::{Piece, all, comment, equal, get, list, numbering, own, shaped, slice};
+use crate::generate::{Piece, all, comment, equal, get, list, numbering, own, shaped, slice, told};
 use crate::name::{Ident, TableName};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::{Literal, rename_in_definition};
@@ -159,6 +159,7 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
         .render()?;
         tables.push((carry.step.clone(), names.complement, sql));
     }
+    tables.extend(version.told.iter().map(|t| (t.step.clone(), told::done(t), told::done_table(version, t))));
     for added in &version.added {
         let sql = Complement {
             unlogged: version.schema.tables[&added.table].unlogged,

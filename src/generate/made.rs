@@ -31,7 +31,10 @@ pub fn create(version: &Version, made: &Made) -> Result<String, askama::Error> {
     let plain = table.constraints.iter().filter(|c| !matches!(c.kind, ConstraintKind::Foreign(_)));
     lines.extend(plain.map(|c| format!("CONSTRAINT {} {}", c.name, c.definition)));
     let mut more = foreign_keys(table, &made.table);
-    more.extend(grants(table, &made.table));
+    // What only judges rows must be nobody's to write until it has some.
+    if !version.told.iter().any(|t| t.table == made.table) {
+        more.extend(grants(table, &made.table));
+    }
     more.extend(table.fields.iter().filter_map(|f| {
         let comment = Literal(f.comment.clone()?);
         Some(format!("COMMENT ON COLUMN {}.{} IS {comment}", made.table, f.name))
@@ -45,7 +48,8 @@ pub fn create(version: &Version, made: &Made) -> Result<String, askama::Error> {
 }
 
 /// Whoever may use a table may use another.
-fn grants(table: &Table, name: &TableName) -> Vec<String> {
+#[must_use]
+pub fn grants(table: &Table, name: &TableName) -> Vec<String> {
     let grant = |grant: &Grant| {
         let role = grant.role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string);
         let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
@@ -143,5 +147,5 @@ pub fn keep(version: &Version, dropped: &Dropped) -> Result<String, askama::Erro
     for publication in &table.publications {
         before.push(format!("ALTER PUBLICATION {} DROP TABLE {name}", publication.name));
     }
-    Losing { table: name.clone(), literal: Literal(name.to_string()), lost: lost_table(&dropped.step), before }.render()
+    Losing { table: name.clone(), literal: Literal(name.to_string()), lost: version.kept_as(dropped), before }.render()
 }

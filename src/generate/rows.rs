@@ -102,9 +102,11 @@ pub fn joined(version: &Version, relation: &Relation) -> Joined {
 }
 
 /// The rows that a relation is made of, as `b`.
-fn source(version: &Version, relation: &Relation) -> String {
+#[must_use]
+pub fn source(version: &Version, relation: &Relation) -> String {
     match relation.rows {
         Rows::United(at) => format!("(\n{}) AS b", united::rows(version, &version.unions[at])),
+        Rows::Told(at) => format!("(\n{}) AS b", version.told[at].select),
         Rows::Linked(at) => format!("(\n{}) AS b", link::rows(&version.links[at])),
         Rows::Spread(at) => format!("(\n{}) AS b", spread::rows(&version.spreads[at])),
         Rows::Whole | Rows::Part(_) | Rows::Slice(_) => format!("{} AS b", relation.base),

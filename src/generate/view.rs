@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::generate::carry::{Names, is_partitioned, one_owner, owner};
-use crate::generate::{Class, Piece, comment, get, link, numbering, own, put, spread, united};
+use crate::generate::{Class, Piece, comment, get, link, numbering, own, put, spread, told, united};
 use crate::name::{Ident, TableName};
 use crate::relation::{Field, Home, Relation, Rows, Stores, row_key};
 use crate::schema::{Field as Shape, Grant, Identity};
@@ -106,6 +106,7 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
         outer_comment: comment(&format!("{} after {by}", relation.name.short())),
         united: match relation.rows {
             Rows::United(at) => Some(united::rows(version, &version.unions[at])),
+            Rows::Told(_) => Some(told::rows(version, relation)),
             Rows::Linked(at) => Some(link::rows(&version.links[at])),
             Rows::Spread(at) => Some(spread::rows(&version.spreads[at])),
             Rows::Whole | Rows::Part(_) | Rows::Slice(_) => None,
@@ -116,6 +117,7 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
             Class::T => Some(match relation.rows {
                 Rows::Linked(at) => link::put_back(version, relation, &version.links[at], (&inner, &outer), owned)?,
                 Rows::Spread(at) => spread::put_back(version, relation, &version.spreads[at], (&inner, &outer), owned)?,
+                Rows::Told(at) => told::put_back(version, relation, &version.told[at], &inner, &outer)?,
                 _ => united::put_back(version, relation, &inner, &outer, owned)?,
             }),
         },

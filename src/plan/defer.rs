@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use crate::generate::{self, MARK, OWN, carry, list, own, shown_in};
 use crate::journal::{Entry, State};
 use crate::name::{Ident, TableName};
+use crate::plan::materialize::fill::numbered_on;
 use crate::plan::{Installed, Plan, PlanStep};
+use crate::relation::{Relation, Rows};
 use crate::sql::Literal;
 pub use crate::version::lost_table;
-use crate::version::{Carry, Direction, Lookup, Missing, Numbering, OnOldWrite, RemarkKind, Unlisted, Version};
+use crate::version::{Carry, Direction, Lookup, Missing, Numbering, OnOldWrite, RemarkKind, Told, Unlisted, Version};
 
 /// The journal in the database.
 pub const JOURNAL: &str = "CREATE SCHEMA IF NOT EXISTS refactor;
@@ -141,6 +143,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         }
         plan.steps.push(step);
     }
+    plan.steps.extend(numbered_told(version, installed));
     plan.steps.extend(seeds(version, installed));
     for numbering in version.numberings.iter().filter(|n| !installed.tables.contains(&n.kept())) {
         let sentence = format!("number the rows of `{}` ({})", numbering.table.short(), numbering.step);
@@ -156,6 +159,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     }));
     plan.steps.push(PlanStep::new("write the journal", journal));
     plan.notes.extend(reasons(version));
+    plan.notes.extend(version.told.iter().flat_map(whole_sql));
     plan.notes.extend(carry::forgetting(version)?.into_iter().map(|piece| format!("trigger: {}", piece.title)));
     for remark in &version.remarks {
         let text = format!("{} ({})", remark.text, remark.step);
@@ -197,6 +201,25 @@ fn seeds(version: &Version, installed: &Installed) -> Vec<PlanStep> {
         }
     }
     steps
+}
+
+/// New tables that SQL of the user tells: their numbers start after those that are there.
+fn numbered_told(version: &Version, installed: &Installed) -> Vec<PlanStep> {
+    let new = |r: &&Relation| matches!(r.rows, Rows::Told(_)) && !installed.tables.contains(&r.base);
+    let one = |relation: &Relation| {
+        let numbers = numbered_on(relation, &generate::view::inner(relation).to_string());
+        let sentence = format!("number the rows of `{}` on", relation.name.short());
+        Some(PlanStep::new(sentence, numbers.concat())).filter(|_| !numbers.is_empty())
+    };
+    version.relations.values().filter(new).filter_map(one).collect()
+}
+
+/// SQL of the user, as it will be run: whoever gets it from others must be able to read it before.
+fn whole_sql(told: &Told) -> Vec<String> {
+    let put = [("INSERT", &told.insert), ("UPDATE", &told.update), ("DELETE", &told.delete)];
+    let put = put.into_iter().filter_map(|(what, sql)| Some((what, sql.as_ref()?)));
+    let all = std::iter::once(("SELECT", &told.select)).chain(put);
+    all.map(|(what, sql)| format!("SQL of {} for {what}:\n{sql}", told.step)).collect()
 }
 
 /// A field that was moved on: its new complement starts with what the earlier one remembers.

@@ -131,6 +131,7 @@ pub fn materialize(
             plan.steps.extend(unite::unite(version, relation));
             plan.steps.extend(unite::link(version, relation));
             plan.steps.extend(unite::spread(version, relation));
+            plan.steps.extend(fill::told(version, relation));
         }
         if *way == Way::InPlace {
             plan.steps.extend(fill::in_place(version, relation));
@@ -152,7 +153,7 @@ pub fn materialize(
     plan.steps.extend(kept.iter().flat_map(|r| columns(version, r)));
     for dropped in &version.dropped {
         plan.steps.extend(columns(version, &dropped.last));
-        let sentence = format!("keep `{}` as `{}`", dropped.table.short(), lost_table(&dropped.step).name);
+        let sentence = format!("keep `{}` as `{}`", dropped.table.short(), version.kept_as(dropped).name);
         plan.steps.push(PlanStep::new(sentence, generate::made::keep(version, dropped)?));
     }
     plan.steps.extend(rename_tables(&ways));
@@ -191,6 +192,7 @@ fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
     tables.extend(rebuild::neighbours(version, rebuilt));
     tables.extend(rules::far_ends(version));
     tables.extend(unite::tables(version));
+    tables.extend(version.told.iter().flat_map(|t| &t.names));
     let mut ordered: Vec<&TableName> = Vec::new();
     let mut open: Vec<&TableName> = tables.into_iter().collect();
     while !open.is_empty() {

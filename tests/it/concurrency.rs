@@ -450,6 +450,36 @@ fn rows_of_united_tables_are_counted_exactly_while_they_move() {
 }
 
 #[test]
+fn what_sql_tells_is_counted_exactly_whoever_writes() {
+    let shop = Database::new(
+        "CREATE TABLE counts (id int, part int, n bigint NOT NULL, PRIMARY KEY (id, part));
+         INSERT INTO counts SELECT id, part, 0 FROM generate_series(1, 4) AS id, generate_series(1, 2) AS part;",
+    );
+    shop.ok(&[
+        "sql",
+        "c",
+        "id int PRIMARY KEY",
+        "n numeric NOT NULL",
+        "--view",
+        "SELECT id, sum(n) AS n FROM counts GROUP BY id",
+        "--update",
+        "UPDATE counts SET id = NEW.id, n = CASE part WHEN 1 THEN n + NEW.n - OLD.n ELSE n END WHERE id = OLD.id",
+        "--replaces",
+        "counts",
+    ]);
+    let new: Write = |r, t| {
+        let k = key(r);
+        Ok(counted(k, t.execute("UPDATE next.c SET n = n + 1 WHERE id = $1", &[&k])?))
+    };
+    let old: Write = |r, t| {
+        let k = key(r);
+        Ok(counted(k, t.execute("UPDATE public.counts SET n = n + 1 WHERE id = $1 AND part = 2", &[&k])?))
+    };
+    let (sums, _) = race(&shop, "read committed", 80, &[new, old, new, old]);
+    assert_eq!(counters(&shop, "SELECT id, n::bigint FROM next.c"), sums);
+}
+
+#[test]
 fn a_key_is_given_once_over_united_tables() {
     let shop = Database::new("CREATE TABLE cars (id int PRIMARY KEY); CREATE TABLE bikes (id int PRIMARY KEY);");
     shop.ok(&["union-tables", "cars", "bikes", "--into", "vehicles", "--discriminator", "kind"]);

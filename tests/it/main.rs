@@ -23,3 +23,4 @@ mod server;
 mod stacks;
 mod support;
 mod tidy;
+mod told;

@@ -439,3 +439,59 @@ fn quoted_names_are_read_wherever_a_name_is_given() {
     assert_eq!(shop.rows(r#"SELECT "A", "B c" FROM next."Staff""#), ["(A,da)"]);
     shop.ok(&["materialize", "--yes"]);
 }
+
+/// A table told and written by SQL, whose names are all these.
+fn told(name: &str) {
+    let (schema, n) = (quoted(&format!("s {}", &name[..name.len().min(40)].trim_end_matches('\u{fc}'))), quoted(name));
+    let shop = Database::new(&format!(
+        "CREATE TABLE victims (id int); CREATE SCHEMA {schema}; CREATE TABLE {schema}.{n} ({n} int PRIMARY KEY, o text); INSERT INTO {schema}.{n} VALUES (1, 'a'), (2, NULL)"
+    ));
+    let table = format!("{schema}.{n}");
+    let commands = [
+        format!("{n} int PRIMARY KEY"),
+        format!("SELECT {n}, o FROM {table}"),
+        format!("INSERT INTO {table} ({n}, o) VALUES (NEW.{n}, NEW.o)"),
+        // A table called `old` would stand before the row.
+        format!("UPDATE {table} AS it SET {n} = NEW.{n}, o = NEW.o WHERE it.{n} = OLD.{n}"),
+        format!("DELETE FROM {table} AS it WHERE it.{n} = OLD.{n}"),
+    ];
+    let [element, view, insert, update, delete] = &commands;
+    shop.ok(&[
+        "sql",
+        &table,
+        element,
+        "o text",
+        "--view",
+        view,
+        "--insert",
+        insert,
+        "--update",
+        update,
+        "--delete",
+        delete,
+        "--replaces",
+        &table,
+    ]);
+    shop.client()
+        .batch_execute(&format!(
+            "UPDATE next.{n} SET {n} = 3, o = 'c' WHERE {n} = 1; INSERT INTO next.{n} VALUES (4, 'd'); DELETE FROM next.{n} WHERE {n} = 2"
+        ))
+        .unwrap();
+    let error = shop.client().batch_execute(&format!("INSERT INTO next.{n} VALUES (4, 'd')")).unwrap_err();
+    assert_eq!(error.code(), Some(&postgres::error::SqlState::UNIQUE_VIOLATION));
+    assert_eq!(shop.rows(&format!("SELECT * FROM {table}")), ["(3,c)", "(4,d)"]);
+    shop.ok(&["materialize", "--yes"]);
+    assert_eq!(shop.rows(&format!("SELECT * FROM {table}")), ["(3,c)", "(4,d)"]);
+    assert_eq!(shop.rows("SELECT * FROM victims"), Vec::<String>::new());
+}
+
+#[test]
+fn any_name_may_stand_in_sql_of_the_user() {
+    let variables = ["old", "new", "b", "d", "r", "v", "was", "written", "shown", "said", "marks", "depth"];
+    for name in WORDS.iter().chain(&variables) {
+        told(name);
+    }
+    for name in ATTACKS.iter().filter(|name| !name.contains("$refactor")) {
+        told(name);
+    }
+}

@@ -4,8 +4,8 @@
 //!
 //! * `sql before` makes a new database and runs the block in it: an *example* starts.
 //! * `sh sample` makes a new database with the bundled sample in it; the text says how a reader does that.
-//! * `console` has commands, each after `$ `, run by a shell in a directory of their own with `DATABASE_URL` set. Below
-//!   a command stands what a terminal shows, and `[exit code 1]` where it is not 0.
+//! * `console` has commands, each after `$ ` (and `> ` where it goes on), run by a shell in a directory of their own with
+//!   `DATABASE_URL` set. Below a command stands what a terminal shows, and `[exit code 1]` where it is not 0.
 //! * `toml FILE` is the text of a file that a command wrote.
 //! * `sql views` has the views among the SQL that `refactor show --sql` prints.
 //! * `sql old` and `sql next` have statements, each ended by `;` at the end of a line, run by code that knows only the
@@ -169,7 +169,7 @@ fn run(info: &str, body: &str, database: &mut Option<Database>) -> String {
     let lines = |lines: Vec<String>| lines.into_iter().map(|l| l + "\n").collect::<String>();
     match info.split_once(' ') {
         None if info == "console" => {
-            let run = |(c, _): (String, String)| format!("$ {c}\n{}", shell(database, &c));
+            let run = |(c, _): (String, String)| format!("$ {}\n{}", c.replace('\n', "\n> "), shell(database, &c));
             commands(body).into_iter().map(run).collect::<Vec<_>>().concat()
         }
         Some(("toml", file)) => {
@@ -196,6 +196,12 @@ pub fn new_database(before: &str) -> Database {
 fn commands(body: &str) -> Vec<(String, String)> {
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in body.lines() {
+        if let Some(more) = line.strip_prefix("> ")
+            && let Some((command, _)) = commands.last_mut().filter(|(_, output)| output.is_empty())
+        {
+            command.extend(["\n", more]);
+            continue;
+        }
         match (line.strip_prefix("$ "), commands.last_mut()) {
             (Some(command), _) => commands.push((command.to_owned(), String::new())),
             (None, Some((_, output))) => output.extend([line, "\n"]),

@@ -115,6 +115,42 @@ fn nobody_gets_at_values_through_our_functions() {
 }
 
 #[test]
+fn a_table_told_by_sql_takes_the_writes_of_whoever_may_write_the_old_one() {
+    let (shop, roles) = shop(
+        "GRANT SELECT, INSERT, UPDATE ON customers TO app; ALTER TABLE orders DROP CONSTRAINT orders_customer_id_fkey;",
+    );
+    shop.ok(&[
+        "sql",
+        "people",
+        "id int PRIMARY KEY",
+        "name text",
+        "secret text",
+        "--view",
+        "SELECT * FROM customers",
+        "--insert",
+        "INSERT INTO customers SELECT NEW.*",
+        "--update",
+        "UPDATE customers SET (id, name, secret) = (SELECT NEW.*) WHERE id = OLD.id",
+        "--delete",
+        "DELETE FROM customers WHERE id = OLD.id",
+        "--replaces",
+        "customers",
+    ]);
+    let mut app = session(&shop, &roles[1]);
+    app.batch_execute("UPDATE people SET name = 'Anna' WHERE id = 1; INSERT INTO people VALUES (3, 'Cid', 't')")
+        .unwrap();
+    denied(&mut app, "DELETE FROM people");
+    denied(&mut app, "SELECT * FROM refactor.people");
+    denied(&mut app, "INSERT INTO refactor.done_refactor_people VALUES (1, 1)");
+    assert_eq!(shop.rows("SELECT id, name FROM customers"), ["(1,Anna)", "(2,Ben)", "(3,Cid)"]);
+    shop.ok(&["materialize", "--yes"]);
+    app.batch_execute("UPDATE people SET name = 'Ann' WHERE id = 1").unwrap();
+    denied(&mut app, "DELETE FROM people");
+    drop(app);
+    forget(&shop, &roles);
+}
+
+#[test]
 fn row_policies_hold_for_the_new_shape() {
     let (shop, roles) = shop(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON customers, orders TO app;

@@ -1,12 +1,12 @@
 //! Filling new columns of a table that keeps its identity: one `ADD COLUMN`, one rewrite.
 
-use crate::generate::{get, list, lookup, own, shaped};
+use crate::generate::{get, list, lookup, made, own, rows, shaped};
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::{Way, draft, filler};
-use crate::relation::{Condition, Home, Relation};
+use crate::relation::{Condition, Home, Relation, Rows};
 use crate::schema::{Table, TableKind};
-use crate::sql::Expression;
+use crate::sql::{Expression, Literal};
 use crate::version::{Added, Carry, Direction, Version};
 
 /// Adds and fills the columns that a relation has and its table has not.
@@ -106,6 +106,40 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
 
 fn collation(field: &crate::schema::Field) -> String {
     field.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default()
+}
+
+/// Gives a table that SQL of the user tells its rows.
+#[must_use]
+pub fn told(version: &Version, relation: &Relation) -> Option<PlanStep> {
+    if !matches!(relation.rows, Rows::Told(_)) {
+        return None;
+    }
+    let given: Vec<String> =
+        relation.fields.iter().filter(|f| f.shape.generated.is_none()).map(|f| f.shape.name.to_string()).collect();
+    let base = &relation.base;
+    let mut sql = format!(
+        "INSERT INTO {base} ({}) OVERRIDING SYSTEM VALUE\nSELECT {}\nFROM {};",
+        list(&given),
+        list(&given.iter().map(|f| format!("b.{f}")).collect::<Vec<_>>()),
+        rows::source(version, relation),
+    );
+    sql.extend(numbered_on(relation, &base.to_string()));
+    sql.extend(made::grants(version.table(relation), base).iter().map(|grant| format!("\n{grant};")));
+    Some(PlanStep::new(format!("fill `{}` with the rows that its view shows", relation.name.short()), sql))
+}
+
+/// Lets the numbers of a told table go on after the highest that `rows` have.
+#[must_use]
+pub fn numbered_on(relation: &Relation, rows: &str) -> Vec<String> {
+    let numbered = relation.fields.iter().filter(|f| f.shape.identity.is_some());
+    let on = numbered.filter_map(|f| {
+        let (field, sequence) = (&f.shape.name, f.shape.sequence.as_ref()?);
+        let name = Literal(sequence.to_string());
+        Some(format!(
+            "\nSELECT setval({name}, max(b.{field})) FROM {rows} AS b\nHAVING max(b.{field}) >= (SELECT last_value FROM {sequence});"
+        ))
+    });
+    on.collect()
 }
 
 /// Rows that another table has now.

@@ -11,7 +11,7 @@ use crate::version::{Source, Union, Version};
 fn union_of<'v>(version: &'v Version, relation: &Relation) -> Option<&'v Union> {
     match relation.rows {
         Rows::United(at) => version.unions.get(at),
-        Rows::Whole | Rows::Part(_) | Rows::Slice(_) | Rows::Linked(_) | Rows::Spread(_) => None,
+        Rows::Whole | Rows::Part(_) | Rows::Slice(_) | Rows::Linked(_) | Rows::Spread(_) | Rows::Told(_) => None,
     }
 }
 

@@ -199,4 +199,50 @@ scenarios! {
         moves: &["t", "d", "tt"],
         told: &[("d_pkey", "t_pkey"), ("d_u_id_fkey", "t_u_id_fkey")],
     }
+    sql_pivot {
+        sql: "CREATE TABLE prices (product int, kind text CHECK (kind IN ('net', 'gross')), amount int NOT NULL, PRIMARY KEY (product, kind));
+            CREATE TABLE u (id int PRIMARY KEY, m int);
+            INSERT INTO prices VALUES (1, 'net', 10), (1, 'gross', 12), (2, 'net', 5), (3, 'gross', 7);",
+        commands: &[
+            &[
+                "sql", "price", "product int PRIMARY KEY", "net int", "gross int DEFAULT 3", "CHECK (num_nonnulls(net, gross) > 0)",
+                "--view", "SELECT product, max(amount) FILTER (WHERE kind = 'net') AS net, max(amount) FILTER (WHERE kind = 'gross') AS gross FROM prices GROUP BY product",
+                "--insert", "INSERT INTO prices SELECT NEW.product, v.* FROM (VALUES ('net', NEW.net), ('gross', NEW.gross)) AS v (kind, amount) WHERE v.amount IS NOT NULL",
+                "--update", "DELETE FROM prices WHERE product = OLD.product; INSERT INTO prices SELECT NEW.product, v.* FROM (VALUES ('net', NEW.net), ('gross', NEW.gross)) AS v (kind, amount) WHERE v.amount IS NOT NULL",
+                "--delete", "DELETE FROM prices WHERE product = OLD.product",
+                "--replaces", "prices",
+            ],
+            &["rename-table", "price", "tariff"],
+        ],
+        pools: &[("kind", &["'net'", "'net'", "'gross'", "'gross'", "'other'"]), ("product", &["1", "2", "3", "4", "5", "6"])],
+        truth: &[(
+            "SELECT product, sum(amount) FILTER (WHERE kind = 'net'), sum(amount) FILTER (WHERE kind = 'gross') FROM public.prices GROUP BY 1",
+            "SELECT * FROM next.tariff",
+        )],
+        moves: &["prices", "price", "tariff"],
+    }
+    sql_of_two_tables {
+        sql: "CREATE TABLE u (id int PRIMARY KEY, m int);
+            CREATE TABLE \"x y\" (id int PRIMARY KEY, \"A\" text, u_id int REFERENCES u ON UPDATE CASCADE ON DELETE SET NULL);
+            CREATE TABLE \"Order\" (id int PRIMARY KEY REFERENCES \"x y\" ON UPDATE CASCADE ON DELETE CASCADE, note text NOT NULL);
+            INSERT INTO u VALUES (1, 1), (2, 2); INSERT INTO \"x y\" VALUES (1, 'a', 1), (2, NULL, 2), (3, 'c', NULL);
+            INSERT INTO \"Order\" VALUES (1, 'p'), (3, 'q');",
+        commands: &[&[
+            "sql", "t", "id int PRIMARY KEY", "\"A\" text DEFAULT 'd'", "u_id int REFERENCES u ON UPDATE CASCADE ON DELETE SET NULL", "note text",
+            "UNIQUE (\"A\")", "CONSTRAINT short CHECK (length(note) < 3)", "twice int GENERATED ALWAYS AS (id * 2) STORED",
+            "--view", "SELECT x.id, x.\"A\", x.u_id, o.note, x.id * 2 AS twice FROM \"x y\" AS x LEFT JOIN \"Order\" AS o USING (id)",
+            "--insert", "INSERT INTO \"x y\" (id, \"A\", u_id) VALUES (NEW.id, NEW.\"A\", NEW.u_id); INSERT INTO \"Order\" SELECT NEW.id, NEW.note WHERE NEW.note IS NOT NULL",
+            "--update", "UPDATE \"x y\" SET id = NEW.id, \"A\" = NEW.\"A\", u_id = NEW.u_id WHERE id = OLD.id;
+                DELETE FROM \"Order\" WHERE id = NEW.id; INSERT INTO \"Order\" SELECT NEW.id, NEW.note WHERE NEW.note IS NOT NULL",
+            "--delete", "DELETE FROM \"x y\" WHERE id = OLD.id",
+            "--replaces", "\"x y\"", "--replaces", "\"Order\"",
+        ]],
+        pools: &[("\"A\"", &["'1'", "'2'", "'3'", "'4'", "'5'", "'6'", "'7'", "'8'", "NULL"]), ("note", &["'p'", "'pq'", "'pqr'", "NULL"])],
+        truth: &[(
+            "SELECT id, \"A\", u_id, (SELECT note FROM public.\"Order\" AS o WHERE o.id = x.id), id * 2 FROM public.\"x y\" AS x",
+            "SELECT * FROM next.t",
+        )],
+        moves: &["\"x y\"", "\"Order\"", "t"],
+        rules: &["t_A_key", "short"],
+    }
 }
