@@ -670,6 +670,7 @@ impl Version {
     /// When the refactoring makes no sense in this version.
     pub fn after(&self, step: &Step) -> Result<Self, Refusal> {
         let mut next = step.refactoring.after(&step.name, self)?;
+        self.leaves_told(&next)?;
         next.steps.push(step.name.clone());
         self.leaves_told(&next)?;
         for relation in next.relations.values_mut() {

@@ -398,8 +398,11 @@ pub fn offenders(version: &Version, relation: &Relation, item: &Constraint, step
     let among = version.conditions_before(relation, step).map(|c| format!("({})", get::over(&c.holds, "b")));
     let among = all(&among.collect::<Vec<_>>());
     let among = if among.is_empty() { among } else { format!(" WHERE {among}") };
-    let rows =
-        format!("SELECT {key} AS refactor_key{} FROM {}{among}", shown.concat(), rows::source(version, relation));
+    let from = match relation.rows {
+        Rows::Told(_) => rows::source(version, relation),
+        _ => format!("{} AS b", relation.base),
+    };
+    let rows = format!("SELECT {key} AS refactor_key{} FROM {from}{among}", shown.concat());
     let given = all(&item.fields.iter().map(|f| format!("t.{f} IS NOT NULL")).collect::<Vec<_>>());
     match &item.kind {
         ConstraintKind::NotNull => {

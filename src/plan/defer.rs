@@ -145,6 +145,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         }
         plan.steps.push(step);
     }
+    plan.steps.extend(numbered_told(version, installed));
     plan.steps.extend(seeds(version, installed));
     for numbering in version.numberings.iter().filter(|n| !installed.tables.contains(&n.kept())) {
         let sentence = format!("number the rows of `{}` ({})", numbering.table.short(), numbering.step);
@@ -152,7 +153,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         let restored = lost.is_some_and(|t| installed.tables.contains(&t));
         plan.steps.push(PlanStep::new(sentence, generate::numbering::seed(numbering, restored)));
     }
-    plan.steps.extend(numbering(version, installed));
+    plan.steps.extend(numbered_told(version, installed));
     plan.steps.extend(without_parts(version, installed));
     plan.steps.extend(restores(version, installed));
     plan.steps.extend(version.unions.iter().filter_map(|u| generate::made::bind(version, u)).map(|(kept, sql)| {
@@ -206,7 +207,7 @@ fn seeds(version: &Version, installed: &Installed) -> Vec<PlanStep> {
 }
 
 /// New tables that SQL of the user tells: their numbers start after those that are there.
-fn numbering(version: &Version, installed: &Installed) -> Vec<PlanStep> {
+fn numbered_told(version: &Version, installed: &Installed) -> Vec<PlanStep> {
     let new = |r: &&Relation| matches!(r.rows, Rows::Told(_)) && !installed.tables.contains(&r.base);
     let one = |relation: &Relation| {
         let numbers = numbered_on(relation, &generate::view::inner(relation).to_string());
