@@ -135,6 +135,7 @@ fn check(version: &Version, relation: &Relation) -> Result<(), Refusal> {
     let looked = version.lookups.iter().filter(|l| l.table == *base || l.other == *base).map(|l| &l.step);
     let sliced = version.slices.iter().filter(|s| s.table == *base).map(|s| &s.step);
     let linked = version.links.iter().filter(|l| [&l.table, &l.links, &l.far].contains(&base)).map(|l| &l.step);
+    let spread = version.spreads.iter().filter(|s| [&s.table, &s.rows].contains(&base)).map(|s| &s.step);
     let made = version.made.iter().filter(|m| m.table == *base).map(|m| &m.step);
     // Their rows would be there when the foreign key is dropped, not before.
     let dropped = version.schema.tables.iter().flat_map(|(name, table)| {
@@ -149,7 +150,7 @@ fn check(version: &Version, relation: &Relation) -> Result<(), Refusal> {
             hint: Some("materialize that refactoring first: `refactor materialize`".into()),
         });
     }
-    match looked.chain(made).chain(sliced).chain(linked).next() {
+    match looked.chain(made).chain(sliced).chain(linked).chain(spread).next() {
         None => Ok(()),
         Some(step) => Err(Refusal::Other {
             why: format!("`{}` has a part in {step}, which is not real yet", relation.name.short()),
