@@ -4,7 +4,7 @@ use crate::catalogue::draft::Draft;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::name::{FieldRef, Ident, listed};
 use crate::refusal::Refusal;
-use crate::relation::{Field, NamesFields, Relation};
+use crate::relation::{Attached, Field, NamesFields, Relation};
 use crate::schema::{self, ConstraintKind};
 use crate::sql::rename_in_definition;
 use crate::version::{RemarkKind, Version};
@@ -111,14 +111,20 @@ pub fn replace(
     });
     let mentions = |fields: &[Ident]| fields.iter().any(|f| names.contains(f));
     // One field stands for the other; several cannot.
-    let plain = |item: &schema::Index| {
-        let keys: Option<Vec<Ident>> = item.keys.iter().cloned().collect();
+    let plain = |index: &Attached<schema::Index>| {
+        let Attached { item, columns, .. } = index;
+        // The definition has the names that the fields had.
+        let column = |key: &Option<Ident>| {
+            let at = item.fields.iter().position(|f| Some(f) == key.as_ref())?;
+            columns.get(at).cloned()
+        };
+        let keys: Option<Vec<Ident>> = item.keys.iter().map(column).collect();
         names.len() == 1
             && keys.is_some_and(|keys| {
                 keys.len() == item.fields.len() && item.definition.ends_with(&format!("({})", listed(&keys)))
             })
     };
-    let unique = changed.indexes.iter().find(|i| i.item.unique && mentions(&i.item.fields) && !plain(&i.item));
+    let unique = changed.indexes.iter().find(|i| i.item.unique && mentions(&i.item.fields) && !plain(i));
     if let Some(index) = unique {
         return Err(Refusal::Entangled {
             field: FieldRef { table: entangled::reference(&from.name), field: names[0].clone() },
@@ -127,7 +133,7 @@ pub fn replace(
         });
     }
     changed.indexes.retain(|i| {
-        let stays = !mentions(&i.item.fields) || plain(&i.item);
+        let stays = !mentions(&i.item.fields) || plain(i);
         if !stays {
             lost.push(format!("index `{}`", i.item.name));
         }
