@@ -2,6 +2,7 @@
 
 use crate::name::{Ident, TableName};
 use crate::refusal::list;
+use crate::relation::Home;
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::Expression;
 use crate::version::Hop;
@@ -297,6 +298,8 @@ pub struct Loss {
 pub enum LossKind {
     /// All that have one.
     All,
+    /// The same, of a field that is not in its table yet.
+    Unreal(Home),
     /// The whole table with its rows.
     Table,
     /// Those that the other table does not list: a place in the version's lookups.
@@ -332,7 +335,9 @@ impl Loss {
                 let (rows, them) = if count == 1 { ("row", "it") } else { ("rows", "them") };
                 format!("{count} {rows} of `{table}` will be gone, and the table with {them}")
             }
-            LossKind::All => format!("{count} {values} of `{table}.{field}` will be gone with the field"),
+            LossKind::All | LossKind::Unreal(_) => {
+                format!("{count} {values} of `{table}.{field}` will be gone with the field")
+            }
             LossKind::Renumbered(_) => format!("{count} {values} of `{table}.{field}` will be other numbers"),
             LossKind::Unreached(_) => {
                 format!("{count} {values} of `{table}.{field}` {have} no `{}` to live in", other.short())

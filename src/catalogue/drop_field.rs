@@ -91,16 +91,19 @@ impl Refactor for DropField {
                 entangled::value_hint("--default", &field.shape.type_name),
             ));
         }
-        if let Some(column) = column.as_ref().filter(|_| shape.generated.is_none()) {
-            after.losses.push(Loss {
-                step: step.to_owned(),
-                table: relation.base.clone(),
-                columns: vec![column.clone()],
-                rows: relation.rows_shown(),
-                kind: LossKind::All,
-                words: Words { table: name.clone(), field: shape.name.clone(), other: name.clone() },
-            });
-        }
+        let kind = match home {
+            Home::Own(_) => Some(LossKind::All).filter(|_| shape.generated.is_none()),
+            Home::Carried(_) | Home::Added(_) | Home::Looked(..) => Some(LossKind::Unreal(home)),
+            Home::Shaped(..) | Home::Numbered(_) | Home::Calculated(_) | Home::United(_) => None,
+        };
+        after.losses.extend(kind.map(|kind| Loss {
+            step: step.to_owned(),
+            table: relation.base.clone(),
+            columns: column.iter().cloned().collect(),
+            rows: relation.rows_shown(),
+            kind,
+            words: Words { table: name.clone(), field: shape.name.clone(), other: name.clone() },
+        }));
         let changed = after.change(&name, step);
         changed.fields.retain(|f| f.shape.name != shape.name);
         changed.constraints.retain(|c| !c.item.fields().contains(&shape.name));

@@ -235,12 +235,9 @@ impl Session {
             let wish = entry.map_or_else(String::new, |e| e.step.refactoring.wish());
             return Err(Problem::facts(&wish, &broken));
         }
-        let hops = |l: &Loss| match l.kind {
-            LossKind::Unreached(at) => version.carries[at].hops.clone(),
-            _ => Vec::new(),
+        let wanted = |l: &Loss| {
+            names.contains(&l.step) && is_there(&l.table) && fact::lost_with(&version, l).iter().all(is_there)
         };
-        let wanted =
-            |l: &Loss| names.contains(&l.step) && is_there(&l.table) && hops(l).iter().all(|h| is_there(&h.to));
         let losses = match facts::losses(&mut self.client, &version, wanted) {
             Ok(losses) => losses,
             Err(error) => {

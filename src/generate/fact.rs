@@ -1,9 +1,11 @@
 //! Facts and losses → queries.
 
 use crate::fact::{Claim, Fact, Loss, LossKind};
-use crate::generate::get::{complement_keys, over, rows, way_up};
+use crate::generate::carry::Names;
+use crate::generate::get::{complement_keys, elsewhere, over, rows, way_up};
 use crate::generate::{all, apart, equal, held, list, lookup, own, rule, shaped};
 use crate::name::TableName;
+use crate::relation::Home;
 use crate::sql::Expression;
 use crate::version::{Carry, Direction, Hop, Version};
 
@@ -147,6 +149,21 @@ fn key_text(keys: &[String]) -> String {
     }
 }
 
+/// The tables that must be there to count what would be lost, besides its own.
+#[must_use]
+pub fn lost_with(version: &Version, loss: &Loss) -> Vec<TableName> {
+    let carried = |at: usize| version.carries[at].hops.iter().flat_map(|h| [h.from.clone(), h.to.clone()]);
+    match loss.kind {
+        LossKind::Unreached(at) => carried(at).collect(),
+        LossKind::Unreal(Home::Carried(at)) => {
+            carried(at).chain([Names::of(&version.carries[at]).complement]).collect()
+        }
+        LossKind::Unreal(Home::Added(at)) => vec![own(&["kept", version.added[at].id.as_str()])],
+        LossKind::Unreal(Home::Looked(at, _)) => vec![version.lookups[at].other.clone()],
+        _ => Vec::new(),
+    }
+}
+
 /// A condition on rows `t` of the loss's table: those whose value would be lost.
 #[must_use]
 pub fn lost_rows(version: &Version, loss: &Loss) -> String {
@@ -155,6 +172,10 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
     let has_value = all(&has_value.chain(among).collect::<Vec<_>>());
     let at = match loss.kind {
         LossKind::All | LossKind::Renumbered(_) => return has_value,
+        LossKind::Unreal(home) => {
+            let among = if has_value.is_empty() { has_value } else { format!("{has_value} AND ") };
+            return format!("{among}{} IS NOT NULL", elsewhere(version, home, "t"));
+        }
         LossKind::Table => return "true".into(),
         LossKind::Unlisted(at) => return lookup::unlisted(&version.lookups[at], "t"),
         LossKind::Unshown(at) => return lookup::unshown(version, &version.lookups[at]),

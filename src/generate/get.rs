@@ -18,12 +18,21 @@ pub fn get(version: &Version, relation: &Relation, field: &Field) -> String {
             Rows::United(union) => format!("b.{}", version.unions[union].fields[at].0),
             _ => "NULL".into(),
         },
-        Home::Carried(at) => carried(&version.carries[at], "b"),
-        Home::Added(at) => added(&version.added[at], "b"),
+        Home::Carried(_) | Home::Added(_) | Home::Looked(..) => elsewhere(version, field.home, "b"),
         Home::Shaped(at, field) => shaped::get(&version.shaped[at], field, "b"),
-        Home::Looked(at, field) => lookup::get(&version.lookups[at], field, "b"),
         Home::Calculated(at) => calculated(&version.calculated[at], "b"),
         Home::Numbered(at) => numbering::get(&version.numberings[at], "b"),
+    }
+}
+
+/// The value of a field that is not told by its row alone, for the row `row`.
+#[must_use]
+pub fn elsewhere(version: &Version, home: Home, row: &str) -> String {
+    match home {
+        Home::Carried(at) => carried(&version.carries[at], row),
+        Home::Added(at) => added(&version.added[at], row),
+        Home::Looked(at, field) => lookup::get(&version.lookups[at], field, row),
+        _ => "NULL".into(),
     }
 }
 

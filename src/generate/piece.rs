@@ -76,7 +76,7 @@ impl Piece {
     #[must_use]
     pub fn sealed(mut self, path: &[Ident]) -> Self {
         let mut hasher = Sha256::new();
-        hasher.update(&self.sql);
+        hasher.update(format!("{}\n{}", self.title, self.sql));
         for schema in path {
             hasher.update(format!("\n{schema}"));
         }
