@@ -297,6 +297,12 @@ pub fn generated_id(step: &str, field: &Ident) -> Ident {
     Ident::generated(&[numbered(step), field.as_str()])
 }
 
+/// A name for what refers to a key: the table's and its own, unless that says the table already.
+#[must_use]
+pub fn referring(table: &str, key: &Ident) -> Ident {
+    if key.as_str().starts_with(&format!("{table}_")) { key.clone() } else { Ident::generated(&[table, key.as_str()]) }
+}
+
 /// What moves along with a field: renamed, and given to the new table.
 pub fn take_along(from: &mut Relation, to: &mut Relation, old: &Ident, new: &Ident) {
     let alone = |fields: &[Ident]| fields == [old.clone()];

@@ -79,7 +79,7 @@ impl MakeAssociative {
     /// Names of the links' fields: what refers to the table of the field, and what the field becomes.
     fn names(&self, found: &Found) -> Result<(Vec<Ident>, Vec<Ident>), Refusal> {
         let table = found.relation.name.name.as_str();
-        let default = || found.own_key.iter().map(|k| Ident::generated(&[table, k.as_str()])).collect();
+        let default = || found.own_key.iter().map(|k| entangled::referring(table, k)).collect();
         let from = if self.from.is_empty() { default() } else { self.from.clone() };
         let to = if self.to.is_empty() { found.constraint.item.fields.clone() } else { self.to.clone() };
         for (option, given, wanted) in [("--from", &from, &found.own_key), ("--to", &to, &found.constraint.item.fields)]
@@ -110,7 +110,7 @@ impl MakeAssociative {
                 hint: Some("make the table of links by hand: `refactor create-table`".into()),
             });
         }
-        split_rows::must_take_no_part(version, relation)?;
+        split_rows::must_not_be_read(version, relation)?;
         version.stored(relation, &found.constraint.item.fields)?;
         let mut rest = relation.clone();
         rest.constraints.retain(|c| c.item.name != found.constraint.item.name);

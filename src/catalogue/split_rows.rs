@@ -254,12 +254,28 @@ fn check(version: &Version, relation: &Relation) -> Result<(), Refusal> {
 /// Names the refactoring.
 pub fn must_take_no_part(version: &Version, relation: &Relation) -> Result<(), Refusal> {
     let base = &relation.base;
+    let sliced = version.slices.iter().filter(|s| s.table == *base).map(|s| &s.step);
+    let linked = version.links.iter().filter(|l| l.table == *base).map(|l| &l.step);
+    let spread = version.spreads.iter().filter(|s| s.table == *base).map(|s| &s.step);
+    takes_part(relation, sliced.chain(linked).chain(spread).next())?;
+    must_not_be_read(version, relation)
+}
+
+/// The same, but fields of it may be shown by tables of their own.
+///
+/// # Errors
+/// Names the refactoring.
+pub fn must_not_be_read(version: &Version, relation: &Relation) -> Result<(), Refusal> {
+    let base = &relation.base;
     let all = version.carries.iter().chain(version.dormant.iter().map(|d| &d.carry));
     let carried = all.filter(|c| c.hops.iter().any(|h| h.from == *base || h.to == *base)).map(|c| &c.step);
     let looked = version.lookups.iter().filter(|l| l.table == *base || l.other == *base).map(|l| &l.step);
     let made = version.made.iter().filter(|m| m.table == *base).map(|m| &m.step);
-    let sliced = version.slices.iter().filter(|s| s.table == *base).map(|s| &s.step);
-    match carried.chain(looked).chain(made).chain(sliced).next() {
+    takes_part(relation, carried.chain(looked).chain(made).next())
+}
+
+fn takes_part(relation: &Relation, step: Option<&String>) -> Result<(), Refusal> {
+    match step {
         None => Ok(()),
         Some(step) => Err(Refusal::Other {
             why: format!("`{}` has a part in {step}, which is not real yet", relation.name.short()),

@@ -66,7 +66,7 @@ impl Unpivot {
         let shown = |c: &Ident| relation.showing(&version.schema, c).map(|f| f.shape.name.clone());
         let own_key: Vec<Ident> = key.iter().map(shown).collect::<Option<_>>().ok_or_else(no_key)?;
         let table = relation.name.name.as_str();
-        let default = || own_key.iter().map(|k| Ident::generated(&[table, k.as_str()])).collect();
+        let default = || own_key.iter().map(|k| entangled::referring(table, k)).collect();
         let from: Vec<Ident> = if self.from.is_empty() { default() } else { self.from.clone() };
         if from.len() != own_key.len() {
             return Err(Refusal::NeedsValue(
@@ -116,7 +116,7 @@ impl Unpivot {
                 hint: Some("make the table of rows by hand: `refactor create-table`".into()),
             });
         }
-        split_rows::must_take_no_part(version, relation)?;
+        split_rows::must_not_be_read(version, relation)?;
         let names: Vec<Ident> = found.fields.iter().map(|f| f.shape.name.clone()).collect();
         version.stored(relation, &names)?;
         let first = &found.fields[0].shape;
