@@ -48,6 +48,14 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// The table, owned and granted like another.
+    #[must_use]
+    pub fn like(mut self, base: &Table) -> (Table, Vec<(TableName, Sequence)>) {
+        self.table.grants.clone_from(&base.grants);
+        self.table.owner.clone_from(&base.owner);
+        (self.table, self.sequences)
+    }
+
     /// Adds a field. `kept`: it comes from a kept table, which has taken its sequences along.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Field, Home, NamesFields, Relation};
+use crate::relation::{Attached, Field, Home, NamesFields, Relation, row_key};
 use crate::schema::{Constraint, ConstraintKind, Table, Trigger};
 use crate::sql::trigger_arguments;
 use crate::version::{RemarkKind, Version, numbered};
@@ -295,6 +295,25 @@ pub fn must_be_free(relation: &Relation, name: &Ident, hint: &str) -> Result<(),
 #[must_use]
 pub fn generated_id(step: &str, field: &Ident) -> Ident {
     Ident::generated(&[numbered(step), field.as_str()])
+}
+
+/// The full name of a table that is made of another's fields: in the same schema if none is given.
+#[must_use]
+pub fn beside(relation: &Relation, wanted: &TableRef) -> TableName {
+    let schema = wanted.schema.clone().unwrap_or_else(|| relation.name.schema.clone());
+    TableName { schema, name: wanted.name.clone() }
+}
+
+/// The key that tells the rows of a table apart: its columns, and what the relation calls them.
+///
+/// # Errors
+/// When there is none, or it is not shown.
+pub fn shown_key(version: &Version, relation: &Relation) -> Result<(Vec<Ident>, Vec<Ident>), Refusal> {
+    let no_key = || Refusal::NoKey { table: relation.name.clone() };
+    let key = row_key(version.table(relation)).ok_or_else(no_key)?;
+    let shown = |c: &Ident| relation.showing(&version.schema, c).map(|f| f.shape.name.clone());
+    let names = key.iter().map(shown).collect::<Option<_>>().ok_or_else(no_key)?;
+    Ok((key, names))
 }
 
 /// A name for what refers to a key: the table's and its own, unless that says the table already.

@@ -9,7 +9,7 @@ use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::{Refactor, Refactoring, rule, split_rows};
 use crate::name::{FieldRef, Ident, Renaming, TableName, TableRef, listed};
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Hidden, NamesFields, Relation, Rows, Stores, row_key};
+use crate::relation::{Attached, Hidden, NamesFields, Relation, Rows, Stores};
 use crate::schema::element::Element;
 use crate::schema::{self, Constraint, ForeignKey, Index, TableKind};
 use crate::sql::Expression;
@@ -44,7 +44,8 @@ struct Found<'v> {
     constraint: &'v Attached<Constraint>,
     key: &'v ForeignKey,
     far: &'v Relation,
-    /// The key of the field's table, as it is called.
+    /// The key of the field's table, as it is stored and as it is called.
+    row_key: Vec<Ident>,
     own_key: Vec<Ident>,
 }
 
@@ -63,17 +64,8 @@ impl MakeAssociative {
             })?;
         let far = version.over(&key.table).ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
         version.must_be_whole(far)?;
-        let columns = row_key(version.table(relation));
-        let columns = columns.ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
-        let shown = |c: &Ident| relation.showing(&version.schema, c).map(|f| f.shape.name.clone());
-        let own_key = columns.iter().map(shown).collect::<Option<_>>();
-        let own_key = own_key.ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
-        Ok(Found { relation, constraint, key, far, own_key })
-    }
-
-    fn name(&self, relation: &Relation) -> TableName {
-        let schema = self.into.schema.clone().unwrap_or_else(|| relation.name.schema.clone());
-        TableName { schema, name: self.into.name.clone() }
+        let (row_key, own_key) = entangled::shown_key(version, relation)?;
+        Ok(Found { relation, constraint, key, far, row_key, own_key })
     }
 
     /// Names of the links' fields: what refers to the table of the field, and what the field becomes.
@@ -215,14 +207,11 @@ impl Refactor for MakeAssociative {
         self.check(before, &found)?;
         let (relation, fields) = (found.relation, &found.constraint.item.fields);
         let (from, to) = self.names(&found)?;
-        let name = before.free_name(&entangled::reference(&self.name(relation)))?;
+        let name = before.free_name(&entangled::reference(&entangled::beside(relation, &self.into)))?;
         let physical = before.new_table(step, &name.name);
         let mut draft = Draft::new(before, &name, &physical);
         draft.fill(&self.links(before, &found, (&from, &to))?, false)?;
-        let base = before.table(relation);
-        draft.table.grants.clone_from(&base.grants);
-        draft.table.owner.clone_from(&base.owner);
-        let Draft { table, sequences, .. } = draft;
+        let (table, sequences) = draft.like(before.table(relation));
         let mut after = before.clone();
         // The foreign key and its index come along.
         let mut rest = relation.clone();
@@ -239,7 +228,7 @@ impl Refactor for MakeAssociative {
             step: step.to_owned(),
             id: entangled::generated_id(step, &name.name),
             table: relation.base.clone(),
-            key: row_key(base).unwrap_or_default(),
+            key: found.row_key.clone(),
             columns: before.stored(relation, fields)?,
             links: physical.clone(),
             from,
@@ -269,7 +258,7 @@ impl Refactor for MakeAssociative {
         let (_, to) = self.names(&found)?;
         let back = to.iter().zip(&found.constraint.item.fields).filter(|(new, old)| new != old);
         Ok(Refactoring::CollapseAssociative(CollapseAssociative {
-            table: entangled::reference(&self.name(found.relation)),
+            table: entangled::reference(&entangled::beside(found.relation, &self.into)),
             into: entangled::reference(&found.relation.name),
             via: None,
             names: back.map(|(new, old)| Renaming { from: new.clone(), to: old.clone() }).collect(),

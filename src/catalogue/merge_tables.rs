@@ -65,29 +65,10 @@ struct Found<'v> {
 
 impl MergeTables {
     fn find<'v>(&self, version: &'v Version, alone: bool) -> Result<Found<'v>, Refusal> {
-        let table = version.find_own(&self.table)?;
-        let into = version.find_own(&self.into)?;
-        for relation in [table, into] {
-            version.must_be_whole(relation)?;
-        }
-        if table.base == into.base {
-            return Err(Refusal::Nothing("a table cannot be merged into itself".into()));
-        }
-        let via: Vec<Ident> = self.via.iter().cloned().collect();
-        let found = path::find(version, table, into, &via, false)?;
+        let found = path::reference(version, &self.table, &self.into, self.via.as_ref())?;
+        let (table, into, reference) = (found.table, found.into, found.fields);
         let (here, there) = (table.name.short(), into.name.short());
-        let [hop] = &found.hops[..] else {
-            return Err(Refusal::Other { why: format!("`{here}` does not refer to `{there}` itself"), hint: None });
-        };
-        if hop.from != table.base {
-            return Err(Refusal::Other {
-                why: format!("`{there}` refers to `{here}`, not the other way round"),
-                hint: Some(format!("inline it: `refactor inline-table {here} --into {there}`")),
-            });
-        }
-        let shown = |c: &Ident| table.showing(&version.schema, c).map(|f| f.shape.name.clone());
-        let reference: Vec<Ident> = hop.from_columns.iter().filter_map(shown).collect();
-        if reference.len() != hop.from_columns.len() || !(alone || table.is_unique(&reference)) {
+        if !alone && !table.is_unique(&reference) {
             return Err(Refusal::Other {
                 why: format!(
                     "several rows of `{here}` could refer to one of `{there}`: {} is not unique",
@@ -99,7 +80,7 @@ impl MergeTables {
                 )),
             });
         }
-        let key = table.foreign_keys().find(|(c, _)| found.keys.contains(&c.item.name.as_str().to_owned()));
+        let key = table.foreign_keys().find(|(c, _)| c.item.name == found.key);
         let key = key.map(|(_, key)| key.clone()).ok_or_else(|| Refusal::NoKey { table: table.name.clone() })?;
         let known = |name: &&Ident| table.field(name).is_none();
         let mut named =
@@ -120,7 +101,7 @@ impl MergeTables {
         if fields.is_empty() {
             return Err(Refusal::Nothing(format!("`{here}` has no fields that could go over")));
         }
-        Ok(Found { table, into, hop: hop.clone(), key, reference, fields, left })
+        Ok(Found { table, into, hop: found.hop, key, reference, fields, left })
     }
 
     /// The fields that refer to the table that gets the others, and those, each with its name there.

@@ -1,6 +1,6 @@
 //! Ways between two tables along foreign keys, in one version.
 
-use crate::name::{Ident, TableName};
+use crate::name::{Ident, TableName, TableRef};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Relation, Rows};
 use crate::schema::{Constraint, ForeignKey};
@@ -111,6 +111,57 @@ pub fn find(version: &Version, from: &Relation, to: &Relation, via: &[Ident], do
             Err(Refusal::ManyPaths { from: from.name.clone(), to: to.name.clone(), keys: names })
         }
     }
+}
+
+/// A table that refers to another itself.
+pub struct Reference<'v> {
+    /// The table.
+    pub table: &'v Relation,
+    /// The other.
+    pub into: &'v Relation,
+    /// The way.
+    pub hop: Hop,
+    /// The name of the foreign key.
+    pub key: Ident,
+    /// The fields that refer, as the table calls them.
+    pub fields: Vec<Ident>,
+}
+
+/// Finds the foreign key by which a table refers to another.
+///
+/// # Errors
+/// When there is none or several, it leads the other way, or one of the tables is not whole.
+pub fn reference<'v>(
+    version: &'v Version,
+    table: &TableRef,
+    into: &TableRef,
+    via: Option<&Ident>,
+) -> Result<Reference<'v>, Refusal> {
+    let (table, into) = (version.find_own(table)?, version.find_own(into)?);
+    for relation in [table, into] {
+        version.must_be_whole(relation)?;
+    }
+    if table.base == into.base {
+        return Err(Refusal::Nothing("a table cannot take itself in".into()));
+    }
+    let via: Vec<Ident> = via.cloned().into_iter().collect();
+    let found = find(version, table, into, &via, false)?;
+    let (here, there) = (table.name.short(), into.name.short());
+    let ([hop], [key]) = (&found.hops[..], &found.keys[..]) else {
+        return Err(Refusal::Other { why: format!("`{here}` does not refer to `{there}` itself"), hint: None });
+    };
+    if hop.from != table.base {
+        return Err(Refusal::Other {
+            why: format!("`{there}` refers to `{here}`, not the other way round"),
+            hint: Some(format!("inline it: `refactor inline-table {here} --into {there}`")),
+        });
+    }
+    let shown = |c: &Ident| table.showing(&version.schema, c).map(|f| f.shape.name.clone());
+    let fields: Vec<Ident> = hop.from_columns.iter().filter_map(shown).collect();
+    if fields.len() != hop.from_columns.len() {
+        return Err(Refusal::Other { why: format!("`{here}` does not show all fields that refer"), hint: None });
+    }
+    Ok(Reference { table, into, hop: hop.clone(), key: Ident::new(&**key), fields })
 }
 
 /// Fields of the same name and type that are a key of one of the two tables (of both: `id` is just the usual name).

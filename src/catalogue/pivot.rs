@@ -54,35 +54,16 @@ struct Found<'v> {
 
 impl Pivot {
     fn find<'v>(&self, version: &'v Version) -> Result<Found<'v>, Refusal> {
-        let table = version.find_own(&self.table)?;
-        let into = version.find_own(&self.into)?;
-        for relation in [table, into] {
-            version.must_be_whole(relation)?;
-        }
-        if table.base == into.base {
-            return Err(Refusal::Nothing("a table cannot get its own rows as fields".into()));
-        }
-        let via: Vec<Ident> = self.via.iter().cloned().collect();
-        let found = path::find(version, table, into, &via, false)?;
-        let (here, there) = (table.name.short(), into.name.short());
-        let [hop] = &found.hops[..] else {
-            return Err(Refusal::Other { why: format!("`{here}` does not refer to `{there}` itself"), hint: None });
-        };
-        if hop.from != table.base {
-            return Err(Refusal::Other {
-                why: format!("`{there}` refers to `{here}`, not the other way round"),
-                hint: None,
-            });
-        }
+        let found = path::reference(version, &self.table, &self.into, self.via.as_ref())?;
+        let (table, reference) = (found.table, found.fields);
+        let here = table.name.short();
         let field = |name: &Ident| {
             let wanted = FieldRef { table: self.table.clone(), field: name.clone() };
             version.find_field(&wanted).map(|(_, field)| field)
         };
         let (label, value) = (field(&self.label)?, field(&self.value)?);
-        let shown = |c: &Ident| table.showing(&version.schema, c).map(|f| f.shape.name.clone());
-        let reference: Vec<Ident> = hop.from_columns.iter().filter_map(shown).collect();
         let key = [&reference[..], std::slice::from_ref(&label.shape.name)].concat();
-        if reference.len() != hop.from_columns.len() || !table.is_unique(&key) {
+        if !table.is_unique(&key) {
             return Err(Refusal::Other {
                 why: format!("{} of `{here}` are not unique: one field could have several values", rule::quoted(&key)),
                 hint: Some(format!(
@@ -91,7 +72,7 @@ impl Pivot {
                 )),
             });
         }
-        Ok(Found { table, into, hop: hop.clone(), reference, label, value })
+        Ok(Found { table, into: found.into, hop: found.hop, reference, label, value })
     }
 
     fn check(&self, version: &Version, found: &Found) -> Result<(), Refusal> {

@@ -11,9 +11,9 @@ use crate::catalogue::inline_table::Default;
 use crate::catalogue::merge_tables::MergeTables;
 use crate::catalogue::{Refactor, Refactoring, rule, split_rows};
 use crate::fact::{Claim, Fact, Words};
-use crate::name::{FieldRef, Ident, Renaming, TableName, TableRef};
+use crate::name::{FieldRef, Ident, Renaming, TableRef};
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Field, Hidden, NamesFields, Origin, Relation, Rows, Stores, row_key};
+use crate::relation::{Attached, Field, Hidden, NamesFields, Origin, Relation, Rows, Stores};
 use crate::schema::element::Element;
 use crate::schema::{self, Constraint, ConstraintKind, ForeignKey, Index, TableKind};
 use crate::sql::Expression;
@@ -181,10 +181,7 @@ impl SplitTable {
     fn find<'v>(&self, version: &'v Version) -> Result<Found<'v>, Refusal> {
         let relation = version.find_own(&self.table)?;
         version.must_be_whole(relation)?;
-        let key = row_key(version.table(relation)).ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
-        let shown = |c: &Ident| relation.showing(&version.schema, c).map(|f| f.shape.name.clone());
-        let key_names: Option<Vec<Ident>> = key.iter().map(shown).collect();
-        let key_names = key_names.ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
+        let (key, key_names) = entangled::shown_key(version, relation)?;
         let there = if self.key.is_empty() { &key_names } else { &self.key };
         if there.len() != key_names.len() {
             return Err(Refusal::Other {
@@ -221,18 +218,13 @@ impl SplitTable {
         Ok(Found { relation, key, key_names, fields, renames })
     }
 
-    fn name(&self, relation: &Relation) -> TableName {
-        let schema = self.into.schema.clone().unwrap_or_else(|| relation.name.schema.clone());
-        TableName { schema, name: self.into.name.clone() }
-    }
-
     /// Refuses what cannot be in two tables.
     fn check(&self, version: &Version, found: &Found) -> Result<(), Refusal> {
         let (relation, table) = (found.relation, version.table(found.relation));
         let kind = |why: &str, hint: &str| {
             Err(Refusal::TableKind { table: relation.name.clone(), why: why.into(), hint: Some(hint.into()) })
         };
-        version.free_name(&entangled::reference(&self.name(relation)))?;
+        version.free_name(&entangled::reference(&entangled::beside(relation, &self.into)))?;
         if table.kind != TableKind::Plain {
             return kind(
                 "is partitioned",
@@ -313,7 +305,7 @@ impl SplitTable {
 
     /// The table that comes back, as it was.
     fn model(&self, before: &Version, found: &Found) -> Result<schema::Table, Refusal> {
-        let name = self.name(found.relation);
+        let name = entangled::beside(found.relation, &self.into);
         let mut draft = Draft::new(before, &name, &name);
         draft.fill(&self.elements, false)?;
         Ok(draft.table)
@@ -324,7 +316,7 @@ impl SplitTable {
         let relation = found.relation;
         let model = self.model(before, found)?;
         let mut slice = Relation {
-            name: self.name(relation),
+            name: entangled::beside(relation, &self.into),
             base: relation.base.clone(),
             rows,
             fields: Vec::new(),
@@ -370,7 +362,7 @@ impl SplitTable {
 
     fn note(&self, after: &mut Version, step: &str, found: &Found) {
         let relation = found.relation;
-        let (here, there) = (relation.name.short(), self.name(relation).short());
+        let (here, there) = (relation.name.short(), entangled::beside(relation, &self.into).short());
         let mut rest = relation.clone();
         rest.indexes.retain(|i| !found.leave(&i.item.fields));
         for (field, _) in &found.fields {
@@ -451,7 +443,7 @@ impl Refactor for SplitTable {
         let back = found.fields.iter().map(|(f, _)| &f.shape.name);
         let names = back.filter(|name| found.renames[*name] != **name);
         Ok(Refactoring::MergeTables(MergeTables {
-            table: entangled::reference(&self.name(found.relation)),
+            table: entangled::reference(&entangled::beside(found.relation, &self.into)),
             into: entangled::reference(&found.relation.name),
             via: None,
             names: names.map(|n| Renaming { from: found.renames[n].clone(), to: n.clone() }).collect(),

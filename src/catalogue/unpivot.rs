@@ -7,9 +7,9 @@ use crate::catalogue::draft::Draft;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::pivot::Pivot;
 use crate::catalogue::{Refactor, Refactoring, rule, split_rows};
-use crate::name::{FieldRef, Ident, Renaming, TableName, TableRef, listed};
+use crate::name::{FieldRef, Ident, Renaming, TableRef, listed};
 use crate::refusal::Refusal;
-use crate::relation::{Field, Hidden, Relation, Rows, Stores, row_key};
+use crate::relation::{Field, Hidden, Relation, Rows, Stores};
 use crate::schema::element::Element;
 use crate::schema::{self, TableKind};
 use crate::sql::{Expression, ExpressionError, Literal};
@@ -61,10 +61,7 @@ impl Unpivot {
     fn find<'v>(&self, version: &'v Version) -> Result<Found<'v>, Refusal> {
         let relation = version.find_own(&self.table)?;
         version.must_be_whole(relation)?;
-        let no_key = || Refusal::NoKey { table: relation.name.clone() };
-        let key = row_key(version.table(relation)).ok_or_else(no_key)?;
-        let shown = |c: &Ident| relation.showing(&version.schema, c).map(|f| f.shape.name.clone());
-        let own_key: Vec<Ident> = key.iter().map(shown).collect::<Option<_>>().ok_or_else(no_key)?;
+        let (key, own_key) = entangled::shown_key(version, relation)?;
         let table = relation.name.name.as_str();
         let default = || own_key.iter().map(|k| entangled::referring(table, k)).collect();
         let from: Vec<Ident> = if self.from.is_empty() { default() } else { self.from.clone() };
@@ -89,11 +86,6 @@ impl Unpivot {
             fields.push(field);
         }
         Ok(Found { relation, key, own_key, from, label, value, fields })
-    }
-
-    fn name(&self, relation: &Relation) -> TableName {
-        let schema = self.into.schema.clone().unwrap_or_else(|| relation.name.schema.clone());
-        TableName { schema, name: self.into.name.clone() }
     }
 
     /// The labels as SQL, and their type: numbers if all are.
@@ -194,14 +186,11 @@ impl Refactor for Unpivot {
         self.check(before, &found)?;
         let relation = found.relation;
         let names: Vec<Ident> = found.fields.iter().map(|f| f.shape.name.clone()).collect();
-        let name = before.free_name(&entangled::reference(&self.name(relation)))?;
+        let name = before.free_name(&entangled::reference(&entangled::beside(relation, &self.into)))?;
         let physical = before.new_table(step, &name.name);
         let mut draft = Draft::new(before, &name, &physical);
         draft.fill(&self.rows(&found)?, false)?;
-        let base = before.table(relation);
-        draft.table.grants.clone_from(&base.grants);
-        draft.table.owner.clone_from(&base.owner);
-        let Draft { table, sequences, .. } = draft;
+        let (table, sequences) = draft.like(before.table(relation));
         let mut after = before.clone();
         for field in &found.fields {
             entangled::note(&mut after, step, relation, field, Purpose::Change);
@@ -234,7 +223,7 @@ impl Refactor for Unpivot {
     fn inverse(&self, _: &str, before: &Version) -> Result<Refactoring, Refusal> {
         let found = self.find(before)?;
         Ok(Refactoring::Pivot(Pivot {
-            table: entangled::reference(&self.name(found.relation)),
+            table: entangled::reference(&entangled::beside(found.relation, &self.into)),
             fields: self.fields.iter().map(|f| Renaming { from: f.to.clone(), to: f.from.clone() }).collect(),
             into: entangled::reference(&found.relation.name),
             label: found.label,
