@@ -2,7 +2,6 @@
 
 use crate::name::{Ident, TableName};
 use crate::refusal::list;
-use crate::relation::Home;
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::Expression;
 use crate::version::Hop;
@@ -293,13 +292,24 @@ pub struct Loss {
     pub words: Words,
 }
 
+/// Where the values of a field are that its table does not have yet: places in the version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// In another table, along foreign keys.
+    Carried(usize),
+    /// In the complement.
+    Added(usize),
+    /// In a row that is looked up, and which of its fields.
+    Looked(usize, usize),
+}
+
 /// Which rows lose a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LossKind {
     /// All that have one.
     All,
     /// The same, of a field that is not in its table yet.
-    Unreal(Home),
+    Unreal(Elsewhere),
     /// The whole table with its rows.
     Table,
     /// Those that the other table does not list: a place in the version's lookups.

@@ -47,6 +47,7 @@ BEGIN
       CONSTRAINT = {{ part.unique.0 }}, MESSAGE = {{ part.unique.1 }};
   END IF;
   UPDATE {{ base }} AS b SET ({{ insert_columns }}) = ROW({{ insert_values }}) WHERE {{ part.is_row }} RETURNING b.* INTO r;
+  IF NOT FOUND THEN RETURN NULL; END IF;
   DELETE FROM {{ part.absent }} AS x WHERE {{ part.is_absent }};
 {%- else %}
 {%- for n in numbered %}
@@ -54,21 +55,20 @@ BEGIN
 {%- endfor %}
   INSERT INTO {{ base }} ({{ insert_columns }}){% if overriding %} OVERRIDING SYSTEM VALUE{% endif %}
   VALUES ({{ insert_values }}) RETURNING * INTO r;
-{%- if !numbered.is_empty() %}
+  -- A trigger of the table may have skipped the row.
   IF NOT FOUND THEN
 {%- for n in numbered %}
     PERFORM pg_catalog.set_config({{ n.setting }}, '', true);
 {%- endfor %}
+{%- for setting in flags %}
+    PERFORM pg_catalog.set_config('{{ setting }}', '', true);
+{%- endfor %}
     RETURN NULL;
   END IF;
-{%- endif %}
 {%- endif %}
 {%- for setting in flags %}
   PERFORM pg_catalog.set_config('{{ setting }}', '', true);
 {%- endfor %}
-{%- if part.is_none() %}
-  IF NOT FOUND THEN RETURN NULL; END IF;
-{%- endif %}
 {%- for statement in without_parts %}
   {{ statement }}
 {%- endfor %}
@@ -213,7 +213,16 @@ BEGIN
 {%- else %}
   UPDATE {{ base }} AS b SET {{ update_sets }} WHERE {{ this_row }} RETURNING b.* INTO r;
 {%- endif %}
+{%- if quiet.is_empty() %}
   IF NOT FOUND THEN RETURN NULL; END IF;
+{%- else %}
+  IF NOT FOUND THEN
+{%- for setting in quiet %}
+    PERFORM pg_catalog.set_config('{{ setting }}', '', true);
+{%- endfor %}
+    RETURN NULL;
+  END IF;
+{%- endif %}
 {%- for c in checks %}
   IF {{ c.holds }} IS NOT TRUE THEN
     RAISE EXCEPTION USING ERRCODE = 'check_violation', SCHEMA = {{ c.schema }}, TABLE = {{ c.table }},
@@ -286,12 +295,22 @@ BEGIN
     RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
       HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
   END IF;
+{%- if may_stay %}
+  BEGIN
+{%- endif %}
 {%- for statement in taken_along %}
   {{ statement }}
 {%- endfor %}
 {%- if part.is_none() %}
   DELETE FROM {{ base }} AS b WHERE {{ this_row }};
+{%- if may_stay %}
+  -- A trigger of the table kept the row: so stays what was taken along.
+  IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = 'RF000'; END IF;
+  EXCEPTION WHEN SQLSTATE 'RF000' THEN RETURN NULL;
+  END;
+{%- else %}
   IF NOT FOUND THEN RETURN NULL; END IF;
+{%- endif %}
 {%- endif %}
   RETURN OLD;
 END

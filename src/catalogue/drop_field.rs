@@ -7,7 +7,7 @@ use crate::catalogue::add_calculated::AddCalculated;
 use crate::catalogue::add_field::AddField;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::{Refactor, Refactoring, rule};
-use crate::fact::{Loss, LossKind, Words};
+use crate::fact::{Elsewhere, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident};
 use crate::refusal::Refusal;
 use crate::relation::{Condition, Field, Hidden, Home, NamesFields, Relation, Stores};
@@ -93,7 +93,9 @@ impl Refactor for DropField {
         }
         let kind = match home {
             Home::Own(_) => Some(LossKind::All).filter(|_| shape.generated.is_none()),
-            Home::Carried(_) | Home::Added(_) | Home::Looked(..) => Some(LossKind::Unreal(home)),
+            Home::Carried(at) => Some(LossKind::Unreal(Elsewhere::Carried(at))),
+            Home::Added(at) => Some(LossKind::Unreal(Elsewhere::Added(at))),
+            Home::Looked(at, member) => Some(LossKind::Unreal(Elsewhere::Looked(at, member))),
             Home::Shaped(..) | Home::Numbered(_) | Home::Calculated(_) | Home::United(_) => None,
         };
         after.losses.extend(kind.map(|kind| Loss {

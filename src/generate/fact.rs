@@ -1,11 +1,10 @@
 //! Facts and losses → queries.
 
-use crate::fact::{Claim, Fact, Loss, LossKind};
+use crate::fact::{Claim, Elsewhere, Fact, Loss, LossKind};
 use crate::generate::carry::Names;
 use crate::generate::get::{complement_keys, elsewhere, over, rows, way_up};
 use crate::generate::{all, apart, equal, held, list, lookup, own, rule, shaped};
 use crate::name::TableName;
-use crate::relation::Home;
 use crate::sql::Expression;
 use crate::version::{Carry, Direction, Hop, Version};
 
@@ -155,11 +154,11 @@ pub fn lost_with(version: &Version, loss: &Loss) -> Vec<TableName> {
     let carried = |at: usize| version.carries[at].hops.iter().flat_map(|h| [h.from.clone(), h.to.clone()]);
     match loss.kind {
         LossKind::Unreached(at) => carried(at).collect(),
-        LossKind::Unreal(Home::Carried(at)) => {
+        LossKind::Unreal(Elsewhere::Carried(at)) => {
             carried(at).chain([Names::of(&version.carries[at]).complement]).collect()
         }
-        LossKind::Unreal(Home::Added(at)) => vec![own(&["kept", version.added[at].id.as_str()])],
-        LossKind::Unreal(Home::Looked(at, _)) => vec![version.lookups[at].other.clone()],
+        LossKind::Unreal(Elsewhere::Added(at)) => vec![own(&["kept", version.added[at].id.as_str()])],
+        LossKind::Unreal(Elsewhere::Looked(at, _)) => vec![version.lookups[at].other.clone()],
         _ => Vec::new(),
     }
 }
@@ -172,9 +171,9 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
     let has_value = all(&has_value.chain(among).collect::<Vec<_>>());
     let at = match loss.kind {
         LossKind::All | LossKind::Renumbered(_) => return has_value,
-        LossKind::Unreal(home) => {
+        LossKind::Unreal(place) => {
             let among = if has_value.is_empty() { has_value } else { format!("{has_value} AND ") };
-            return format!("{among}{} IS NOT NULL", elsewhere(version, home, "t"));
+            return format!("{among}{} IS NOT NULL", elsewhere(version, place, "t"));
         }
         LossKind::Table => return "true".into(),
         LossKind::Unlisted(at) => return lookup::unlisted(&version.lookups[at], "t"),

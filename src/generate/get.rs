@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::fact::Elsewhere;
 use crate::generate::carry::Names;
 use crate::generate::{all, equal, lookup, numbering, own, shaped, slice};
 use crate::name::Ident;
@@ -18,7 +19,9 @@ pub fn get(version: &Version, relation: &Relation, field: &Field) -> String {
             Rows::United(union) => format!("b.{}", version.unions[union].fields[at].0),
             _ => "NULL".into(),
         },
-        Home::Carried(_) | Home::Added(_) | Home::Looked(..) => elsewhere(version, field.home, "b"),
+        Home::Carried(at) => elsewhere(version, Elsewhere::Carried(at), "b"),
+        Home::Added(at) => elsewhere(version, Elsewhere::Added(at), "b"),
+        Home::Looked(at, field) => elsewhere(version, Elsewhere::Looked(at, field), "b"),
         Home::Shaped(at, field) => shaped::get(&version.shaped[at], field, "b"),
         Home::Calculated(at) => calculated(&version.calculated[at], "b"),
         Home::Numbered(at) => numbering::get(&version.numberings[at], "b"),
@@ -27,12 +30,11 @@ pub fn get(version: &Version, relation: &Relation, field: &Field) -> String {
 
 /// The value of a field that is not told by its row alone, for the row `row`.
 #[must_use]
-pub fn elsewhere(version: &Version, home: Home, row: &str) -> String {
-    match home {
-        Home::Carried(at) => carried(&version.carries[at], row),
-        Home::Added(at) => added(&version.added[at], row),
-        Home::Looked(at, field) => lookup::get(&version.lookups[at], field, row),
-        _ => "NULL".into(),
+pub fn elsewhere(version: &Version, place: Elsewhere, row: &str) -> String {
+    match place {
+        Elsewhere::Carried(at) => carried(&version.carries[at], row),
+        Elsewhere::Added(at) => added(&version.added[at], row),
+        Elsewhere::Looked(at, field) => lookup::get(&version.lookups[at], field, row),
     }
 }
 

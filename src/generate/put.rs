@@ -11,7 +11,7 @@ use crate::generate::view::{kept_for_others, key_aliases, named};
 use crate::generate::{all, comment, get, list, lookup, numbering, own, shaped, slice};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
-use crate::schema::Identity;
+use crate::schema::{Identity, Table};
 use crate::sql::{Expression, Literal};
 use crate::version::{Carry, Direction, Version};
 
@@ -118,6 +118,7 @@ struct PutBack {
     without_parts: Vec<String>,
     delete: TableName,
     taken_along: Vec<String>,
+    may_stay: bool,
 }
 
 /// What is written to the columns of the base.
@@ -276,6 +277,7 @@ pub fn put_back(
         update: named(relation, "update"),
         delete: named(relation, "delete"),
         without_parts: slice::without_parts(version, relation),
+        may_stay: part.is_none() && !taken_along.is_empty() && may_skip_deletes(version.table(relation)),
         taken_along,
         part,
         comment: comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", "))),
@@ -310,6 +312,11 @@ pub fn put_back(
         keeps: columns.keeps,
     }
     .render()
+}
+
+/// Whether a trigger of the table sees its rows before they are deleted, and may keep them.
+fn may_skip_deletes(table: &Table) -> bool {
+    table.triggers.iter().any(|t| t.definition.contains(" BEFORE ") && t.definition.contains("DELETE"))
 }
 
 /// What lets a row be one of the part's. Each condition is a function in SQL, which is read once: in the text of a

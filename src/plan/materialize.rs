@@ -248,8 +248,8 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
     let mut selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("t.{k} AS {c}")).collect();
     match loss.kind {
         LossKind::Unfaithful(at) => selected.extend(shaped::originals(&version.shaped[at], "t")),
-        LossKind::Unreal(home) => {
-            selected.push(format!("{} AS refactor_value", generate::get::elsewhere(version, home, "t")));
+        LossKind::Unreal(place) => {
+            selected.push(format!("{} AS refactor_value", generate::get::elsewhere(version, place, "t")));
         }
         LossKind::All
         | LossKind::Unreached(_)

@@ -1,6 +1,6 @@
 //! Declare, defer, undo, materialize: the main road.
 
-use crate::support::Database;
+use crate::support::{Database, rows};
 
 const SHOP: &str = "
     CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL);
@@ -140,4 +140,33 @@ fn a_typed_table_keeps_its_fields_and_may_be_renamed() {
     }
     shop.ok(&["rename-table", "t", "u"]);
     shop.ok(&["materialize", "--yes"]);
+}
+
+#[test]
+fn a_row_that_a_trigger_skips_leaves_nothing_behind() {
+    let shop = Database::new(
+        "CREATE TABLE customers (id int PRIMARY KEY, name text);
+         CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers, city text, n int);
+         CREATE INDEX ON orders (customer_id);
+         CREATE TABLE details (customer_id int PRIMARY KEY REFERENCES customers, remark text);
+         INSERT INTO customers VALUES (1, 'Ann'), (2, 'Ben');
+         INSERT INTO orders VALUES (1, 1, 'Ulm', 5), (2, 1, 'Ulm', 6);
+         INSERT INTO details VALUES (1, 'good');
+         CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
+           IF TG_OP = ''DELETE'' THEN RETURN CASE WHEN OLD.id > 1 THEN OLD END; END IF;
+           RETURN CASE WHEN NEW.n IS DISTINCT FROM 13 THEN NEW END; END';
+         CREATE TRIGGER skip BEFORE INSERT OR UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION skip();
+         CREATE TRIGGER skip BEFORE DELETE ON customers FOR EACH ROW EXECUTE FUNCTION skip();",
+    );
+    shop.ok(&["move-field", "orders.city", "customers"]);
+    shop.ok(&["merge-tables", "details", "--into", "customers"]);
+    let mut next = shop.next();
+    let orders = "SELECT id, customer_id, n FROM orders ORDER BY id";
+    assert_eq!(next.execute("INSERT INTO orders VALUES (3, 1, 13)", &[]).unwrap(), 0);
+    assert_eq!(next.execute("UPDATE orders SET n = 13 WHERE id = 1", &[]).unwrap(), 0);
+    assert_eq!(rows(&mut next, orders), ["(1,1,5)", "(2,1,6)"]);
+    assert_eq!(next.execute("DELETE FROM customers WHERE id = 2", &[]).unwrap(), 1);
+    next.batch_execute("DELETE FROM orders").unwrap();
+    assert_eq!(next.execute("DELETE FROM customers", &[]).unwrap(), 0);
+    assert_eq!(rows(&mut next, "SELECT * FROM customers"), ["(1,Ann,Ulm,good)"]);
 }

@@ -309,7 +309,8 @@ impl Writer {
     }
 
     fn delete_and_insert(&self, r: &mut Random, table: &Table) -> String {
-        let same_key = r.percent(50);
+        // A table may have nothing but its key.
+        let same_key = r.percent(50) || table.columns.iter().all(|c| c.key || c.fixed);
         let columns: Vec<&Column> = table.columns.iter().filter(|c| !c.fixed && (same_key || !c.key)).collect();
         let into: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
         let from: Vec<String> = columns
