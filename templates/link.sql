@@ -1,5 +1,5 @@
-CREATE FUNCTION {{ put }}() RETURNS trigger
-LANGUAGE plpgsql{{ rights }} AS $refactor$
+CREATE FUNCTION {{ frame.put }}() RETURNS trigger
+LANGUAGE plpgsql{{ frame.rights }} AS $refactor$
 #variable_conflict use_variable
 DECLARE
   r record;
@@ -44,8 +44,7 @@ BEGIN
   SELECT {{ columns_b }} INTO r FROM {{ table }} AS b WHERE {{ row_new }} FOR NO KEY UPDATE;
   IF FOUND THEN
     IF {{ is_first_new }} THEN
-      RAISE EXCEPTION USING ERRCODE = 'unique_violation', SCHEMA = {{ schema_literal }}, TABLE = {{ table_literal }},
-        CONSTRAINT = {{ unique }}, MESSAGE = {{ unique_message }};
+      {{ unique }}
     END IF;
     IF ({{ has_none }}) AND NOT EXISTS (SELECT FROM {{ links }} AS e WHERE {{ this_new }}) THEN
       PERFORM 1 FROM {{ far }} AS f WHERE {{ far_new }} FOR KEY SHARE;
@@ -59,9 +58,4 @@ BEGIN
   RETURN NEW;
 END
 $refactor$;
-COMMENT ON FUNCTION {{ put }}() IS {{ comment }};
-CREATE TRIGGER "!refactor_insert" INSTEAD OF INSERT ON {{ outer }} FOR EACH ROW EXECUTE FUNCTION {{ put }}();
-CREATE TRIGGER "!refactor_update" INSTEAD OF UPDATE OR DELETE ON {{ inner }} FOR EACH ROW EXECUTE FUNCTION {{ put }}();
-{%- if !owner.is_empty() %}
-ALTER FUNCTION {{ put }}() OWNER TO {{ owner }};
-{%- endif %}
+{% include "put_end.sql" %}

@@ -32,19 +32,17 @@ BEGIN
   PERFORM pg_catalog.set_config('{{ setting }}', '1', true);
 {%- endfor %}
 {%- if let Some(part) = part %}
-{%- for k in part.key %}
-  IF NEW.{{ k.0 }} IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'not_null_violation', SCHEMA = {{ part.schema }}, TABLE = {{ part.table }}, COLUMN = {{ k.1 }}, MESSAGE = {{ k.2 }};
+{%- for rule in part.key %}
+  IF {{ rule.on_insert }} THEN
+    {{ rule }}
   END IF;
 {%- endfor %}
   PERFORM 1 FROM {{ base }} AS b WHERE {{ part.is_row }} FOR NO KEY UPDATE;
   IF NOT FOUND THEN
-    RAISE EXCEPTION USING ERRCODE = 'foreign_key_violation', SCHEMA = {{ part.schema }}, TABLE = {{ part.table }},
-      CONSTRAINT = {{ part.reference.0 }}, MESSAGE = {{ part.reference.1 }};
+    {{ part.reference }}
   END IF;
   IF NOT EXISTS (SELECT FROM {{ part.absent }} AS x WHERE {{ part.is_absent }}) THEN
-    RAISE EXCEPTION USING ERRCODE = 'unique_violation', SCHEMA = {{ part.schema }}, TABLE = {{ part.table }},
-      CONSTRAINT = {{ part.unique.0 }}, MESSAGE = {{ part.unique.1 }};
+    {{ part.unique }}
   END IF;
   UPDATE {{ base }} AS b SET ({{ insert_columns }}) = ROW({{ insert_values }}) WHERE {{ part.is_row }} RETURNING b.* INTO r;
   IF NOT FOUND THEN RETURN NULL; END IF;

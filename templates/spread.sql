@@ -1,5 +1,5 @@
-CREATE FUNCTION {{ put }}() RETURNS trigger
-LANGUAGE plpgsql{{ rights }} AS $refactor$
+CREATE FUNCTION {{ frame.put }}() RETURNS trigger
+LANGUAGE plpgsql{{ frame.rights }} AS $refactor$
 #variable_conflict use_variable
 DECLARE
   now record;
@@ -33,17 +33,11 @@ BEGIN
     -- The table of the rows knows why not.
     INSERT INTO {{ rows }} ({{ fields }}) VALUES ({{ values }});
   ELSIF now.value IS NOT NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'unique_violation', SCHEMA = {{ schema_literal }}, TABLE = {{ table_literal }},
-      CONSTRAINT = {{ unique }}, MESSAGE = {{ unique_message }};
+    {{ unique }}
   ELSE
     UPDATE {{ table }} AS b SET {{ sets_new }} WHERE {{ row_new }};
   END IF;
   RETURN NEW;
 END
 $refactor$;
-COMMENT ON FUNCTION {{ put }}() IS {{ comment }};
-CREATE TRIGGER "!refactor_insert" INSTEAD OF INSERT ON {{ outer }} FOR EACH ROW EXECUTE FUNCTION {{ put }}();
-CREATE TRIGGER "!refactor_update" INSTEAD OF UPDATE OR DELETE ON {{ inner }} FOR EACH ROW EXECUTE FUNCTION {{ put }}();
-{%- if !owner.is_empty() %}
-ALTER FUNCTION {{ put }}() OWNER TO {{ owner }};
-{%- endif %}
+{% include "put_end.sql" %}

@@ -4,10 +4,10 @@ CREATE FUNCTION {{ p.function }}({{ p.parameters }}) RETURNS void LANGUAGE sql
 BEGIN ATOMIC
 {{ body }};
 END;
-COMMENT ON FUNCTION {{ p.function }} IS {{ comment }};
+COMMENT ON FUNCTION {{ p.function }} IS {{ frame.comment }};
 {%- endif %}
 {%- endfor %}
-CREATE FUNCTION {{ put }}() RETURNS trigger
+CREATE FUNCTION {{ frame.put }}() RETURNS trigger
 LANGUAGE plpgsql AS $refactor$
 #variable_conflict use_variable
 DECLARE
@@ -23,21 +23,13 @@ BEGIN
   END IF;
 {%- endif %}
 {%- endfor %}
-{%- for f in generated %}
-  IF TG_OP = 'INSERT' AND NEW.{{ f.field }} IS NOT NULL THEN
-    RAISE EXCEPTION 'cannot insert a non-DEFAULT value into column "%"', {{ f.literal }} USING ERRCODE = '428C9',
-      DETAIL = {{ f.detail }};
-  ELSIF TG_OP = 'UPDATE' AND record_image_ne(ROW(NEW.{{ f.field }}), ROW(OLD.{{ f.field }})) THEN
-    RAISE EXCEPTION 'column "%" can only be updated to DEFAULT', {{ f.literal }} USING ERRCODE = '428C9',
-      DETAIL = {{ f.detail }};
-  END IF;
-{%- endfor %}
+{%- include "filled.sql" %}
   IF TG_OP = 'INSERT' THEN
     PERFORM {{ lock }}(false, NULL);
   ELSE
     was := ROW({{ of_old }})::{{ made }};
     IF NOT {{ lock }}(true, was) THEN RETURN NULL; END IF;
-    shown := ARRAY(SELECT ROW({{ of_view }})::{{ made }} FROM {{ inner }} AS v WHERE {{ at_old }});
+    shown := ARRAY(SELECT ROW({{ of_view }})::{{ made }} FROM {{ frame.inner }} AS v WHERE {{ at_old }});
     IF cardinality(shown) = 0 THEN RETURN NULL; END IF;
     IF cardinality(shown) > 1 THEN
       RAISE EXCEPTION USING ERRCODE = 'cardinality_violation', SCHEMA = {{ schema }}, TABLE = {{ table }},
@@ -51,7 +43,7 @@ BEGIN
     written := {{ judge }}(ROW({{ of_new }})::{{ made }});
 {%- for u in unique %}
     IF (CASE WHEN {{ u.given }} AND (TG_OP = 'INSERT' OR {{ u.changed }})
-      THEN EXISTS (SELECT FROM {{ inner }} AS v WHERE {{ u.same }} AND (TG_OP = 'INSERT' OR NOT ({{ at_was }}))) ELSE false END) THEN
+      THEN EXISTS (SELECT FROM {{ frame.inner }} AS v WHERE {{ u.same }} AND (TG_OP = 'INSERT' OR NOT ({{ at_was }}))) ELSE false END) THEN
       RAISE EXCEPTION USING ERRCODE = 'unique_violation', SCHEMA = {{ schema }}, TABLE = {{ table }}, CONSTRAINT = {{ u.constraint }},
         MESSAGE = {{ u.message }}, DETAIL = pg_catalog.format({{ u.detail }}, {{ u.values }});
     END IF;
@@ -74,7 +66,7 @@ BEGIN
 {%- endfor %}
   -- What is written must be what is read.
   IF TG_OP <> 'DELETE' THEN
-    shown := ARRAY(SELECT ROW({{ of_view }})::{{ made }} FROM {{ inner }} AS v WHERE {{ at_written }});
+    shown := ARRAY(SELECT ROW({{ of_view }})::{{ made }} FROM {{ frame.inner }} AS v WHERE {{ at_written }});
     IF cardinality(shown) <> 1 OR record_image_ne(shown[1], written) THEN
       RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', SCHEMA = {{ schema }}, TABLE = {{ table }},
         MESSAGE = pg_catalog.format('the SQL of %s does not store what was written to it', {{ name }}),
@@ -83,7 +75,7 @@ BEGIN
     END IF;
   END IF;
   IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND NOT ({{ same_key }}) THEN
-    IF EXISTS (SELECT FROM {{ inner }} AS v WHERE {{ at_was }}) THEN
+    IF EXISTS (SELECT FROM {{ frame.inner }} AS v WHERE {{ at_was }}) THEN
       RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', SCHEMA = {{ schema }}, TABLE = {{ table }},
         MESSAGE = pg_catalog.format('the SQL of %s does not take away a row', {{ name }}),
         DETAIL = pg_catalog.format('Still there: %s.', was), HINT = {{ hint }};
@@ -93,8 +85,6 @@ BEGIN
   RETURN NEW;
 END
 $refactor$;
-COMMENT ON FUNCTION {{ put }}() IS {{ comment }};
-CREATE TRIGGER "!refactor_insert" INSTEAD OF INSERT ON {{ outer }} FOR EACH ROW EXECUTE FUNCTION {{ put }}();
-CREATE TRIGGER "!refactor_update" INSTEAD OF UPDATE OR DELETE ON {{ inner }} FOR EACH ROW EXECUTE FUNCTION {{ put }}();
-CREATE TRIGGER "!refactor_before" BEFORE UPDATE OR DELETE ON {{ inner }} FOR EACH STATEMENT EXECUTE FUNCTION {{ statement }}();
-CREATE TRIGGER "!refactor_after" AFTER UPDATE OR DELETE ON {{ inner }} FOR EACH STATEMENT EXECUTE FUNCTION {{ statement }}();
+{% include "put_end.sql" %}
+CREATE TRIGGER "!refactor_before" BEFORE UPDATE OR DELETE ON {{ frame.inner }} FOR EACH STATEMENT EXECUTE FUNCTION {{ statement }}();
+CREATE TRIGGER "!refactor_after" AFTER UPDATE OR DELETE ON {{ frame.inner }} FOR EACH STATEMENT EXECUTE FUNCTION {{ statement }}();

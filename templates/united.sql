@@ -1,9 +1,9 @@
 CREATE FUNCTION {{ route }}({{ route_types }}) RETURNS integer LANGUAGE sql
   RETURN CASE{% for r in routes %} WHEN {{ r.takes }} THEN {{ r.number }}{% endfor %}{% if rest %} ELSE 1{% endif %} END;
-COMMENT ON FUNCTION {{ route }} IS {{ comment }};
+COMMENT ON FUNCTION {{ route }} IS {{ frame.comment }};
 
-CREATE FUNCTION {{ put }}() RETURNS trigger
-LANGUAGE plpgsql{{ rights }} AS $refactor$
+CREATE FUNCTION {{ frame.put }}() RETURNS trigger
+LANGUAGE plpgsql{{ frame.rights }} AS $refactor$
 #variable_conflict use_variable
 DECLARE
 {%- for b in branches %}
@@ -13,15 +13,7 @@ DECLARE
   home integer;
   target integer;
 BEGIN
-{%- for f in generated %}
-  IF TG_OP = 'INSERT' AND NEW.{{ f.field }} IS NOT NULL THEN
-    RAISE EXCEPTION 'cannot insert a non-DEFAULT value into column "%"', {{ f.literal }} USING ERRCODE = '428C9',
-      DETAIL = {{ f.detail }};
-  ELSIF TG_OP = 'UPDATE' AND record_image_ne(ROW(NEW.{{ f.field }}), ROW(OLD.{{ f.field }})) THEN
-    RAISE EXCEPTION 'column "%" can only be updated to DEFAULT', {{ f.literal }} USING ERRCODE = '428C9',
-      DETAIL = {{ f.detail }};
-  END IF;
-{%- endfor %}
+{%- include "filled.sql" %}
   IF TG_OP <> 'INSERT' THEN
     home := OLD.refactor_branch;
     CASE home
@@ -124,9 +116,4 @@ BEGIN
   RETURN NEW;
 END
 $refactor$;
-COMMENT ON FUNCTION {{ put }}() IS {{ comment }};
-CREATE TRIGGER "!refactor_insert" INSTEAD OF INSERT ON {{ outer }} FOR EACH ROW EXECUTE FUNCTION {{ put }}();
-CREATE TRIGGER "!refactor_update" INSTEAD OF UPDATE OR DELETE ON {{ inner }} FOR EACH ROW EXECUTE FUNCTION {{ put }}();
-{%- if !owner.is_empty() %}
-ALTER FUNCTION {{ put }}() OWNER TO {{ owner }};
-{%- endif %}
+{% include "put_end.sql" %}

@@ -3,7 +3,8 @@
 use askama::Template;
 
 use crate::generate::carry::{self, trigger};
-use crate::generate::{Piece, all, comment, list, numbering, own};
+use crate::generate::fact::key_text;
+use crate::generate::{Piece, all, comment, each_of, list, numbering, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows};
 use crate::sql::Literal;
@@ -199,16 +200,17 @@ fn one_key(
 /// Rows of different branches that have one key, as pairs of branches: for facts.
 #[must_use]
 pub fn twice(branches: &[(TableName, Vec<Ident>)]) -> String {
-    let keys = |columns: &[Ident]| match columns {
-        [one] => format!("b.{one}::text"),
-        many => format!("concat_ws(', ', {})", list(&many.iter().map(|c| format!("b.{c}::text")).collect::<Vec<_>>())),
-    };
     let present = |columns: &[Ident]| all(&columns.iter().map(|c| format!("b.{c} IS NOT NULL")).collect::<Vec<_>>());
     let selects: Vec<String> = branches
         .iter()
         .map(|(table, columns)| {
             let fields: Vec<String> = columns.iter().enumerate().map(|(i, c)| format!("b.{c} AS k{i}")).collect();
-            format!("SELECT {} AS key, {} FROM {table} AS b WHERE {}", keys(columns), list(&fields), present(columns))
+            format!(
+                "SELECT {} AS key, {} FROM {table} AS b WHERE {}",
+                key_text(&each_of("b", columns)),
+                list(&fields),
+                present(columns)
+            )
         })
         .collect();
     let group = (0..branches.first().map_or(0, |b| b.1.len())).map(|i| format!("k{i}")).collect::<Vec<_>>();

@@ -8,7 +8,7 @@ use crate::generate::{Piece, all, comment, equal, get, list, numbering, own, sha
 use crate::name::{Ident, TableName};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::{Literal, rename_in_definition};
-use crate::version::{Carry, Direction, Hop, Numbering, OnOldWrite, Version};
+use crate::version::{Carry, Direction, Hop, OnOldWrite, Version};
 
 /// Names of the generated objects of one carry.
 #[derive(Debug, Clone)]
@@ -160,77 +160,60 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
         tables.push((carry.step.clone(), names.complement, sql));
     }
     tables.extend(version.told.iter().map(|t| (t.step.clone(), told::done(t), told::done_table(version, t))));
+    let mut add = |step: &str, complement: Complement| {
+        let name = complement.table.clone();
+        complement.render().map(|sql| tables.push((step.to_owned(), name, sql)))
+    };
     for added in &version.added {
-        let sql = Complement {
-            unlogged: version.schema.tables[&added.table].unlogged,
-            table: own(&["kept", added.id.as_str()]),
-            key_list: list(&get::complement_keys(added.key.len())),
-            keys: key_columns(version, &added.table, &added.key),
-            values: vec![(Ident::new("refactor_value"), added.type_name.clone())],
-            unknown: false,
-            constraints: Vec::new(),
-            comment: comment(&format!("{}: values of an added field", added.step)),
-            owner: owner(version, &added.table),
-            grants: grants(version, &added.table),
-        }
-        .render()?;
-        tables.push((added.step.clone(), own(&["kept", added.id.as_str()]), sql));
+        let values = vec![(Ident::new("refactor_value"), added.type_name.clone())];
+        let name = own(&["kept", added.id.as_str()]);
+        let text = format!("{}: values of an added field", added.step);
+        add(&added.step, Complement::of(version, name, (&added.table, &added.key), values, &text))?;
     }
     for numbering in &version.numberings {
-        tables.push((numbering.step.clone(), numbering.kept(), numbers(version, numbering).render()?));
+        let key = std::slice::from_ref(&numbering.key);
+        let values = vec![(numbering::value(), numbering::value_type(numbering))];
+        let text = format!("{}: the new numbers of rows", numbering.step);
+        add(&numbering.step, Complement::of(version, numbering.kept(), (&numbering.table, key), values, &text))?;
     }
     for shaped in &version.shaped {
-        let name = own(&["kept", shaped.id.as_str()]);
         let typed = |prefix: &str, types: &[String]| -> Vec<(Ident, String)> {
             types.iter().enumerate().map(|(i, t)| (Ident::new(format!("{prefix}_{}", i + 1)), t.clone())).collect()
         };
-        let sql = Complement {
-            unlogged: version.schema.tables[&shaped.table].unlogged,
-            table: name.clone(),
-            key_list: list(&get::complement_keys(shaped.key.len())),
-            keys: key_columns(version, &shaped.table, &shaped.key),
-            values: [typed("refactor_seen", &shaped.column_types), typed("refactor_value", &shaped.types)].concat(),
-            unknown: false,
-            constraints: Vec::new(),
-            comment: comment(&format!("{}: what the stored fields cannot tell exactly", shaped.step)),
-            owner: owner(version, &shaped.table),
-            grants: grants(version, &shaped.table),
-        }
-        .render()?;
-        tables.push((shaped.step.clone(), name, sql));
+        let values = [typed("refactor_seen", &shaped.column_types), typed("refactor_value", &shaped.types)].concat();
+        let name = own(&["kept", shaped.id.as_str()]);
+        let text = format!("{}: what the stored fields cannot tell exactly", shaped.step);
+        add(&shaped.step, Complement::of(version, name, (&shaped.table, &shaped.key), values, &text))?;
     }
     for slice in &version.slices {
-        let sql = Complement {
-            unlogged: version.schema.tables[&slice.table].unlogged,
-            table: slice::absent(slice),
-            key_list: list(&get::complement_keys(slice.key.len())),
-            keys: key_columns(version, &slice.table, &slice.key),
-            values: Vec::new(),
-            unknown: false,
-            constraints: Vec::new(),
-            comment: comment(&format!("{}: rows that have no such part", slice.step)),
-            owner: owner(version, &slice.table),
-            grants: grants(version, &slice.table),
-        }
-        .render()?;
-        tables.push((slice.step.clone(), slice::absent(slice), sql));
+        let text = format!("{}: rows that have no such part", slice.step);
+        let (name, rows) = (slice::absent(slice), (&slice.table, &*slice.key));
+        add(&slice.step, Complement::of(version, name, rows, Vec::new(), &text))?;
     }
     Ok(tables)
 }
 
-/// Where rows have their new numbers.
-fn numbers(version: &Version, numbering: &Numbering) -> Complement {
-    Complement {
-        unlogged: version.schema.tables[&numbering.table].unlogged,
-        table: numbering.kept(),
-        key_list: numbering::key().to_string(),
-        keys: key_columns(version, &numbering.table, std::slice::from_ref(&numbering.key)),
-        values: vec![(numbering::value(), numbering::value_type(numbering))],
-        unknown: false,
-        constraints: Vec::new(),
-        comment: comment(&format!("{}: the new numbers of rows", numbering.step)),
-        owner: owner(version, &numbering.table),
-        grants: grants(version, &numbering.table),
+impl Complement {
+    /// One that has values for rows of a table by their key.
+    fn of(
+        version: &Version,
+        name: TableName,
+        (table, key): (&TableName, &[Ident]),
+        values: Vec<(Ident, String)>,
+        text: &str,
+    ) -> Self {
+        Self {
+            unlogged: version.schema.tables[table].unlogged,
+            table: name,
+            key_list: list(&get::complement_keys(key.len())),
+            keys: key_columns(version, table, key),
+            values,
+            unknown: false,
+            constraints: Vec::new(),
+            comment: comment(text),
+            owner: owner(version, table),
+            grants: grants(version, table),
+        }
     }
 }
 

@@ -141,7 +141,8 @@ fn reach(hops: &[Hop], row: &str) -> String {
     format!("SELECT FROM {from} WHERE {}", equal("t1", &hops[0].to_columns, row, &hops[0].from_columns))
 }
 
-fn key_text(keys: &[String]) -> String {
+/// A key as one text.
+pub(super) fn key_text(keys: &[String]) -> String {
     match keys {
         [one] => format!("{one}::text"),
         many => format!("concat_ws(', ', {})", list(&many.iter().map(|k| format!("{k}::text")).collect::<Vec<_>>())),

@@ -42,7 +42,7 @@ pub fn elsewhere(version: &Version, place: Elsewhere, row: &str) -> String {
 #[must_use]
 pub fn rows(version: &Version, relation: &Relation, row: &str) -> String {
     if let Rows::Slice(at) = relation.rows {
-        return slice::has_part(&version.slices[at], row);
+        return slice::has_part(&version.slices[at], row, &version.slices[at].key);
     }
     all(&relation.conditions().iter().map(|c| format!("({})", over(&c.holds, row))).collect::<Vec<_>>())
 }

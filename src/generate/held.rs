@@ -3,6 +3,7 @@
 use askama::Template;
 
 use crate::generate::carry::{changed, guarded, trigger};
+use crate::generate::fact::key_text;
 use crate::generate::{Piece, comment, each_of, equal, get, list, of, own};
 use crate::name::{Ident, TableName};
 use crate::sql::Literal;
@@ -115,11 +116,7 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
 #[must_use]
 pub fn elsewhere(version: &Version, at: usize) -> String {
     let held = &version.held[at];
-    let keys = each_of("b", &held.columns);
-    let key = match &keys[..] {
-        [one] => format!("{one}::text"),
-        many => format!("concat_ws(', ', {})", list(&many.iter().map(|k| format!("{k}::text")).collect::<Vec<_>>())),
-    };
+    let key = key_text(&each_of("b", &held.columns));
     format!(
         "SELECT DISTINCT {key} FROM {} AS b JOIN {} AS t ON {} WHERE ({}) IS NOT TRUE",
         held.table,

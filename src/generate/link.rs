@@ -2,9 +2,10 @@
 
 use askama::Template;
 
-use crate::generate::carry::{self, changed, guarded, path_over, trigger};
-use crate::generate::view::named;
-use crate::generate::{Piece, all, comment, each_of, equal, list, of, own, put};
+use crate::generate::carry::{changed, guarded, path_over, trigger};
+use crate::generate::put::Frame;
+use crate::generate::rule::{self, Rule};
+use crate::generate::{Piece, all, comment, each_of, equal, list, of, own};
 use crate::name::{Ident, TableName};
 use crate::relation::Relation;
 use crate::schema::ConstraintKind;
@@ -58,11 +59,7 @@ pub fn bring(link: &Link) -> String {
 #[derive(Template)]
 #[template(path = "link.sql", escape = "none")]
 struct PutBack {
-    put: TableName,
-    rights: String,
-    owner: String,
-    inner: TableName,
-    outer: TableName,
+    frame: Frame,
     table: TableName,
     links: TableName,
     far: TableName,
@@ -86,38 +83,23 @@ struct PutBack {
     fields: String,
     values: String,
     old_values: String,
-    schema_literal: Literal,
-    table_literal: Literal,
-    unique: Literal,
-    unique_message: Literal,
-    comment: Literal,
+    unique: Rule,
 }
 
 /// The put-back of a table of links.
 ///
 /// # Errors
 /// Only if a template cannot be rendered.
-pub fn put_back(
-    version: &Version,
-    relation: &Relation,
-    link: &Link,
-    (inner, outer): (&TableName, &TableName),
-    owned: bool,
-) -> Result<String, askama::Error> {
+pub(super) fn put_back(relation: &Relation, link: &Link, frame: Frame) -> Result<String, askama::Error> {
     let fields = fields(link);
     let primary = relation.constraints.iter().find(|c| c.item.kind == ConstraintKind::Primary);
-    let primary = primary.map_or("", |c| c.item.name.as_str());
-    let (schema, table) = (relation.name.schema.as_str(), relation.name.name.as_str());
+    let primary = primary.map_or_else(|| Ident::new(""), |c| c.item.name.clone());
     let sets = |row: &str| {
         let each = link.columns.iter().zip(each_of(row, &link.to)).map(|(c, v)| format!("{c} = {v}"));
         list(&each.collect::<Vec<_>>())
     };
     PutBack {
-        put: named(relation, "put"),
-        rights: if owned { put::owners_rights(version, relation) } else { String::new() },
-        owner: if owned { carry::owner(version, &relation.base).to_string() } else { String::new() },
-        inner: inner.clone(),
-        outer: outer.clone(),
+        frame,
         table: link.table.clone(),
         links: link.links.clone(),
         far: link.far.clone(),
@@ -141,11 +123,7 @@ pub fn put_back(
         fields: list(&fields),
         old_values: of("OLD", &fields),
         values: of("NEW", &fields),
-        schema_literal: Literal(schema.into()),
-        table_literal: Literal(table.into()),
-        unique: Literal(primary.into()),
-        unique_message: Literal(format!("duplicate key value violates unique constraint \"{primary}\"")),
-        comment: comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", "))),
+        unique: rule::duplicate(relation, &primary),
     }
     .render()
 }

@@ -11,15 +11,61 @@ use crate::generate::view::{kept_for_others, key_aliases, named};
 use crate::generate::{all, comment, get, list, lookup, numbering, own, shaped, slice};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
-use crate::schema::{Identity, Table};
+use crate::schema::{Field, Identity, Table};
 use crate::sql::{Expression, Literal};
 use crate::version::{Carry, Direction, Version};
 
 /// A field that PostgreSQL fills.
-struct Generated {
+pub(super) struct Generated {
     name: Ident,
-    literal: Literal,
-    detail: Literal,
+    pub literal: Literal,
+    pub detail: Literal,
+}
+
+impl Generated {
+    /// `always`: it is an identity; else it is computed.
+    pub fn new(name: &Ident, always: bool) -> Self {
+        let what = if always { "an identity column defined as GENERATED ALWAYS" } else { "a generated column" };
+        Self {
+            name: name.clone(),
+            literal: Literal(name.as_str().into()),
+            detail: Literal(format!("Column \"{}\" is {what}.", name.as_str())),
+        }
+    }
+
+    /// Those of a relation that cannot be given.
+    pub fn of(relation: &Relation) -> impl Iterator<Item = Self> {
+        let shapes = relation.fields.iter().map(|f| &f.shape);
+        let always = |f: &Field| f.identity == Some(Identity::Always);
+        shapes.filter(move |f| f.generated.is_some() || always(f)).map(move |f| Self::new(&f.name, always(f)))
+    }
+}
+
+/// What every put-back in one function has: its name, whose rights it has, where it hangs.
+pub(super) struct Frame {
+    pub put: TableName,
+    pub rights: String,
+    pub owner: String,
+    pub inner: TableName,
+    pub outer: TableName,
+    pub comment: Literal,
+}
+
+impl Frame {
+    pub fn new(version: &Version, relation: &Relation, inner: &TableName, outer: &TableName, owned: bool) -> Self {
+        Self {
+            put: named(relation, "put"),
+            rights: if owned { owners_rights(version, relation) } else { String::new() },
+            owner: if owned { carry::owner(version, &relation.base).to_string() } else { String::new() },
+            inner: inner.clone(),
+            outer: outer.clone(),
+            comment: about(relation),
+        }
+    }
+}
+
+fn about(relation: &Relation) -> Literal {
+    comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", ")))
 }
 
 impl std::fmt::Display for Generated {
@@ -159,12 +205,7 @@ impl Columns {
             let always = identity == Some(Identity::Always);
             let filled = field.shape.generated.is_some() || always;
             if filled {
-                let what = if always { "an identity column defined as GENERATED ALWAYS" } else { "a generated column" };
-                self.generated.push(Generated {
-                    name: name.clone(),
-                    literal: Literal(name.as_str().into()),
-                    detail: Literal(format!("Column \"{}\" is {what}.", name.as_str())),
-                });
+                self.generated.push(Generated::new(name, always));
             }
             if let Home::Calculated(at) = field.home {
                 self.calculated.push((name.clone(), get::calculated(&version.calculated[at], "r")));
@@ -280,7 +321,7 @@ pub fn put_back(
         may_stay: part.is_none() && !taken_along.is_empty() && may_skip_deletes(version.table(relation)),
         taken_along,
         part,
-        comment: comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", "))),
+        comment: about(relation),
         generated: columns.generated,
         checks: checks(version, relation),
         early: rule::early(relation).into_iter().chain(kept_keys).collect(),
@@ -348,7 +389,7 @@ fn checks(version: &Version, relation: &Relation) -> Vec<Check> {
 }
 
 /// A put-back of a view that acts with its owner's rights does so too.
-pub(super) fn owners_rights(version: &Version, relation: &Relation) -> String {
+fn owners_rights(version: &Version, relation: &Relation) -> String {
     let path: Vec<String> = version.schema.search_path.iter().map(|s| format!("{s}, ")).collect();
     format!(" SECURITY DEFINER SET search_path = pg_catalog, {}, {}pg_temp", relation.base.schema, path.concat())
 }

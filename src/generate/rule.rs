@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use askama::Template;
 
 use crate::generate::carry::{guarded, path_over};
-use crate::generate::{Piece, all, comment, get, list, of, own, rows};
+use crate::generate::fact::key_text;
+use crate::generate::{Piece, all, comment, each_of, get, list, of, own, rows};
 use crate::name::{Ident, TableName};
 use crate::relation::{Attached, Field, Home, Relation, Rows, checked, row_key};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Identity};
@@ -141,15 +142,37 @@ pub(super) fn rule(
     }
 }
 
-fn not_null(relation: &Relation, field: &Field) -> Rule {
-    let (name, table) = (&field.shape.name, relation.name.name.as_str());
+/// That a field has no value, without its conditions.
+pub(super) fn missing(relation: &Relation, field: &Ident) -> Rule {
+    let table = relation.name.name.as_str();
     let message =
-        format!("null value in column \"{}\" of relation \"{table}\" violates not-null constraint", name.as_str());
+        format!("null value in column \"{}\" of relation \"{table}\" violates not-null constraint", field.as_str());
+    rule(relation, "23502", ("COLUMN", field), message)
+}
+
+/// That a key is there already, without its conditions.
+pub(super) fn duplicate(relation: &Relation, constraint: &Ident) -> Rule {
+    let message = format!("duplicate key value violates unique constraint \"{}\"", constraint.as_str());
+    rule(relation, "23505", ("CONSTRAINT", constraint), message)
+}
+
+/// That a row refers to none, without its conditions.
+pub(super) fn dangling(relation: &Relation, constraint: &Ident) -> Rule {
+    let message = format!(
+        "insert or update on table \"{}\" violates foreign key constraint \"{}\"",
+        relation.name.name.as_str(),
+        constraint.as_str()
+    );
+    rule(relation, "23503", ("CONSTRAINT", constraint), message)
+}
+
+fn not_null(relation: &Relation, field: &Field) -> Rule {
+    let name = &field.shape.name;
     let null = format!("NEW.{name} IS NULL");
     // A row of old code may wait for a value from elsewhere; until somebody gives it one, its other fields can be written.
     let waits = relation.demand(name).is_none() && !is_in_row(field);
     let on_update = if waits { format!("{null} AND OLD.{name} IS NOT NULL") } else { null.clone() };
-    Rule { on_insert: null, on_update, ..rule(relation, "23502", ("COLUMN", name), message) }
+    Rule { on_insert: null, on_update, ..missing(relation, name) }
 }
 
 fn check(relation: &Relation, constraint: &Attached<Constraint>) -> Option<Rule> {
@@ -167,14 +190,13 @@ fn check(relation: &Relation, constraint: &Attached<Constraint>) -> Option<Rule>
 
 fn unique(version: &Version, relation: &Relation, constraint: &Attached<Constraint>) -> Rule {
     let item = &constraint.item;
-    let message = format!("duplicate key value violates unique constraint \"{}\"", item.name.as_str());
     let key = row_key(version.table(relation)).unwrap_or_default();
     let arguments = format!("{}, {}", of("NEW", &item.fields), of("r", &key));
     let names = list(&item.fields);
     Rule {
         detail: Some(detail(&item.fields, &names, "already exists.")),
         ..when_given(
-            rule(relation, "23505", ("CONSTRAINT", &item.name), message),
+            duplicate(relation, &item.name),
             &item.fields,
             &format!("{}({arguments})", function("taken", constraint)),
         )
@@ -189,18 +211,13 @@ fn reference(
     function: &TableName,
 ) -> Rule {
     let item = &constraint.item;
-    let message = format!(
-        "insert or update on table \"{}\" violates foreign key constraint \"{}\"",
-        relation.name.name.as_str(),
-        item.name.as_str()
-    );
     let far = version.over(&key.table).map_or(&key.table, |r| &r.name).name.as_str();
     let bare: Vec<&str> = item.fields.iter().map(Ident::as_str).collect();
     let ending = format!("is not present in table \"{}\".", far.replace('%', "%%"));
     Rule {
         detail: Some(detail(&item.fields, &bare.join(", "), &ending)),
         ..when_given(
-            rule(relation, "23503", ("CONSTRAINT", &item.name), message),
+            dangling(relation, &item.name),
             &item.fields,
             &format!("NOT {function}({})", of("NEW", &item.fields)),
         )
@@ -386,12 +403,7 @@ fn one_taken(
 #[must_use]
 pub fn offenders(version: &Version, relation: &Relation, item: &Constraint, step: &str) -> String {
     let key = row_key(version.table(relation)).unwrap_or_default();
-    let key: Vec<String> = key.iter().map(|c| format!("b.{c}::text")).collect();
-    let key = match &key[..] {
-        [] => "(b.*)::text".to_owned(),
-        [one] => one.clone(),
-        many => format!("concat_ws(', ', {})", list(many)),
-    };
+    let key = if key.is_empty() { "(b.*)::text".to_owned() } else { key_text(&each_of("b", &key)) };
     let shown = item.fields.iter().filter_map(|f| relation.field(f));
     let shown: Vec<String> =
         shown.map(|f| format!(", {} AS {}", get::get(version, relation, f), f.shape.name)).collect();

@@ -5,7 +5,7 @@ use askama::Template;
 use crate::generate::carry::{changed, guarded, path_over, trigger};
 use crate::generate::rule::{self, Rule};
 use crate::generate::view::key_aliases;
-use crate::generate::{Piece, all, comment, each_of, equal, get, list, own};
+use crate::generate::{Piece, comment, each_of, equal, get, list, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Relation, Rows};
 use crate::schema::ConstraintKind;
@@ -18,10 +18,10 @@ pub fn absent(slice: &Slice) -> TableName {
     own(&["kept", slice.id.as_str()])
 }
 
-/// Whether the row `row` has its part.
+/// Whether the row `row` has its part, of which `key` is the key.
 #[must_use]
-pub fn has_part(slice: &Slice, row: &str) -> String {
-    let this = equal("x", &get::complement_keys(slice.key.len()), row, &slice.key);
+pub fn has_part(slice: &Slice, row: &str, key: &[Ident]) -> String {
+    let this = equal("x", &get::complement_keys(key.len()), row, key);
     format!("NOT EXISTS (SELECT FROM {} AS x WHERE {this})", absent(slice))
 }
 
@@ -32,14 +32,15 @@ pub fn any(version: &Version, relation: &Relation) -> bool {
 }
 
 /// The parts that a relation's rows may have in tables of their own.
-fn of<'v>(version: &'v Version, relation: &'v Relation) -> impl Iterator<Item = &'v Slice> {
-    version.slices.iter().filter(move |s| s.table == relation.base && relation.rows == Rows::Whole)
+fn of<'v>(version: &'v Version, relation: &'v Relation) -> impl Iterator<Item = (usize, &'v Slice)> {
+    let here = move |(_, s): &(usize, &Slice)| s.table == relation.base && relation.rows == Rows::Whole;
+    version.slices.iter().enumerate().filter(here)
 }
 
 /// Says that a row inserted through a relation has none of its parts yet: the row `r`.
 #[must_use]
 pub fn without_parts(version: &Version, relation: &Relation) -> Vec<String> {
-    of(version, relation).map(|s| gone(s, &each_of("r", &s.key))).collect()
+    of(version, relation).map(|(_, s)| gone(s, &each_of("r", &s.key))).collect()
 }
 
 /// The key as a relation calls it.
@@ -51,8 +52,7 @@ fn key_names(version: &Version, relation: &Relation, slice: &Slice) -> Vec<Ident
 /// Rows of a relation that keep their key, and must not go, while they have a part: its foreign key says so.
 #[must_use]
 pub fn held(version: &Version, relation: &Relation) -> Vec<Held> {
-    let one = |slice: &Slice| {
-        let at = version.slices.iter().position(|s| s.id == slice.id)?;
+    let one = |(at, slice): (usize, &Slice)| {
         let part = version.relations.values().find(|r| r.rows == Rows::Slice(at))?;
         let (constraint, key) = part.foreign_keys().find(|(_, key)| key.table == slice.table)?;
         let (name, of) = (&constraint.item.name, part.name.name.as_str());
@@ -61,9 +61,7 @@ pub fn held(version: &Version, relation: &Relation) -> Vec<Held> {
             relation.name.name.as_str(),
             name.as_str()
         );
-        let old = key_aliases(slice.key.len());
-        let this = equal("x", &get::complement_keys(slice.key.len()), "OLD", &old);
-        let has_part = format!("NOT EXISTS (SELECT FROM {} AS x WHERE {this})", absent(slice));
+        let has_part = has_part(slice, "OLD", &key_aliases(slice.key.len()));
         let rule = rule::rule(part, "23503", ("CONSTRAINT", name), message);
         let names = key_names(version, relation, slice);
         Some(Held {
@@ -95,8 +93,8 @@ fn gone(slice: &Slice, keys: &[String]) -> String {
 
 /// How the put-back of a part finds its row.
 pub struct Put {
-    /// The part's key: each field with its literal and the message when it is NULL.
-    pub key: Vec<(Ident, Literal, Literal)>,
+    /// What a part without its key breaks.
+    pub key: Vec<Rule>,
     /// `b.id = NEW.id`
     pub is_row: String,
     /// `x.refactor_key_1 = NEW.id`
@@ -109,10 +107,10 @@ pub struct Put {
     pub schema: Literal,
     /// The same.
     pub table: Literal,
-    /// The foreign key to the other table, and what PostgreSQL says when it is broken.
-    pub reference: (Literal, Literal),
-    /// The primary key, and the same.
-    pub unique: (Literal, Literal),
+    /// What a part without its whole breaks.
+    pub reference: Rule,
+    /// What a second part breaks.
+    pub unique: Rule,
     /// Whether an update changes the key.
     pub key_changed: String,
 }
@@ -126,15 +124,11 @@ pub fn put(version: &Version, relation: &Relation, this_row: &str, old_keys: &[I
     let (schema, table) = (relation.name.schema.as_str(), relation.name.name.as_str());
     let constraint = |wanted: fn(&ConstraintKind) -> bool| {
         let found = relation.constraints.iter().find(|c| wanted(&c.item.kind) && c.item.fields == names);
-        found.map(|c| c.item.name.as_str().to_owned()).unwrap_or_default()
+        found.map_or_else(|| Ident::new(""), |c| c.item.name.clone())
     };
     let key = constraint(|k| matches!(k, ConstraintKind::Foreign(_)));
     let unique = constraint(|k| matches!(k, ConstraintKind::Primary | ConstraintKind::Unique));
-    let null = |name: &Ident| {
-        let message =
-            format!("null value in column \"{}\" of relation \"{table}\" violates not-null constraint", name.as_str());
-        (name.clone(), Literal(name.as_str().into()), Literal(message))
-    };
+    let null = |name: &Ident| Rule { on_insert: format!("NEW.{name} IS NULL"), ..rule::missing(relation, name) };
     let resets = slice.columns.iter().zip(&slice.fill).map(|(column, fill)| {
         format!("{column} = {}", fill.as_ref().map_or_else(|| "DEFAULT".to_owned(), |f| format!("({f})")))
     });
@@ -147,14 +141,8 @@ pub fn put(version: &Version, relation: &Relation, this_row: &str, old_keys: &[I
         take_away: vec![reset, gone(slice, &each_of("OLD", old_keys))],
         schema: Literal(schema.into()),
         table: Literal(table.into()),
-        reference: (
-            Literal(key.clone()),
-            Literal(format!("insert or update on table \"{table}\" violates foreign key constraint \"{key}\"")),
-        ),
-        unique: (
-            Literal(unique.clone()),
-            Literal(format!("duplicate key value violates unique constraint \"{unique}\"")),
-        ),
+        reference: rule::dangling(relation, &key),
+        unique: rule::duplicate(relation, &unique),
         key_changed: changed(&names),
     })
 }
@@ -213,12 +201,12 @@ pub fn seed(slice: &Slice, kept: Option<&TableName>) -> Option<String> {
         format!(" AND NOT EXISTS (SELECT FROM {kept} AS k WHERE {})", equal("k", columns, "b", &slice.key))
     });
     Some(format!(
-        "INSERT INTO {} ({})\nSELECT {} FROM {} AS b WHERE {}{};",
+        "INSERT INTO {} ({})\nSELECT {} FROM {} AS b WHERE ({}) IS NOT TRUE{};",
         absent(slice),
         list(&get::complement_keys(slice.key.len())),
         list(&each_of("b", &slice.key)),
         slice.table,
-        all(&[format!("({}) IS NOT TRUE", get::over(holds, "b"))]),
+        get::over(holds, "b"),
         told.unwrap_or_default()
     ))
 }

@@ -2,13 +2,14 @@
 
 use askama::Template;
 
-use crate::generate::view::named;
-use crate::generate::{carry, comment, equal, list, of, put};
+use crate::generate::put::Frame;
+use crate::generate::rule::{self, Rule};
+use crate::generate::{equal, list, of};
 use crate::name::{Ident, TableName};
 use crate::relation::Relation;
 use crate::schema::ConstraintKind;
 use crate::sql::Literal;
-use crate::version::{Spread, Version, numbered};
+use crate::version::{Spread, numbered};
 
 /// The rows of one field, and its label.
 fn each(spread: &Spread) -> impl Iterator<Item = (&Ident, &String)> {
@@ -67,11 +68,7 @@ fn sets(spread: &Spread, row: &str, value: &str) -> String {
 #[derive(Template)]
 #[template(path = "spread.sql", escape = "none")]
 struct PutBack {
-    put: TableName,
-    rights: String,
-    owner: String,
-    inner: TableName,
-    outer: TableName,
+    frame: Frame,
     table: TableName,
     rows: TableName,
     row_old: String,
@@ -87,34 +84,19 @@ struct PutBack {
     value: Ident,
     fields: String,
     values: String,
-    schema_literal: Literal,
-    table_literal: Literal,
-    unique: Literal,
-    unique_message: Literal,
-    comment: Literal,
+    unique: Rule,
 }
 
 /// The put-back of a table of rows.
 ///
 /// # Errors
 /// Only if a template cannot be rendered.
-pub fn put_back(
-    version: &Version,
-    relation: &Relation,
-    spread: &Spread,
-    (inner, outer): (&TableName, &TableName),
-    owned: bool,
-) -> Result<String, askama::Error> {
+pub(super) fn put_back(relation: &Relation, spread: &Spread, frame: Frame) -> Result<String, askama::Error> {
     let fields = fields(spread);
     let primary = relation.constraints.iter().find(|c| c.item.kind == ConstraintKind::Primary);
-    let primary = primary.map_or("", |c| c.item.name.as_str());
-    let (schema, table) = (relation.name.schema.as_str(), relation.name.name.as_str());
+    let primary = primary.map_or_else(|| Ident::new(""), |c| c.item.name.clone());
     PutBack {
-        put: named(relation, "put"),
-        rights: if owned { put::owners_rights(version, relation) } else { String::new() },
-        owner: if owned { carry::owner(version, &relation.base).to_string() } else { String::new() },
-        inner: inner.clone(),
-        outer: outer.clone(),
+        frame,
         table: spread.table.clone(),
         rows: spread.rows.clone(),
         row_old: equal("b", &spread.key, "OLD", &spread.from),
@@ -133,11 +115,7 @@ pub fn put_back(
         value: spread.value.clone(),
         fields: list(&fields),
         values: of("NEW", &fields),
-        schema_literal: Literal(schema.into()),
-        table_literal: Literal(table.into()),
-        unique: Literal(primary.into()),
-        unique_message: Literal(format!("duplicate key value violates unique constraint \"{primary}\"")),
-        comment: comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", "))),
+        unique: rule::duplicate(relation, &primary),
     }
     .render()
 }

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use crate::generate::carry::{guarded, owner, path_over};
+use crate::generate::put::{Frame, Generated};
 use crate::generate::rule::{self, Rule};
 use crate::generate::view::named;
 use crate::generate::{all, comment, each_of, equal, get, list, of, own, rows};
@@ -47,12 +48,6 @@ pub fn done_table(version: &Version, told: &Told) -> String {
         comment(&format!("{}: rows that a statement under way has written", told.step)),
         owner(version, &told.table)
     )
-}
-
-struct Generated {
-    field: Ident,
-    literal: Literal,
-    detail: Literal,
 }
 
 struct Unique {
@@ -105,7 +100,7 @@ struct PutBack<'t> {
     statement: &'t TableName,
     judge: &'t TableName,
     made: &'t TableName,
-    put: TableName,
+    frame: Frame,
     puts: Vec<Put>,
     schema: &'t Literal,
     table: &'t Literal,
@@ -115,8 +110,6 @@ struct PutBack<'t> {
     of_old: String,
     of_new: String,
     of_view: String,
-    inner: &'t TableName,
-    outer: &'t TableName,
     at_old: String,
     at_was: String,
     at_written: String,
@@ -125,7 +118,6 @@ struct PutBack<'t> {
     references: Vec<Rule>,
     hint: Literal,
     without: Literal,
-    comment: &'t Literal,
 }
 
 /// The put-back: it locks, looks at the row again, lets the table to be judge it, runs the user's statements, and looks
@@ -133,25 +125,16 @@ struct PutBack<'t> {
 ///
 /// # Errors
 /// Only if the template cannot be rendered.
-pub fn put_back(
+pub(super) fn put_back(
     version: &Version,
     relation: &Relation,
     told: &Told,
-    inner: &TableName,
-    outer: &TableName,
+    frame: Frame,
 ) -> Result<String, askama::Error> {
     let made = &told.table;
     let shapes: Vec<&Field> = relation.fields.iter().map(|f| &f.shape).collect();
     let fields: Vec<Ident> = shapes.iter().map(|f| f.name.clone()).collect();
     let always = |f: &Field| f.identity == Some(Identity::Always);
-    let generated = shapes.iter().filter(|f| f.generated.is_some() || always(f)).map(|f| {
-        let what = if always(f) { "an identity column defined as GENERATED ALWAYS" } else { "a generated column" };
-        Generated {
-            field: f.name.clone(),
-            literal: Literal(f.name.as_str().into()),
-            detail: Literal(format!("Column \"{}\" is {what}.", f.name.as_str())),
-        }
-    });
     let given: Vec<&&Field> = shapes.iter().filter(|f| f.generated.is_none()).collect();
     let values: Vec<String> = given
         .iter()
@@ -164,7 +147,6 @@ pub fn put_back(
         .collect();
     let (schema, table) = (Literal(relation.name.schema.as_str().into()), Literal(relation.name.name.as_str().into()));
     let (lock, judge, statement) = (named(relation, "lock"), named(relation, "judge"), named(relation, "statement"));
-    let comment = comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", ")));
     let helpers = Helpers {
         lock: &lock,
         statement: &statement,
@@ -183,14 +165,13 @@ pub fn put_back(
             "\"{}\" can be written in READ COMMITTED only until it is real",
             relation.name.name.as_str()
         )),
-        comment: &comment,
+        comment: &frame.comment,
     }
     .render()?;
     let put_back = PutBack {
-        put: named(relation, "put"),
         puts: puts(relation, told),
         name: Literal(relation.name.short()),
-        generated: generated.collect(),
+        generated: Generated::of(relation).collect(),
         of_old: of("OLD", &fields),
         of_new: of("NEW", &fields),
         of_view: of("v", &fields),
@@ -205,7 +186,7 @@ pub fn put_back(
             "{} gives no statements for it; it can be done when that is materialized.",
             told.step
         )),
-        comment: &comment,
+        frame,
         lock: &lock,
         statement: &statement,
         judge: &judge,
@@ -213,8 +194,6 @@ pub fn put_back(
         table: &table,
         fields,
         made,
-        inner,
-        outer,
     }
     .render()?;
     Ok(guarded(version, &format!("{helpers}\n"), &[made], &[&lock, &judge], made) + &put_back)

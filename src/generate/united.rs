@@ -1,10 +1,12 @@
 //! Rows of several tables shown as one's: the rows, their put-back, and what keeps their keys apart.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 
-use crate::generate::carry;
+use crate::generate::put::{Frame, Generated};
 use crate::generate::view::named;
-use crate::generate::{all, comment, list, numbering, put};
+use crate::generate::{all, list, numbering};
 use crate::name::{Ident, TableName};
 use crate::relation::{Relation, Rows};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Identity};
@@ -57,14 +59,6 @@ pub fn rows(version: &Version, union: &Union) -> String {
         format!("SELECT\n  {}\nFROM {from}", columns.join(",\n  "))
     };
     union.branches.iter().enumerate().map(one).collect::<Vec<_>>().join("\nUNION ALL\n")
-}
-
-struct Generated {
-    field: Ident,
-    literal: Literal,
-    detail: Literal,
-    /// The sequence of an identity; what is computed has none.
-    sequence: Option<Literal>,
 }
 
 struct Route {
@@ -134,9 +128,7 @@ struct United {
     route_old: String,
     routes: Vec<Route>,
     rest: bool,
-    put: TableName,
-    rights: String,
-    owner: String,
+    frame: Frame,
     schema: Literal,
     table: Literal,
     branches: Vec<Part>,
@@ -144,22 +136,13 @@ struct United {
     required: Vec<Refused>,
     check: Option<Refused>,
     real: Literal,
-    comment: Literal,
-    inner: TableName,
-    outer: TableName,
 }
 
 /// The put-back of a union.
 ///
 /// # Errors
 /// Only if a template cannot be rendered.
-pub fn put_back(
-    version: &Version,
-    relation: &Relation,
-    inner: &TableName,
-    outer: &TableName,
-    owned: bool,
-) -> Result<String, askama::Error> {
+pub(super) fn put_back(version: &Version, relation: &Relation, frame: Frame) -> Result<String, askama::Error> {
     let Rows::United(at) = relation.rows else { return Ok(String::new()) };
     let union = &version.unions[at];
     let read: Vec<&(Ident, String)> = {
@@ -195,21 +178,17 @@ pub fn put_back(
         let name = check.as_str();
         refused(field, name, format!("new row for relation \"{table}\" violates check constraint \"{name}\""))
     });
-    let shapes = || relation.fields.iter().map(|f| &f.shape);
-    let always = |f: &crate::schema::Field| f.identity == Some(Identity::Always);
-    let generated = shapes().filter(|f| f.generated.is_some() || always(f)).map(|f| {
-        let what = if always(f) { "an identity column defined as GENERATED ALWAYS" } else { "a generated column" };
-        Generated {
-            field: f.name.clone(),
-            literal: Literal(f.name.as_str().into()),
-            detail: Literal(format!("Column \"{}\" is {what}.", f.name.as_str())),
-            sequence: f.sequence.as_ref().filter(|_| always(f)).map(|s| Literal(s.to_string())),
-        }
-    });
-    let generated: Vec<Generated> = generated.collect();
+    let generated: Vec<Generated> = Generated::of(relation).collect();
+    let filled: BTreeMap<&Ident, Option<Literal>> = relation
+        .fields
+        .iter()
+        .map(|f| &f.shape)
+        .filter(|f| f.generated.is_some() || f.identity == Some(Identity::Always))
+        .map(|f| (&f.name, f.sequence.as_ref().filter(|_| f.generated.is_none()).map(|s| Literal(s.to_string()))))
+        .collect();
     let numbered = |at: &usize| union.branches.iter().any(|b| b.numbering(*at).is_some());
     let numbers = (0..union.fields.len()).filter(numbered).map(|at| &union.fields[at].0);
-    let numbers = numbers.filter(|name| !generated.iter().any(|g| g.field == **name));
+    let numbers = numbers.filter(|name| !filled.contains_key(*name));
     let branches = union.branches.iter().enumerate();
     United {
         route: named(relation, "route"),
@@ -218,31 +197,32 @@ pub fn put_back(
         route_old: of("OLD"),
         routes: routes.collect(),
         rest: union.discriminator.is_none(),
-        put: named(relation, "put"),
-        rights: if owned { put::owners_rights(version, relation) } else { String::new() },
-        owner: if owned { carry::owner(version, &relation.base).to_string() } else { String::new() },
+        frame,
         schema: Literal(schema.into()),
         table: Literal(table.into()),
-        branches: branches.map(|(i, b)| part(version, union, b, i + 1, &generated)).collect(),
+        branches: branches.map(|(i, b)| part(version, union, b, i + 1, &filled)).collect(),
         required: numbers.chain(union.discriminator.iter().map(|(field, _)| field)).map(null).collect(),
         check,
         real: Literal(format!("It can when {} is materialized.", union.step)),
-        comment: comment(&format!("put-back of {} after {}", relation.name.short(), relation.touched_by.join(", "))),
-        inner: inner.clone(),
-        outer: outer.clone(),
         generated,
     }
     .render()
 }
 
-fn part(version: &Version, union: &Union, branch: &Branch, number: usize, generated: &[Generated]) -> Part {
+fn part(
+    version: &Version,
+    union: &Union,
+    branch: &Branch,
+    number: usize,
+    filled: &BTreeMap<&Ident, Option<Literal>>,
+) -> Part {
     let fields = &version.schema.tables[&branch.table].fields;
     let (mut without, mut sets, mut columns, mut values, mut own) = (vec![], vec![], vec![], vec![], vec![]);
     let (mut overriding, mut numbered) = (false, None);
     for (at, (name, _)) in union.fields.iter().enumerate() {
         let row = format!("r{number}");
         if let Some(numbering) = branch.numbering(at) {
-            let sequence = generated.iter().find(|g| g.field == *name).and_then(|g| g.sequence.as_ref());
+            let sequence = filled.get(name).and_then(Option::as_ref);
             let drawn =
                 sequence.map(|s| format!("CASE WHEN TG_OP = 'INSERT' THEN nextval({s}::regclass) ELSE NEW.{name} END"));
             let kept = &version.numberings[numbering];
@@ -260,9 +240,9 @@ fn part(version: &Version, union: &Union, branch: &Branch, number: usize, genera
             continue;
         }
         own.push(Own { field: name.clone(), value: value(version, union, branch, at, &row) });
-        if let Some(g) = generated.iter().find(|g| g.field == *name) {
+        if let Some(sequence) = filled.get(name) {
             // One sequence numbers the rows of all tables, and a row that moves keeps its number.
-            if let (Some(sequence), Some(column)) = (&g.sequence, branch.column(at)) {
+            if let (Some(sequence), Some(column)) = (sequence, branch.column(at)) {
                 overriding = true;
                 columns.push(column.clone());
                 values

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use crate::generate::carry::{Names, is_partitioned, one_owner, owner};
+use crate::generate::put::Frame;
 use crate::generate::{Class, Piece, comment, get, link, numbering, own, put, spread, told, united};
 use crate::name::{Ident, TableName};
 use crate::relation::{Field, Home, Relation, Rows, Stores, row_key};
@@ -114,12 +115,15 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
         put: match class {
             Class::U => None,
             Class::H => Some(put::put_back(version, relation, &inner, &outer, owned)?),
-            Class::T => Some(match relation.rows {
-                Rows::Linked(at) => link::put_back(version, relation, &version.links[at], (&inner, &outer), owned)?,
-                Rows::Spread(at) => spread::put_back(version, relation, &version.spreads[at], (&inner, &outer), owned)?,
-                Rows::Told(at) => told::put_back(version, relation, &version.told[at], &inner, &outer)?,
-                _ => united::put_back(version, relation, &inner, &outer, owned)?,
-            }),
+            Class::T => {
+                let frame = Frame::new(version, relation, &inner, &outer, owned);
+                Some(match relation.rows {
+                    Rows::Linked(at) => link::put_back(relation, &version.links[at], frame)?,
+                    Rows::Spread(at) => spread::put_back(relation, &version.spreads[at], frame)?,
+                    Rows::Told(at) => told::put_back(version, relation, &version.told[at], frame)?,
+                    _ => united::put_back(version, relation, frame)?,
+                })
+            }
         },
         rights: rights(version, relation, &inner, &outer),
         inner,

@@ -153,7 +153,6 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         let restored = lost.is_some_and(|t| installed.tables.contains(&t));
         plan.steps.push(PlanStep::new(sentence, generate::numbering::seed(numbering, restored)));
     }
-    plan.steps.extend(numbered_told(version, installed));
     plan.steps.extend(without_parts(version, installed));
     plan.steps.extend(restores(version, installed));
     plan.steps.extend(version.unions.iter().filter_map(|u| generate::made::bind(version, u)).map(|(kept, sql)| {
