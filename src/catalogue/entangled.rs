@@ -58,10 +58,11 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
         let alone = constraint.fields.len() == 1;
         let name = &constraint.name;
         let role = match &constraint.kind {
+            // It stays where what takes the field's place is unique and given, too.
+            ConstraintKind::Primary | ConstraintKind::Unique if purpose == Purpose::Refer => continue,
             ConstraintKind::Primary => format!("is part of the primary key `{name}`"),
             ConstraintKind::Exclude => format!("is part of the exclusion constraint `{name}`"),
             ConstraintKind::Foreign(_) if !alone => format!("is part of the foreign key `{name}`"),
-            ConstraintKind::Unique if purpose == Purpose::Refer => continue,
             ConstraintKind::Unique if !alone => format!("is part of the unique constraint `{name}`"),
             ConstraintKind::Check if !alone && matches!(purpose, Purpose::Move | Purpose::Refer) => {
                 format!("is part of the check `{name}` over several fields")

@@ -8,7 +8,7 @@ use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::extract_table::{ExtractTable, KeyType};
 use crate::catalogue::move_field::MoveField;
 use crate::catalogue::path::{self, Path};
-use crate::catalogue::{Refactor, Refactoring};
+use crate::catalogue::{Refactor, Refactoring, leaving};
 use crate::fact::LossKind;
 use crate::name::{FieldRef, Ident, Renaming, TableRef, listed};
 use crate::refusal::Refusal;
@@ -287,13 +287,13 @@ impl InlineTable {
             let place = place.clone().filter(|p| p != reference);
             changed.insert_field(Field { shape, home: Home::Looked(at, member) }, place.as_ref());
         }
-        stand_in(changed, reference, table, &names, &news);
+        let gone = stand_in(step, changed, (into, reference), (table, &names), &news)?;
         changed.fields.retain(|f| {
             f.shape.name != *reference
                 || news.contains(&f.shape.name) && matches!(f.home, Home::Looked(a, _) if a == at)
         });
         bring(changed, table, &names, &news);
-        for text in cannot_follow(table, &names) {
+        for text in gone.into_iter().chain(cannot_follow(table, &names)) {
             after.remark(step, RemarkKind::Lost, text);
         }
         Ok(after)
@@ -387,18 +387,33 @@ fn bring(into: &mut Relation, table: &Relation, names: &[Ident], news: &[Ident])
     }
 }
 
-/// Where one field stands for the reference, indexes of the reference become its own, unique ones too if the values are.
-fn stand_in(into: &mut Relation, reference: &Ident, table: &Relation, names: &[Ident], news: &[Ident]) {
-    let unique = names.len() == 1 && table.is_unique(names);
-    let mentions = |fields: &[Ident]| fields.contains(reference);
-    let keep = |is_unique: bool| names.len() == 1 && (!is_unique || unique);
-    into.indexes.retain(|i| !mentions(&i.item.fields) || keep(i.item.unique));
-    into.constraints.retain(|c| !mentions(&c.item.fields) || keep(c.item.kind == ConstraintKind::Unique));
-    if let [new] = news {
-        let renames = [(reference.clone(), new.clone())].into();
-        into.indexes.iter_mut().for_each(|i| i.item.rename(&renames));
-        into.constraints.iter_mut().for_each(|c| c.item.rename(&renames));
+/// Where the values are unique, what they take the place of may be part of a unique key. Names what goes.
+///
+/// # Errors
+/// When the primary key would go.
+fn stand_in(
+    step: &str,
+    changed: &mut Relation,
+    (into, reference): (&Relation, &Ident),
+    (table, names): (&Relation, &[Ident]),
+    news: &[Ident],
+) -> Result<Vec<String>, Refusal> {
+    let given = names.iter().all(|n| table.field(n).is_some_and(|f| f.shape.not_null));
+    let unique = table.is_unique(names);
+    let keys = into.constraints.iter().map(|c| &c.item).filter(|c| c.kind == ConstraintKind::Primary);
+    let primary = |index: &Index| keys.clone().any(|c| Some(&c.name) == index.constraint.as_ref());
+    // A unique key does not tell NULL from NULL, and several fields may be NULL in part.
+    let follows = |index: &Index| !index.unique || unique && (given || names.len() == 1 && !primary(index));
+    let gone = leaving::stand_in(step, changed, std::slice::from_ref(reference), news, follows);
+    if let Some(index) = gone.iter().find(|i| primary(i)) {
+        let table = table.name.short();
+        return Err(Refusal::Entangled {
+            field: FieldRef { table: entangled::reference(&into.name), field: reference.clone() },
+            role: format!("is part of the primary key `{}`, and the fields of `{table}` could not be", index.name),
+            hint: Some(format!("make them NOT NULL and unique in `{table}` first, or drop that key")),
+        });
     }
+    Ok(gone.iter().map(|i| format!("index `{}`", i.name)).collect())
 }
 
 /// Unique keys: several rows may now have the same values.

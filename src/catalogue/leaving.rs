@@ -4,8 +4,8 @@ use crate::catalogue::draft::Draft;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::name::{FieldRef, Ident, listed};
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Field, NamesFields, Relation};
-use crate::schema::{self, ConstraintKind};
+use crate::relation::{Attached, Field, NamesFields, Origin, Relation};
+use crate::schema::{Constraint, ConstraintKind, Index};
 use crate::sql::rename_in_definition;
 use crate::version::{RemarkKind, Version};
 
@@ -103,53 +103,112 @@ pub fn replace(
             after.remark(step, RemarkKind::Lost, text);
         }
     }
-    let mut lost = Vec::new();
+    let given = field.shape.not_null;
     let changed = after.change(&from.name, step);
     let place = before.cloned().or_else(|| {
         let at = changed.fields.iter().position(|f| names.contains(&f.shape.name))?;
         changed.fields[at..].iter().map(|f| f.shape.name.clone()).find(|n| !names.contains(n))
     });
-    let mentions = |fields: &[Ident]| fields.iter().any(|f| names.contains(f));
-    // One field stands for the other; several cannot.
-    let plain = |index: &Attached<schema::Index>| {
-        let Attached { item, columns, .. } = index;
-        // The definition has the names that the fields had.
-        let column = |key: &Option<Ident>| {
-            let at = item.fields.iter().position(|f| Some(f) == key.as_ref())?;
-            columns.get(at).cloned()
-        };
-        let keys: Option<Vec<Ident>> = item.keys.iter().map(column).collect();
-        names.len() == 1
-            && keys.is_some_and(|keys| {
-                keys.len() == item.fields.len() && item.definition.ends_with(&format!("({})", listed(&keys)))
-            })
-    };
-    let unique = changed.indexes.iter().find(|i| i.item.unique && mentions(&i.item.fields) && !plain(i));
-    if let Some(index) = unique {
-        return Err(Refusal::Entangled {
+    let gone = stand_in(step, changed, &names, std::slice::from_ref(&new), |_| true);
+    let held = |index: &Index, why: &str, hint: &str| {
+        Err(Refusal::Entangled {
             field: FieldRef { table: entangled::reference(&from.name), field: names[0].clone() },
-            role: format!("is part of the unique index `{}`, which cannot follow", index.item.name),
-            hint: Some("drop that index first".into()),
-        });
+            role: format!("is part of the unique index `{}`, {why}", index.name),
+            hint: Some(hint.into()),
+        })
+    };
+    if let Some(index) = gone.iter().find(|i| i.unique) {
+        return held(index, "which cannot follow", "drop that index first");
     }
-    changed.indexes.retain(|i| {
-        let stays = !mentions(&i.item.fields) || plain(i);
-        if !stays {
-            lost.push(format!("index `{}`", i.item.name));
+    let primary = |c: &&Attached<Constraint>| c.item.kind == ConstraintKind::Primary && c.item.fields.contains(&new);
+    if let Some(key) = changed.constraints.iter().find(primary).filter(|_| !given) {
+        let index = changed.indexes.iter().find(|i| i.item.constraint.as_ref() == Some(&key.item.name));
+        if let Some(index) = index {
+            return held(&index.item, "a primary key, and would be NULL where a value is not listed", "say `--on-missing insert`");
         }
-        stays
-    });
-    changed.constraints.retain(|c| {
-        let follows = matches!(c.item.kind, ConstraintKind::Unique);
-        !mentions(&c.item.fields) || follows
-    });
-    let renames = [(names[0].clone(), new)].into();
-    changed.indexes.iter_mut().for_each(|i| i.item.rename(&renames));
-    changed.constraints.iter_mut().for_each(|c| c.item.rename(&renames));
+    }
     changed.fields.retain(|f| !names.contains(&f.shape.name));
     changed.insert_field(field, place.as_ref());
-    for text in lost {
-        after.remark(step, RemarkKind::Lost, text);
+    for index in gone {
+        after.remark(step, RemarkKind::Lost, format!("index `{}`", index.name));
     }
     Ok(())
+}
+
+/// Puts fields in the place of others, in indexes that have all of those and in the keys that they serve. Gives the
+/// indexes that cannot follow; they are gone with their keys.
+pub fn stand_in(
+    step: &str,
+    relation: &mut Relation,
+    names: &[Ident],
+    news: &[Ident],
+    may_follow: impl Fn(&Index) -> bool,
+) -> Vec<Index> {
+    let renames = match (names, news) {
+        ([name], [new]) => Some([(name.clone(), new.clone())].into()),
+        _ => None,
+    };
+    let in_place = |fields: &[Ident]| {
+        let first = fields.iter().position(|f| names.contains(f)).unwrap_or_default();
+        let mut fields: Vec<Ident> = fields.iter().filter(|f| !names.contains(f)).cloned().collect();
+        fields.splice(first..first, news.iter().cloned());
+        fields
+    };
+    let (mut gone, mut keys) = (Vec::new(), Vec::new());
+    for mut index in std::mem::take(&mut relation.indexes) {
+        if !index.item.fields.iter().any(|f| names.contains(f)) {
+            relation.indexes.push(index);
+            continue;
+        }
+        let follows = names.iter().all(|n| index.item.fields.contains(n)) && may_follow(&index.item);
+        let Some(start) = before_fields(&index).filter(|_| follows) else {
+            gone.push(index.item);
+            continue;
+        };
+        keys.extend(index.item.constraint.clone());
+        if let Some(renames) = &renames {
+            index.item.rename(renames);
+        } else {
+            let fields = in_place(&index.item.fields);
+            index.item.definition.replace_range(start.., &format!("({})", listed(&fields)));
+            index.item.keys = fields.iter().cloned().map(Some).collect();
+            index.item.fields.clone_from(&fields);
+            index = Attached { item: index.item, origin: Origin::Rows(step.to_owned()), columns: fields };
+        }
+        relation.indexes.push(index);
+    }
+    relation.constraints.retain_mut(|constraint| {
+        let item = &mut constraint.item;
+        if !item.fields.iter().any(|f| names.contains(f)) {
+            return true;
+        }
+        if !keys.contains(&item.name) {
+            return false;
+        }
+        if let Some(renames) = &renames {
+            item.rename(renames);
+        } else {
+            let fields = in_place(&item.fields);
+            let was = format!("({})", listed(&constraint.columns));
+            item.definition = item.definition.replacen(&was, &format!("({})", listed(&fields)), 1);
+            item.fields.clone_from(&fields);
+            constraint.columns = fields;
+            constraint.origin = Origin::Rows(step.to_owned());
+        }
+        true
+    });
+    gone
+}
+
+/// Where the list of fields starts in the definition of an index that says nothing more of them.
+fn before_fields(index: &Attached<Index>) -> Option<usize> {
+    let Attached { item, columns, .. } = index;
+    // The definition has the names that the fields had.
+    let column = |key: &Option<Ident>| {
+        let at = item.fields.iter().position(|f| Some(f) == key.as_ref())?;
+        columns.get(at).cloned()
+    };
+    let keys: Vec<Ident> = item.keys.iter().map(column).collect::<Option<_>>()?;
+    let before = item.definition.strip_suffix(&format!("({})", listed(&keys)))?;
+    (keys.len() == item.fields.len()).then_some(before.len())
 }
