@@ -2,6 +2,7 @@
 
 use crate::name::{Ident, TableName};
 use crate::refusal::list;
+use crate::relation::Home;
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::Expression;
 use crate::version::Hop;
@@ -288,6 +289,8 @@ pub struct Loss {
     pub rows: Option<Expression>,
     /// Which of them lose their values.
     pub kind: LossKind,
+    /// Where the key is that tells the rows apart once the refactoring is real; the version fills it in.
+    pub key: Vec<Home>,
     /// As the user knows them.
     pub words: Words,
 }

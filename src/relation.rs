@@ -340,6 +340,13 @@ impl Relation {
         })
     }
 
+    /// What will tell its rows apart: as [`row_key`], by the names of the version.
+    #[must_use]
+    pub fn row_key(&self) -> Option<Vec<Ident>> {
+        let given = |key: &Ident| self.field(key).is_some_and(|f| f.shape.not_null);
+        smallest_key(self.constraints.iter().map(|c| &c.item), self.indexes.iter().map(|i| &i.item), given)
+    }
+
     /// The rules that new code keeps, and no table yet.
     pub fn rules(&self) -> impl Iterator<Item = &Attached<Constraint>> {
         self.constraints.iter().filter(|c| c.brought_by().is_some()).chain(&self.passing)
@@ -418,15 +425,21 @@ fn attach<T: NamesFields + Clone>(table: &TableName, items: &[T]) -> Vec<Attache
 /// The physical key that tells rows of a table apart: the primary key, else the smallest unique key of NOT NULL fields.
 #[must_use]
 pub fn row_key(table: &Table) -> Option<Vec<Ident>> {
-    let primary = table.constraints.iter().find(|c| c.kind == ConstraintKind::Primary);
-    if let Some(primary) = primary {
+    let given = |key: &Ident| table.fields.iter().any(|f| f.name == *key && f.not_null);
+    smallest_key(table.constraints.iter(), table.indexes.iter(), given)
+}
+
+fn smallest_key<'t>(
+    mut constraints: impl Iterator<Item = &'t Constraint>,
+    indexes: impl Iterator<Item = &'t Index>,
+    given: impl Fn(&Ident) -> bool,
+) -> Option<Vec<Ident>> {
+    if let Some(primary) = constraints.find(|c| c.kind == ConstraintKind::Primary) {
         return Some(primary.fields.clone());
     }
-    table
-        .indexes
-        .iter()
+    indexes
         .filter(|i| i.unique && i.immediate && i.valid && !i.partial)
         .filter_map(|i| i.keys.iter().cloned().collect::<Option<Vec<_>>>())
-        .filter(|keys| keys.iter().all(|k| table.fields.iter().any(|f| &f.name == k && f.not_null)))
+        .filter(|keys| keys.iter().all(&given))
         .min_by_key(Vec::len)
 }

@@ -672,7 +672,10 @@ impl Version {
         let mut next = step.refactoring.after(&step.name, self)?;
         self.leaves_told(&next)?;
         next.steps.push(step.name.clone());
-        self.leaves_told(&next)?;
+        let keys: Vec<Vec<Home>> = next.losses.iter().map(|loss| next.key_kept_by(loss)).collect();
+        for (loss, key) in next.losses.iter_mut().zip(keys).filter(|(loss, _)| loss.step == step.name) {
+            loss.key = key;
+        }
         for relation in next.relations.values_mut() {
             let Relation { fields, passing, .. } = relation;
             passing.retain(|c| c.item.fields.iter().all(|f| fields.iter().any(|shown| shown.shape.name == *f)));
@@ -685,6 +688,14 @@ impl Version {
         }
         debug_assert_eq!(check(&next), Ok(()), "{} broke an invariant", step.name);
         Ok(next)
+    }
+
+    /// Where the key of the rows is that a loss is about, as it will be when its refactoring is real.
+    fn key_kept_by(&self, loss: &Loss) -> Vec<Home> {
+        let named = self.relations.get(&loss.words.table).filter(|r| r.base == loss.table);
+        let relation = named.or_else(|| self.over(&loss.table));
+        let homes = relation.and_then(|r| r.row_key()?.iter().map(|f| Some(r.field(f)?.home)).collect());
+        homes.filter(|h: &Vec<Home>| !h.iter().any(|h| matches!(h, Home::United(_)))).unwrap_or_default()
     }
 
     /// A name that cannot stand in the text of a function.

@@ -104,6 +104,7 @@ impl Refactor for DropField {
             columns: column.iter().cloned().collect(),
             rows: relation.rows_shown(),
             kind,
+            key: Vec::new(),
             words: Words { table: name.clone(), field: shape.name.clone(), other: name.clone() },
         }));
         let changed = after.change(&name, step);

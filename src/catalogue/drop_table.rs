@@ -106,6 +106,7 @@ impl Version {
             columns: Vec::new(),
             rows: None,
             kind: loss,
+            key: Vec::new(),
             words: Words { table: relation.name.clone(), field: Ident::new(""), other: relation.name.clone() },
         });
         self.dropped.push(Dropped { step: step.to_owned(), table: relation.base.clone(), last: relation.clone() });

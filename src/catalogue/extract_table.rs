@@ -459,6 +459,7 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
             columns: lookup.columns.clone(),
             rows: None,
             kind: LossKind::Unlisted(after.lookups.len()),
+            key: Vec::new(),
             words,
         }),
     }

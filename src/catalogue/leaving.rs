@@ -124,7 +124,11 @@ pub fn replace(
     if let Some(key) = changed.constraints.iter().find(primary).filter(|_| !given) {
         let index = changed.indexes.iter().find(|i| i.item.constraint.as_ref() == Some(&key.item.name));
         if let Some(index) = index {
-            return held(&index.item, "a primary key, and would be NULL where a value is not listed", "say `--on-missing insert`");
+            return held(
+                &index.item,
+                "a primary key, and would be NULL where a value is not listed",
+                "say `--on-missing insert`",
+            );
         }
     }
     changed.fields.retain(|f| !names.contains(&f.shape.name));

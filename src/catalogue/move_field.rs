@@ -285,6 +285,7 @@ fn note_facts(
             columns: vec![stored.name.clone()],
             rows: None,
             kind: LossKind::Unreached(carry),
+            key: Vec::new(),
             words: Words { table: from.name.clone(), field: name.clone(), other: to.name.clone() },
         });
     }

@@ -112,6 +112,7 @@ pub fn apart(
         columns: Vec::new(),
         rows: None,
         kind: LossKind::Quarantined(after.quarantined.len()),
+        key: Vec::new(),
         words: Words { table: name.clone(), field: rule.name.clone(), other: name.clone() },
     });
     let rows = with(Condition { holds: broken, ..condition.clone() });

@@ -93,6 +93,7 @@ pub fn renumber(
             columns: vec![numbering.key.clone()],
             rows: None,
             kind: LossKind::Renumbered(after.numberings.len()),
+            key: Vec::new(),
             words: Words { table, field: numbering.key.clone(), other: united.name.clone() },
         });
         after.numberings.push(numbering);
@@ -262,6 +263,7 @@ pub fn part(
         columns: vec![key.name],
         rows: numbering.rows.clone(),
         kind: LossKind::Renumbered(at),
+        key: Vec::new(),
         words: Words { table: part.name.clone(), field: shown, other: relation.name.clone() },
     });
     after.numberings.push(numbering);

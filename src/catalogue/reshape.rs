@@ -103,6 +103,7 @@ impl Reshape {
             columns: columns.clone(),
             rows: relation.rows_shown(),
             kind: LossKind::Unfaithful(at),
+            key: Vec::new(),
             words: Words { table: name.clone(), field: self.from[0].clone(), other: name.clone() },
         });
         for (at, field) in old.iter().enumerate() {

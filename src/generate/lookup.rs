@@ -43,11 +43,11 @@ fn names<'r>(version: &Version, relation: &'r Relation, at: usize) -> Vec<&'r Id
 }
 
 fn looked_up(lookup: &Lookup, member: usize, stored: &[String]) -> String {
-    let (shows, other, found) = (&lookup.shows[member], &lookup.other, found(lookup, "t", stored));
+    let (shows, other, found) = (&lookup.shows[member], &lookup.other, found(lookup, "o", stored));
     match without(lookup, member) {
-        None => format!("(SELECT t.{shows} FROM {other} AS t WHERE {found})"),
+        None => format!("(SELECT o.{shows} FROM {other} AS o WHERE {found})"),
         Some(value) => format!(
-            "(SELECT s.v FROM (SELECT t.{shows} AS v FROM {other} AS t WHERE {found}\n    UNION ALL SELECT {value}) AS s LIMIT 1)"
+            "(SELECT s.v FROM (SELECT o.{shows} AS v FROM {other} AS o WHERE {found}\n    UNION ALL SELECT {value}) AS s LIMIT 1)"
         ),
     }
 }

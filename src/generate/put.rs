@@ -194,14 +194,14 @@ impl Columns {
         let table = version.table(relation);
         for field in &relation.fields {
             let name = &field.shape.name;
-            // A part is not numbered, it has its row's number.
-            let is_part = matches!(relation.rows, Rows::Slice(_));
+            // A part is not numbered, it has its row's number, and keeps it.
+            let part = if let Rows::Slice(at) = relation.rows { Some(&version.slices[at]) } else { None };
             let identity = match field.home {
                 Home::Own(at) => table.fields[at].identity,
                 Home::Numbered(_) => field.shape.identity,
                 _ => None,
             };
-            let identity = identity.filter(|_| !is_part);
+            let identity = identity.filter(|_| part.is_none());
             let always = identity == Some(Identity::Always);
             let filled = field.shape.generated.is_some() || always;
             if filled {
@@ -213,7 +213,7 @@ impl Columns {
             let Home::Own(at) = field.home else { continue };
             let column = &table.fields[at].name;
             self.own.push(Own { field: name.clone(), column: column.clone() });
-            if !filled {
+            if !filled && part.is_none_or(|p| !p.key.contains(column)) {
                 self.overriding |= identity.is_some();
                 self.write(column, format!("NEW.{name}"), &format!("NEW.{name}"));
             }

@@ -8,7 +8,7 @@ use crate::journal::{Entry, State};
 use crate::name::{Ident, TableName};
 use crate::plan::materialize::fill::numbered_on;
 use crate::plan::{Installed, Plan, PlanStep, keep};
-use crate::relation::{Relation, Rows};
+use crate::relation::{Relation, Rows, row_key};
 use crate::sql::Literal;
 pub use crate::version::lost_table;
 use crate::version::{Carry, Direction, Lookup, Missing, Numbering, OnOldWrite, RemarkKind, Told, Unlisted, Version};
@@ -388,10 +388,13 @@ fn restores(version: &Version, installed: &Installed) -> Vec<PlanStep> {
         let complement = own(&["kept", id.as_str()]);
         let lost = restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t));
         let Some(lost) = lost.filter(|_| !installed.tables.contains(&complement)) else { continue };
-        let keys = generate::get::complement_keys(key.len());
-        let joined = generate::equal("b", key, "x", &keys);
-        let columns = [keys, values].concat();
-        let selected = list(&columns.iter().map(|c| format!("x.{c}")).collect::<Vec<_>>());
+        // They are kept by what tells the rows of the table apart, be it what the complement follows or not.
+        let row_key = row_key(&version.schema.tables[table]).unwrap_or_default();
+        let kept_by = generate::get::complement_keys(row_key.len());
+        let joined = generate::equal("b", &row_key, "x", &kept_by);
+        let selected = key.iter().map(|k| format!("b.{k}")).chain(values.iter().map(|v| format!("x.{v}")));
+        let selected = list(&selected.collect::<Vec<_>>());
+        let columns = [generate::get::complement_keys(key.len()), values].concat();
         steps.push(PlanStep::new(
             format!("bring back the values kept in `{}`", lost.name),
             format!(

@@ -231,21 +231,25 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
         return vec![step.writing(version.table(&quarantined.rows).rows, 0)];
     }
     let Some(table) = version.schema.tables.get(&loss.table) else { return Vec::new() };
-    let Some(key) = row_key(table) else {
+    let key: Vec<String> = match &loss.key[..] {
+        [] => row_key(table).into_iter().flatten().map(|k| format!("t.{k}")).collect(),
+        homes => homes.iter().map(|home| generate::get::at_home(version, &loss.table, *home, "t")).collect(),
+    };
+    if key.is_empty() {
         notes.push(format!(
             "values of `{}.{}` cannot be kept for later, since the table has no key",
             loss.words.table.short(),
             loss.words.field
         ));
         return Vec::new();
-    };
+    }
     let kept = version.kept_in(loss);
     if let LossKind::Renumbered(at) = loss.kind {
         let sentence = format!("keep the numbers of `{}` in `{kept}`", loss.words.table.short());
         return vec![PlanStep::new(sentence, numbering::keep(version, at, &kept)).writing(table.rows, 0)];
     }
     let columns = generate::get::complement_keys(key.len());
-    let mut selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("t.{k} AS {c}")).collect();
+    let mut selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("{k} AS {c}")).collect();
     match loss.kind {
         LossKind::Unfaithful(at) => selected.extend(shaped::originals(&version.shaped[at], "t")),
         LossKind::Unreal(place) => {

@@ -9,6 +9,7 @@ mod data;
 mod deferring;
 mod failure;
 mod histories;
+mod kept;
 mod laws;
 mod names;
 mod onward;

@@ -22,6 +22,13 @@ scenarios! {
         moves: &["t", "s", "c", "cc", "a", "n", "u_id"],
         no_place: true,
     }
+    split_table_always_numbered {
+        sql: "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int DEFAULT 4, b text);
+            INSERT INTO t (a, b) VALUES (1, 'x'), (NULL, 'y'), (3, NULL);",
+        commands: &[&["split-table", "t", "a", "--into", "s"]],
+        moves: &["t", "s", "a"],
+        no_place: true,
+    }
     split_table_composite_some {
         sql: "CREATE TABLE t (r int, k text, a int, b text NOT NULL DEFAULT 'd', note text, PRIMARY KEY (r, k));
             CREATE TABLE u (id int PRIMARY KEY, m int);
