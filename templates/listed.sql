@@ -9,9 +9,17 @@ BEGIN
 {%- if insert %}
   PERFORM pg_advisory_xact_lock(hashtextextended({{ lock_key_new }}, 7));
   PERFORM 1 FROM {{ other }} AS t WHERE {{ is_new }} FOR SHARE;
-  IF NOT FOUND THEN
-    INSERT INTO {{ other }} ({{ found_by }}) VALUES ({{ new_values }}){% if unique %} ON CONFLICT DO NOTHING{% endif %};
-  END IF;
+  IF FOUND THEN RETURN NULL; END IF;
+{%- if unique %}
+  -- A key that is drawn may have been given by hand: the next one is tried.
+  FOR attempt IN 1 .. 100000 LOOP
+    INSERT INTO {{ other }} ({{ found_by }}) VALUES ({{ new_values }}) ON CONFLICT DO NOTHING;
+    IF FOUND THEN RETURN NULL; END IF;
+    PERFORM 1 FROM {{ other }} AS t WHERE {{ is_new }} FOR SHARE;
+    IF FOUND THEN RETURN NULL; END IF;
+  END LOOP;
+{%- endif %}
+  INSERT INTO {{ other }} ({{ found_by }}) VALUES ({{ new_values }});
   RETURN NULL;
 {%- else %}
   RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', SCHEMA = {{ schema_literal }}, TABLE = {{ table_literal }},

@@ -413,7 +413,7 @@ impl ExtractTable {
             None,
         );
         moving.restores = self.restores.as_ref().map(|step| kept_apart(step, &leaving.name));
-        moving.along(step, version, &leaving.column, way)
+        moving.along_with_others(step, version, &leaving.column, way)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::extract_table::{ExtractTable, KeyType};
 use crate::catalogue::move_field::MoveField;
 use crate::catalogue::path::{self, Path};
-use crate::catalogue::{Refactor, Refactoring, leaving};
+use crate::catalogue::{Refactor, Refactoring, leaving, likeness};
 use crate::fact::LossKind;
 use crate::name::{FieldRef, Ident, Renaming, TableRef, listed};
 use crate::refusal::Refusal;
@@ -292,7 +292,13 @@ impl InlineTable {
             f.shape.name != *reference
                 || news.contains(&f.shape.name) && matches!(f.home, Home::Looked(a, _) if a == at)
         });
+        let came = changed.indexes.len();
         bring(changed, table, &names, &news);
+        if self.keep {
+            let mut brought = changed.indexes.split_off(came);
+            likeness::rename_indexes(&after, &into.name, brought.iter_mut().map(|i| &mut i.item));
+            after.change(&into.name, step).indexes.extend(brought);
+        }
         for text in gone.into_iter().chain(cannot_follow(table, &names)) {
             after.remark(step, RemarkKind::Lost, text);
         }
@@ -317,7 +323,7 @@ impl InlineTable {
                 (new != *name).then_some(new),
                 self.before.clone(),
             );
-            after = moving.along(step, &after, &column, found.path.clone())?;
+            after = moving.along_with_others(step, &after, &column, found.path.clone())?;
         }
         // The foreign key is there until all is real: a key that is new gets a row.
         let hop = &found.path.hops[0];

@@ -40,6 +40,12 @@ pub fn of(version: &Version, relation: &Relation, remaining: &Relation, name: &T
     copy
 }
 
+/// Names for the indexes of a table that come to another one as well: the ones that PostgreSQL would give them there.
+pub fn rename_indexes<'i>(version: &Version, table: &TableName, indexes: impl Iterator<Item = &'i mut Index>) {
+    let mut taken = taken(version, table);
+    indexes.for_each(|index| index.name = free(&mut taken, &[table.name.as_str(), &members(index), "idx"]));
+}
+
 /// An index that only this table of several over one base still has keeps the name that it has there.
 pub fn keep_names(version: &mut Version, name: &TableName) {
     let Some(copy) = version.relations.get(name) else { return };

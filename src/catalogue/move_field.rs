@@ -126,6 +126,29 @@ impl MoveField {
         }
     }
 
+    /// The same as [`MoveField::along`], for who cannot say what old code should find.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn along_with_others(
+        &self,
+        step: &str,
+        before: &Version,
+        column: &Ident,
+        path: Path,
+    ) -> Result<Version, Refusal> {
+        self.along(step, before, column, path).map_err(|refusal| match refusal {
+            Refusal::NeedsValue(why, _) => {
+                let hint = format!(
+                    "give it a default first: `refactor set-default {} …`, then `refactor materialize`",
+                    self.field
+                );
+                Refusal::NeedsValue(why, hint)
+            }
+            other => other,
+        })
+    }
+
     /// The version after the field has moved along a way that is known.
     ///
     /// # Errors
@@ -472,8 +495,9 @@ impl MoveField {
         let needs_value = empty(&field.shape) || rule::stored(version, from, field).is_some_and(empty);
         if needs_value && self.fill.is_none() && (path.direction == Direction::Down || !path.total) {
             return Err(Refusal::NeedsValue(
-                "it is NOT NULL and has no default, so new code could insert no row while old code still needs it"
-                    .into(),
+                format!(
+                    "`{name}` is NOT NULL and has no default, so new code could insert no row while old code still needs it"
+                ),
                 entangled::value_hint("--fill", &field.shape.type_name),
             ));
         }

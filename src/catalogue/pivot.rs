@@ -62,6 +62,15 @@ impl Pivot {
             version.find_field(&wanted).map(|(_, field)| field)
         };
         let (label, value) = (field(&self.label)?, field(&self.value)?);
+        for (field, what) in [(label, "label"), (value, "value")] {
+            if reference.contains(&field.shape.name) {
+                return Err(Refusal::Entangled {
+                    field: FieldRef { table: self.table.clone(), field: field.shape.name.clone() },
+                    role: format!("is what refers to `{}`, so it cannot be the {what}", found.into.name.short()),
+                    hint: Some(format!("name another field: `--{what}`")),
+                });
+            }
+        }
         let key = [&reference[..], std::slice::from_ref(&label.shape.name)].concat();
         if !table.is_unique(&key) {
             return Err(Refusal::Other {

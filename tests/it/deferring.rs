@@ -170,3 +170,29 @@ fn a_row_that_a_trigger_skips_leaves_nothing_behind() {
     assert_eq!(next.execute("DELETE FROM customers", &[]).unwrap(), 0);
     assert_eq!(rows(&mut next, "SELECT * FROM customers"), ["(1,Ann,Ulm,good)"]);
 }
+
+#[test]
+fn a_value_of_old_code_gets_a_number_that_is_free() {
+    let shop = Database::new(
+        "CREATE TABLE tasks (id int PRIMARY KEY, author text); INSERT INTO tasks VALUES (1, 'Ann'), (2, 'Ben');",
+    );
+    shop.ok(&["extract-table", "tasks.author", "--into", "authors"]);
+    shop.next().batch_execute("INSERT INTO authors VALUES (3, 'Cal'), (4, 'Dan')").unwrap();
+    shop.client().batch_execute("INSERT INTO tasks VALUES (3, 'Dora')").unwrap();
+    assert_eq!(rows(&mut shop.next(), "SELECT * FROM tasks"), ["(1,1)", "(2,2)", "(3,5)"]);
+    shop.ok(&["materialize", "--yes"]);
+    assert_eq!(shop.rows("SELECT * FROM authors"), ["(1,Ann)", "(2,Ben)", "(3,Cal)", "(4,Dan)", "(5,Dora)"]);
+}
+
+#[test]
+fn an_index_that_stays_comes_along_under_another_name() {
+    let shop = Database::new(
+        "CREATE TABLE cities (id serial PRIMARY KEY, name text); CREATE INDEX cities_name ON cities (name);
+         CREATE TABLE orders (id int PRIMARY KEY, city_id int NOT NULL REFERENCES cities);
+         INSERT INTO cities (name) VALUES ('Ulm'), ('Bonn'); INSERT INTO orders VALUES (1, 1), (2, 1);",
+    );
+    shop.ok(&["inline-table", "cities", "--into", "orders", "--as", "name=city", "--keep"]);
+    shop.ok(&["materialize", "--yes"]);
+    let named = "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' AND indexname !~ 'pkey'";
+    assert_eq!(shop.rows(named), ["(cities_name)", "(orders_city_idx)"]);
+}
