@@ -7,6 +7,7 @@ pub mod add_calculated;
 pub mod add_check;
 pub mod add_field;
 pub mod add_foreign_key;
+pub mod add_surrogate_key;
 pub mod add_unique;
 pub mod bring_back;
 pub mod change_type;
@@ -37,11 +38,13 @@ pub mod move_field;
 pub mod move_to_schema;
 pub mod path;
 pub mod pivot;
+pub mod primary;
 pub mod quarantine;
 pub mod rename_field;
 pub mod rename_table;
 pub mod renumber;
 pub mod reorder_fields;
+pub mod replace_surrogate_key;
 pub mod reshape;
 pub mod rule;
 pub mod set_default;
@@ -163,6 +166,10 @@ catalogue! {
     AddCalculated(add_calculated::AddCalculated) = "add-calculated",
     /// Remove a field
     DropField(drop_field::DropField) = "drop-field",
+    /// Number the rows of a table, and make that its key
+    AddSurrogateKey(add_surrogate_key::AddSurrogateKey) = "add-surrogate-key",
+    /// Remove the numbers that are a table's key, and make other fields its key
+    ReplaceSurrogateKey(replace_surrogate_key::ReplaceSurrogateKey) = "replace-surrogate-key",
     /// Give a field another type, or other codes
     ChangeType(change_type::ChangeType) = "change-type",
     /// Make one field of several

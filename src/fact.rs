@@ -2,7 +2,6 @@
 
 use crate::name::{Ident, TableName};
 use crate::refusal::list;
-use crate::relation::Home;
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::Expression;
 use crate::version::Hop;
@@ -290,7 +289,7 @@ pub struct Loss {
     /// Which of them lose their values.
     pub kind: LossKind,
     /// Where the key is that tells the rows apart once the refactoring is real; the version fills it in.
-    pub key: Vec<Home>,
+    pub key: Vec<KeyField>,
     /// As the user knows them.
     pub words: Words,
 }
@@ -304,6 +303,17 @@ pub enum Elsewhere {
     Added(usize),
     /// In a row that is looked up, and which of its fields.
     Looked(usize, usize),
+    /// In the complement, which numbers the rows.
+    Numbered(usize),
+}
+
+/// One field of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyField {
+    /// In a column of the table.
+    Stored(Ident),
+    /// Not yet.
+    Elsewhere(Elsewhere),
 }
 
 /// Which rows lose a value.

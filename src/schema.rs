@@ -275,6 +275,29 @@ pub struct Index {
     pub statistics: Vec<(i16, i32)>,
 }
 
+impl Index {
+    /// A unique one over fields of a table.
+    #[must_use]
+    pub fn unique(name: &Ident, table: &TableName, fields: &[Ident]) -> Self {
+        Self {
+            name: name.clone(),
+            unique: true,
+            immediate: true,
+            valid: true,
+            partial: false,
+            keys: fields.iter().cloned().map(Some).collect(),
+            fields: fields.to_vec(),
+            method: Ident::new("btree"),
+            definition: format!("CREATE UNIQUE INDEX {name} ON {table} USING btree ({})", listed(fields)),
+            constraint: None,
+            clustered: false,
+            inherited: false,
+            comment: None,
+            statistics: Vec::new(),
+        }
+    }
+}
+
 /// A user's trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trigger {

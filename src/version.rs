@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::catalogue::{Refactor, Refactoring};
-use crate::fact::{Claim, Fact, Loss, Words};
+use crate::fact::{Claim, Elsewhere, Fact, KeyField, Loss, Words};
 use crate::name::{BODY, FieldRef, Ident, TableName, TableRef, own};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Condition, Field, Home, Relation, Rows, is_indexed};
@@ -363,9 +363,9 @@ pub struct Numbering {
     /// The physical table.
     pub table: TableName,
     /// Its key, which the complement follows.
-    pub key: Ident,
-    /// What draws that key.
-    pub key_draws: String,
+    pub key: Vec<Ident>,
+    /// What draws that key, where new code does not know it.
+    pub key_draws: Option<String>,
     /// The type of both numbers.
     pub type_name: String,
     /// Which rows have one, if not all.
@@ -672,7 +672,7 @@ impl Version {
         let mut next = step.refactoring.after(&step.name, self)?;
         self.leaves_told(&next)?;
         next.steps.push(step.name.clone());
-        let keys: Vec<Vec<Home>> = next.losses.iter().map(|loss| next.key_kept_by(loss)).collect();
+        let keys: Vec<Vec<KeyField>> = next.losses.iter().map(|loss| next.key_kept_by(loss)).collect();
         for (loss, key) in next.losses.iter_mut().zip(keys).filter(|(loss, _)| loss.step == step.name) {
             loss.key = key;
         }
@@ -691,11 +691,18 @@ impl Version {
     }
 
     /// Where the key of the rows is that a loss is about, as it will be when its refactoring is real.
-    fn key_kept_by(&self, loss: &Loss) -> Vec<Home> {
+    fn key_kept_by(&self, loss: &Loss) -> Vec<KeyField> {
         let named = self.relations.get(&loss.words.table).filter(|r| r.base == loss.table);
-        let relation = named.or_else(|| self.over(&loss.table));
-        let homes = relation.and_then(|r| r.row_key()?.iter().map(|f| Some(r.field(f)?.home)).collect());
-        homes.filter(|h: &Vec<Home>| !h.iter().any(|h| matches!(h, Home::United(_)))).unwrap_or_default()
+        let Some(relation) = named.or_else(|| self.over(&loss.table)) else { return Vec::new() };
+        let place = |name: &Ident| match relation.field(name)?.home {
+            Home::Own(at) => Some(KeyField::Stored(self.table(relation).fields[at].name.clone())),
+            Home::Carried(at) => Some(KeyField::Elsewhere(Elsewhere::Carried(at))),
+            Home::Added(at) => Some(KeyField::Elsewhere(Elsewhere::Added(at))),
+            Home::Looked(at, member) => Some(KeyField::Elsewhere(Elsewhere::Looked(at, member))),
+            Home::Numbered(at) => Some(KeyField::Elsewhere(Elsewhere::Numbered(at))),
+            Home::Shaped(..) | Home::Calculated(_) | Home::United(_) => None,
+        };
+        relation.row_key().and_then(|key| key.iter().map(place).collect()).unwrap_or_default()
     }
 
     /// A name that cannot stand in the text of a function.

@@ -26,7 +26,8 @@ BEGIN
 END
 $refactor$;
 COMMENT ON FUNCTION {{ draw }}() IS {{ comment }};
-CREATE FUNCTION {{ fresh }}() RETURNS {{ type_name }}
+{%- if let Some(f) = fresh %}
+CREATE FUNCTION {{ f.function }}() RETURNS {{ type_name }}
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
 #variable_conflict use_variable
 DECLARE
@@ -34,13 +35,14 @@ DECLARE
 BEGIN
   -- Whoever writes through the new shape does not know the keys that the table has.
   LOOP
-    drawn := {{ key_draws }};
-    EXIT WHEN NOT EXISTS (SELECT FROM {{ table }} AS b WHERE b.{{ key }} = drawn);
+    drawn := {{ f.draws }};
+    EXIT WHEN NOT EXISTS (SELECT FROM {{ table }} AS b WHERE b.{{ f.key }} = drawn);
   END LOOP;
   RETURN drawn;
 END
 $refactor$;
-COMMENT ON FUNCTION {{ fresh }}() IS {{ comment }};
+COMMENT ON FUNCTION {{ f.function }}() IS {{ comment }};
+{%- endif %}
 CREATE FUNCTION {{ gives }}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
 DECLARE
@@ -54,9 +56,11 @@ BEGIN
     RETURN NULL;
   END IF;
 {%- endif %}
+  -- The number of a row of this key that the same statement has deleted.
+  IF TG_OP = 'INSERT' THEN DELETE FROM {{ kept }} AS x WHERE {{ this_row }}; END IF;
   IF NOT EXISTS (SELECT FROM {{ kept }} AS x WHERE {{ this_row }}) THEN
-    INSERT INTO {{ kept }} (refactor_key_1, refactor_value)
-    VALUES (NEW.{{ key }}, coalesce(nullif(given, '')::{{ type_name }}, {{ draw }}()));
+    INSERT INTO {{ kept }} ({{ keys }}, refactor_value)
+    VALUES ({{ new_keys }}, coalesce(nullif(given, '')::{{ type_name }}, {{ draw }}()));
   END IF;
   RETURN NULL;
 END

@@ -8,7 +8,7 @@ use crate::catalogue::{Refactor, Refactoring, entangled};
 use crate::fact::{Claim, Fact, Words};
 use crate::name::{FieldRef, Ident};
 use crate::refusal::{Refusal, similar};
-use crate::relation::{Field, Home, row_key};
+use crate::relation::{Field, Home};
 use crate::schema;
 use crate::sql::{Expression, TypeName};
 use crate::version::{Added, Version};
@@ -70,8 +70,7 @@ impl Refactor for AddField {
                 ),
             });
         }
-        let table = before.table(relation);
-        let key = row_key(table).ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
+        let key = entangled::row_key(before, relation)?;
         if self.not_null
             && self.default.is_none()
             && self.existing.is_none()

@@ -10,7 +10,7 @@ use crate::catalogue::{entangled, union_tables, uniting};
 use crate::fact::LossKind;
 use crate::name::{Ident, TableName};
 use crate::refusal::Refusal;
-use crate::relation::{Condition, Field, Home, Part, Relation, Rows, row_key};
+use crate::relation::{Condition, Field, Home, Part, Relation, Rows};
 use crate::schema::{self, Constraint, ConstraintKind, Index, Table};
 use crate::sql::Expression;
 use crate::version::{Branch, Source, Union, Version, lost_table};
@@ -99,7 +99,7 @@ impl BringBack<'_> {
             let why = format!("`{}` refers to itself, and rows of two tables could not", name.short());
             return self.refuse(why);
         }
-        let key = row_key(before.table(&united)).ok_or_else(|| Refusal::NoKey { table: name.clone() })?;
+        let key = entangled::row_key(before, &united)?;
         let lost = lost_table(self.restores);
         let table = kept_table(before.table(&united), &lost, &key);
         let beside = Relation { name: lost.clone(), ..Relation::of(&lost, &table) };
@@ -145,22 +145,7 @@ fn kept_table(table: &Table, lost: &TableName, key: &[Ident]) -> Table {
         owner: table.owner.clone(),
         fields: table.fields.iter().map(plain).collect(),
         constraints: vec![Constraint::named(name.clone(), ConstraintKind::Primary, key.to_vec(), definition)],
-        indexes: vec![Index {
-            name: name.clone(),
-            unique: true,
-            immediate: true,
-            valid: true,
-            partial: false,
-            keys: key.iter().cloned().map(Some).collect(),
-            fields: key.to_vec(),
-            method: Ident::new("btree"),
-            definition: format!("CREATE UNIQUE INDEX {name} ON {lost} USING btree ({})", crate::name::listed(key)),
-            constraint: Some(name),
-            clustered: false,
-            inherited: false,
-            comment: None,
-            statistics: Vec::new(),
-        }],
+        indexes: vec![Index { constraint: Some(name.clone()), ..Index::unique(&name, lost, key) }],
         rows: -1.0,
         ..Table::default()
     }

@@ -170,22 +170,8 @@ impl<'a> Draft<'a> {
                     let keys = self.table.fields.iter_mut().filter(|f| fields.contains(&f.name));
                     keys.for_each(|f| f.not_null = true);
                 }
-                self.table.indexes.push(Index {
-                    definition: format!("CREATE UNIQUE INDEX {name} ON {} USING btree ({listed})", self.physical),
-                    unique: true,
-                    immediate: true,
-                    valid: true,
-                    partial: false,
-                    keys: fields.iter().cloned().map(Some).collect(),
-                    fields,
-                    method: Ident::new("btree"),
-                    constraint: Some(name.clone()),
-                    clustered: false,
-                    inherited: false,
-                    comment: None,
-                    statistics: Vec::new(),
-                    name,
-                });
+                let index = Index::unique(&name, &self.physical, &fields);
+                self.table.indexes.push(Index { constraint: Some(name), ..index });
             }
             _ => {}
         }

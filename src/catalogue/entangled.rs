@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Field, Home, NamesFields, Relation, row_key};
+use crate::relation::{self, Attached, Field, Home, NamesFields, Relation};
 use crate::schema::{Constraint, ConstraintKind, Table, Trigger};
 use crate::sql::trigger_arguments;
 use crate::version::{RemarkKind, Version, numbered};
@@ -305,15 +305,32 @@ pub fn beside(relation: &Relation, wanted: &TableRef) -> TableName {
     TableName { schema, name: wanted.name.clone() }
 }
 
+/// The physical key that tells the rows of a table apart, which a complement can follow until all is real.
+///
+/// # Errors
+/// When there is none, or a refactoring brings another one.
+pub fn row_key(version: &Version, relation: &Relation) -> Result<Vec<Ident>, Refusal> {
+    let table = relation.name.clone();
+    let key = relation::row_key(version.table(relation)).ok_or(Refusal::NoKey { table })?;
+    let real = relation.row_key().is_some_and(|names| relation.columns(&version.schema, &names).as_ref() == Some(&key));
+    if !real {
+        return Err(Refusal::Other {
+            why: format!("the rows of `{}` get another key, which is not real yet", relation.name.short()),
+            hint: Some("materialize that first: `refactor materialize`".into()),
+        });
+    }
+    Ok(key)
+}
+
 /// The key that tells the rows of a table apart: its columns, and what the relation calls them.
 ///
 /// # Errors
 /// When there is none, or it is not shown.
 pub fn shown_key(version: &Version, relation: &Relation) -> Result<(Vec<Ident>, Vec<Ident>), Refusal> {
-    let no_key = || Refusal::NoKey { table: relation.name.clone() };
-    let key = row_key(version.table(relation)).ok_or_else(no_key)?;
+    let key = row_key(version, relation)?;
     let shown = |c: &Ident| relation.showing(&version.schema, c).map(|f| f.shape.name.clone());
-    let names = key.iter().map(shown).collect::<Option<_>>().ok_or_else(no_key)?;
+    let names = key.iter().map(shown).collect::<Option<_>>();
+    let names = names.ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
     Ok((key, names))
 }
 

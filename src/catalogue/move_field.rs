@@ -9,7 +9,7 @@ use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, Renaming, TableName, TableRef};
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Field, Hidden, Home, Origin, Relation, Stores, row_key};
+use crate::relation::{Attached, Field, Hidden, Home, Origin, Relation, Stores};
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::Expression;
 use crate::version::{Carry, CarryWords, Direction, Dormant, OnOldWrite, RemarkKind, Version, kept_apart};
@@ -163,7 +163,7 @@ impl MoveField {
         }
         entangled::check(before, from, field, Purpose::Move)?;
         self.check_values(before, from, field, &path)?;
-        let row_key = row_key(before.table(to)).ok_or_else(|| Refusal::NoKey { table: to.name.clone() })?;
+        let row_key = entangled::row_key(before, to)?;
         let stored = before.table(from).fields.iter().find(|f| f.name == *column).unwrap_or(&field.shape);
 
         let mut after = before.clone();
@@ -389,7 +389,7 @@ impl MoveField {
         entangled::must_be_free(to, &new, "choose another name with `--as`")?;
         entangled::check(before, from, field, Purpose::Move)?;
         self.check_values(before, from, field, &path)?;
-        let row_key = row_key(before.table(to)).ok_or_else(|| Refusal::NoKey { table: to.name.clone() })?;
+        let row_key = entangled::row_key(before, to)?;
         let hops = match path.direction {
             Direction::Up => [&earlier.hops[..], &path.hops].concat(),
             Direction::Down => [&path.hops[..], &earlier.hops].concat(),

@@ -64,8 +64,8 @@ pub fn renumber(
             step: step.to_owned(),
             id: entangled::generated_id(step, &relation.name.name),
             table: relation.base.clone(),
-            key: key.name.clone(),
-            key_draws: drawn,
+            key: vec![key.name.clone()],
+            key_draws: Some(drawn),
             type_name: key.type_name.clone(),
             rows: None,
             draws: Some(next.clone()),
@@ -90,11 +90,11 @@ pub fn renumber(
         after.losses.push(Loss {
             step: step.to_owned(),
             table: numbering.table.clone(),
-            columns: vec![numbering.key.clone()],
+            columns: numbering.key.clone(),
             rows: None,
             kind: LossKind::Renumbered(after.numberings.len()),
             key: Vec::new(),
-            words: Words { table, field: numbering.key.clone(), other: united.name.clone() },
+            words: Words { table, field: key.name.clone(), other: united.name.clone() },
         });
         after.numberings.push(numbering);
     }
@@ -159,23 +159,52 @@ pub fn numbers(version: &Version, relations: &[&Relation]) -> Result<Vec<Numbers
     let (_, first) = numbered(version, relations[0])?;
     let one = |relation: &&Relation| {
         let (field, drawn) = numbered(version, relation)?;
-        let by = match (field.identity, &field.sequence) {
-            _ if drawn == first => By::Same,
-            (Some(Identity::Always), _) => By::Always,
-            (Some(Identity::ByDefault), _) => By::ByDefault,
-            (None, Some(sequence)) if drawn == nextval(sequence) => By::Serial,
-            (None, _) => By::Default,
-        };
-        let sequence = field.sequence.as_ref().filter(|_| !matches!(by, By::Same | By::Default));
-        let options = sequence.and_then(|s| version.schema.sequences.get(s)).map(|s| s.options.clone());
-        Ok(Numbers {
-            by,
-            sequence: sequence.map(|s| s.name.clone()),
-            options: options.filter(|o| *o != ordinary(&field.type_name)),
-            default: (by == By::Default).then_some(drawn),
-        })
+        if drawn == first {
+            return Ok(Numbers { by: By::Same, sequence: None, options: None, default: None });
+        }
+        let by_default = Numbers { by: By::Default, sequence: None, options: None, default: Some(drawn) };
+        Ok(of(version, &field).unwrap_or(by_default))
     };
     relations[1..].iter().map(one).collect()
+}
+
+/// How a field is numbered by a sequence of its own, if it is.
+#[must_use]
+pub fn of(version: &Version, field: &schema::Field) -> Option<Numbers> {
+    let sequence = field.sequence.as_ref()?;
+    let by = match field.identity {
+        Some(Identity::Always) => By::Always,
+        Some(Identity::ByDefault) => By::ByDefault,
+        None if field.default.as_ref() == Some(&nextval(sequence)) => By::Serial,
+        None => return None,
+    };
+    let options = version.schema.sequences.get(sequence).map(|s| s.options.clone());
+    Some(Numbers {
+        by,
+        sequence: Some(sequence.name.clone()),
+        options: options.filter(|o| *o != ordinary(&field.type_name)),
+        default: None,
+    })
+}
+
+/// Whether a sequence can draw values of a type.
+#[must_use]
+pub fn is_number(kind: &str) -> bool {
+    ["smallint", "integer", "int", "bigint", "int2", "int4", "int8"].contains(&kind)
+}
+
+/// Says of a field what draws its values.
+pub fn draw_by(field: &mut schema::Field, by: By, sequence: &TableName, default: Option<&String>) {
+    field.identity = match by {
+        By::Always => Some(Identity::Always),
+        By::ByDefault => Some(Identity::ByDefault),
+        By::Same | By::Serial | By::Default => None,
+    };
+    field.default = match by {
+        By::Serial => Some(nextval(sequence)),
+        _ => default.cloned(),
+    };
+    field.sequence = (by != By::Default).then(|| sequence.clone());
 }
 
 /// The options of a sequence that was given none.
@@ -233,8 +262,8 @@ pub fn part(
         step: step.to_owned(),
         id: entangled::generated_id(step, &part.name.name),
         table: relation.base.clone(),
-        key: key.name.clone(),
-        key_draws: drawn,
+        key: vec![key.name.clone()],
+        key_draws: Some(drawn),
         type_name: key.type_name.clone(),
         rows: part.rows_shown(),
         draws: default.clone(),
@@ -245,16 +274,7 @@ pub fn part(
     let at = after.numberings.len();
     for field in part.fields.iter_mut().filter(|f| f.shape.name == shown) {
         field.home = Home::Numbered(at);
-        field.shape.identity = match by {
-            By::Always => Some(Identity::Always),
-            By::ByDefault => Some(Identity::ByDefault),
-            By::Same | By::Serial | By::Default => None,
-        };
-        field.shape.default = match by {
-            By::Serial => Some(nextval(&sequence)),
-            _ => default.clone(),
-        };
-        field.shape.sequence = (by != By::Default).then(|| sequence.clone());
+        draw_by(&mut field.shape, by, &sequence, default.as_ref());
     }
     part.hidden.push(Hidden { column: key.name.clone(), stores: Stores::BaseDefault });
     after.losses.push(Loss {
@@ -289,7 +309,7 @@ pub fn numbered(version: &Version, relation: &Relation) -> Result<(schema::Field
     let Some(field) = table.fields.iter().find(|f| f.name == *key) else {
         return Err(Refusal::NoKey { table: relation.name.clone() });
     };
-    if !["smallint", "integer", "bigint"].contains(&&*field.type_name) {
+    if !is_number(&field.type_name) {
         return no(
             format!(
                 "the key `{key}` of `{name}` is of type {}, and only whole numbers can be drawn anew",

@@ -7,7 +7,7 @@ use crate::catalogue::entangled::{self, Purpose};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, TableRef};
 use crate::refusal::{Refusal, similar};
-use crate::relation::{Field, Home, row_key};
+use crate::relation::{Field, Home};
 use crate::sql::Expression;
 use crate::version::{Shaped, Version};
 
@@ -48,7 +48,7 @@ impl Reshape {
         let table = version.table(relation);
         // The column then only gets another type: what hangs on it stays.
         let stays = self.stays;
-        let key = row_key(table).ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
+        let key = entangled::row_key(version, relation)?;
         let mut columns = Vec::new();
         let mut old = Vec::new();
         let purpose = |at: usize| {

@@ -10,7 +10,7 @@ use crate::catalogue::{Refactor, Refactoring, entangled, likeness, renumber, uni
 use crate::fact::{Claim, Fact, Words};
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Field, Home, Relation, Rows, row_key};
+use crate::relation::{Attached, Field, Home, Relation, Rows};
 use crate::schema::{self, Constraint, ConstraintKind};
 use crate::sql::{Expression, Literal};
 use crate::version::{Branch, Gone, RemarkKind, Source, Union, Version};
@@ -271,7 +271,7 @@ impl UnionTables {
         shapes: &[schema::Field],
     ) -> Result<Branch, Refusal> {
         let relation = relations[i];
-        let key = row_key(before.table(relation)).ok_or_else(|| Refusal::NoKey { table: relation.name.clone() })?;
+        let key = entangled::row_key(before, relation)?;
         let source = |shape: &schema::Field| {
             if self.discriminator.as_ref() == Some(&shape.name) {
                 return Source::Constant(Literal(self.value(i)).to_string());

@@ -171,7 +171,7 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
         add(&added.step, Complement::of(version, name, (&added.table, &added.key), values, &text))?;
     }
     for numbering in &version.numberings {
-        let key = std::slice::from_ref(&numbering.key);
+        let key = &*numbering.key;
         let values = vec![(numbering::value(), numbering::value_type(numbering))];
         let text = format!("{}: the new numbers of rows", numbering.step);
         add(&numbering.step, Complement::of(version, numbering.kept(), (&numbering.table, key), values, &text))?;
@@ -266,7 +266,7 @@ fn followers(version: &Version) -> Vec<(&TableName, &[Ident], Vec<Forgetful>)> {
     let never = String::new;
     let added = version.added.iter().map(|a| (&a.step, &a.id, &a.table, &*a.key, never()));
     let numbered = version.numberings.iter();
-    let numbered = numbered.map(|n| (&n.step, &n.id, &n.table, std::slice::from_ref(&n.key), never()));
+    let numbered = numbered.map(|n| (&n.step, &n.id, &n.table, &*n.key, never()));
     let shaped = version.shaped.iter().map(|s| (&s.step, &s.id, &s.table, &*s.key, shaped::columns_changed(s)));
     let sliced = version.slices.iter().map(|s| (&s.step, &s.id, &s.table, &*s.key, never()));
     for (step, id, table, key, stored_anew) in added.chain(numbered).chain(shaped).chain(sliced) {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::fact::Elsewhere;
 use crate::generate::carry::Names;
 use crate::generate::{all, equal, lookup, numbering, own, shaped, slice};
-use crate::name::{Ident, TableName};
+use crate::name::Ident;
 use crate::relation::{Field, Home, Relation, Rows};
 use crate::sql::Expression;
 use crate::version::{Added, Calculated, Carry, Direction, Hop, Version};
@@ -13,24 +13,18 @@ use crate::version::{Added, Calculated, Carry, Direction, Hop, Version};
 /// The expression that reads a field, for a row of the base called `b`.
 #[must_use]
 pub fn get(version: &Version, relation: &Relation, field: &Field) -> String {
-    match (field.home, &relation.rows) {
-        (Home::United(at), Rows::United(union)) => format!("b.{}", version.unions[*union].fields[at].0),
-        (home, _) => at_home(version, &relation.base, home, "b"),
-    }
-}
-
-/// The value of a field for the row `row` of a table, by where it lives.
-#[must_use]
-pub fn at_home(version: &Version, table: &TableName, home: Home, row: &str) -> String {
-    match home {
-        Home::Own(at) => format!("{row}.{}", version.schema.tables[table].fields[at].name),
-        Home::United(_) => "NULL".into(),
-        Home::Carried(at) => elsewhere(version, Elsewhere::Carried(at), row),
-        Home::Added(at) => elsewhere(version, Elsewhere::Added(at), row),
-        Home::Looked(at, field) => elsewhere(version, Elsewhere::Looked(at, field), row),
-        Home::Shaped(at, field) => shaped::get(&version.shaped[at], field, row),
-        Home::Calculated(at) => calculated(&version.calculated[at], row),
-        Home::Numbered(at) => numbering::get(&version.numberings[at], row),
+    match field.home {
+        Home::Own(at) => format!("b.{}", version.table(relation).fields[at].name),
+        Home::United(at) => match relation.rows {
+            Rows::United(union) => format!("b.{}", version.unions[union].fields[at].0),
+            _ => "NULL".into(),
+        },
+        Home::Carried(at) => elsewhere(version, Elsewhere::Carried(at), "b"),
+        Home::Added(at) => elsewhere(version, Elsewhere::Added(at), "b"),
+        Home::Looked(at, field) => elsewhere(version, Elsewhere::Looked(at, field), "b"),
+        Home::Numbered(at) => elsewhere(version, Elsewhere::Numbered(at), "b"),
+        Home::Shaped(at, field) => shaped::get(&version.shaped[at], field, "b"),
+        Home::Calculated(at) => calculated(&version.calculated[at], "b"),
     }
 }
 
@@ -41,6 +35,7 @@ pub fn elsewhere(version: &Version, place: Elsewhere, row: &str) -> String {
         Elsewhere::Carried(at) => carried(&version.carries[at], row),
         Elsewhere::Added(at) => added(&version.added[at], row),
         Elsewhere::Looked(at, field) => lookup::get(&version.lookups[at], field, row),
+        Elsewhere::Numbered(at) => numbering::get(&version.numberings[at], row),
     }
 }
 

@@ -3,16 +3,10 @@
 use askama::Template;
 
 use crate::generate::carry::{changed, guarded, trigger};
-use crate::generate::{Piece, comment, get, list, of, own};
+use crate::generate::{Piece, comment, equal, get, list, of, own};
 use crate::name::{Ident, TableName};
 use crate::sql::{Expression, Literal};
 use crate::version::{Numbering, Version, lost_table};
-
-/// The column of the complement that has the row's own number.
-#[must_use]
-pub fn key() -> Ident {
-    get::complement_keys(1).remove(0)
-}
 
 /// The column of the complement that has the new one.
 #[must_use]
@@ -23,14 +17,19 @@ pub fn value() -> Ident {
 /// The number of the row `row`.
 #[must_use]
 pub fn get(numbering: &Numbering, row: &str) -> String {
-    let (kept, column) = (numbering.kept(), &numbering.key);
-    format!("(SELECT x.{} FROM {kept} AS x WHERE x.{} = {row}.{column})", value(), key())
+    format!("(SELECT x.{} FROM {} AS x WHERE {})", value(), numbering.kept(), this_row(numbering, "x", row))
+}
+
+/// Whether the row `x` of the complement is that of the row `row`.
+#[must_use]
+pub fn this_row(numbering: &Numbering, x: &str, row: &str) -> String {
+    equal(x, &get::complement_keys(numbering.key.len()), row, &numbering.key)
 }
 
 /// ` LEFT JOIN …` to the numbers of the row `b`, under a name of its own.
 #[must_use]
 pub fn join(numbering: &Numbering, alias: &str) -> String {
-    format!("\n  LEFT JOIN {} AS {alias} ON {alias}.{} = b.{}", numbering.kept(), key(), numbering.key)
+    format!("\n  LEFT JOIN {} AS {alias} ON {}", numbering.kept(), this_row(numbering, alias, "b"))
 }
 
 /// The setting that says which number a row that is inserted will have.
@@ -63,8 +62,7 @@ struct Number {
     next: TableName,
     condition: Option<Condition>,
     draw: TableName,
-    fresh: TableName,
-    key_draws: String,
+    fresh: Option<Fresh>,
     gives: TableName,
     type_name: String,
     path: String,
@@ -74,7 +72,8 @@ struct Number {
     holds: String,
     kept: TableName,
     this_row: String,
-    key: Ident,
+    keys: String,
+    new_keys: String,
     table: TableName,
     changed: String,
     trigger_insert: Ident,
@@ -86,6 +85,13 @@ struct Number {
 #[must_use]
 pub fn fresh(numbering: &Numbering) -> TableName {
     own(&["fresh", numbering.id.as_str()])
+}
+
+/// What draws a key of the table, as a function.
+struct Fresh {
+    function: TableName,
+    draws: String,
+    key: Ident,
 }
 
 /// Which rows have a number, as a function: in the text of a trigger the names in it would mean something else.
@@ -114,8 +120,11 @@ pub fn companions(version: &Version, at: usize) -> Result<Piece, askama::Error> 
         next: next.clone(),
         condition: numbering.rows.as_ref().map(|rows| condition(version, numbering, &holds, rows, &read)),
         draw: draw(numbering),
-        fresh: fresh(numbering),
-        key_draws: numbering.key_draws.clone(),
+        fresh: numbering.key_draws.clone().map(|draws| Fresh {
+            function: fresh(numbering),
+            draws,
+            key: numbering.key[0].clone(),
+        }),
         gives: own(&["number", numbering.id.as_str()]),
         type_name: numbering.type_name.clone(),
         path: format!("pg_catalog, {}, pg_temp", numbering.table.schema),
@@ -123,8 +132,9 @@ pub fn companions(version: &Version, at: usize) -> Result<Piece, askama::Error> 
         taken: taken.join(" OR "),
         setting: Literal(setting(at)),
         holds: if numbering.rows.is_some() { format!("{holds}({})", of("NEW", &read)) } else { String::new() },
-        this_row: format!("x.{} = NEW.{}", key(), numbering.key),
-        key: numbering.key.clone(),
+        this_row: this_row(numbering, "x", "NEW"),
+        keys: list(&get::complement_keys(numbering.key.len())),
+        new_keys: of("NEW", &numbering.key),
         table: numbering.table.clone(),
         changed: changed(&read),
         trigger_insert: trigger("number", &numbering.id),
@@ -134,7 +144,7 @@ pub fn companions(version: &Version, at: usize) -> Result<Piece, askama::Error> 
     }
     .render()?;
     let fresh = fresh(numbering);
-    let called = [&fresh].into_iter().chain(own_sequence.then_some(&next)).collect::<Vec<_>>();
+    let called = numbering.key_draws.iter().map(|_| &fresh).chain(own_sequence.then_some(&next)).collect::<Vec<_>>();
     let sql = guarded(version, &sql, &[&numbering.table], &called, &numbering.table);
     let title = format!("numbers for the rows of `{}` ({})", numbering.table.short(), numbering.step);
     Ok(Piece::new(title, sql))
@@ -169,7 +179,10 @@ fn sequence(table: &TableName) -> String {
 /// Numbers the rows that are there: as they were before, where that is known.
 #[must_use]
 pub fn seed(numbering: &Numbering, restored: bool) -> String {
-    let (kept, table, column, key, value) = (numbering.kept(), &numbering.table, &numbering.key, key(), value());
+    let (kept, table, value) = (numbering.kept(), &numbering.table, value());
+    let keys = get::complement_keys(numbering.key.len());
+    let (key, own_key) = (list(&keys), of("b", &numbering.key));
+    let named: Vec<String> = numbering.key.iter().zip(&keys).map(|(c, k)| format!("b.{c} AS {k}")).collect();
     let rows = numbering.rows.as_ref().map(|rows| format!(" AND {}", get::over(rows, "b"))).unwrap_or_default();
     let mut lines = vec![format!("ALTER TABLE {kept} DISABLE TRIGGER USER;")];
     if let Some(lost) = numbering.restores.as_ref().filter(|_| restored).map(|step| lost_table(step)) {
@@ -179,7 +192,8 @@ pub fn seed(numbering: &Numbering, restored: bool) -> String {
             .map(|(other, column)| format!(" AND NOT EXISTS (SELECT FROM {other} AS o WHERE o.{column} = x.{value})"))
             .collect();
         lines.push(format!(
-            "INSERT INTO {kept} ({key}, {value})\nSELECT x.{key}, x.{value} FROM {lost} AS x JOIN {table} AS b ON b.{column} = x.{key}\nWHERE true{rows}{free};"
+            "INSERT INTO {kept} ({key}, {value})\nSELECT {own_key}, x.{value} FROM {lost} AS x JOIN {table} AS b ON {}\nWHERE true{rows}{free};",
+            this_row(numbering, "x", "b")
         ));
         if numbering.draws.is_none() {
             lines.push(position(&lost, &kept));
@@ -187,8 +201,11 @@ pub fn seed(numbering: &Numbering, restored: bool) -> String {
     }
     // Ordered first: numbers are drawn in the order of the keys.
     lines.push(format!(
-        "INSERT INTO {kept} ({key}, {value})\nSELECT o.k, {}() FROM (SELECT b.{column} AS k FROM {table} AS b\n  WHERE NOT EXISTS (SELECT FROM {kept} AS x WHERE x.{key} = b.{column}){rows} ORDER BY 1) AS o;",
-        draw(numbering)
+        "INSERT INTO {kept} ({key}, {value})\nSELECT {}, {}() FROM (SELECT {} FROM {table} AS b\n  WHERE NOT EXISTS (SELECT FROM {kept} AS x WHERE {}){rows} ORDER BY {key}) AS o;",
+        of("o", &keys),
+        draw(numbering),
+        list(&named),
+        this_row(numbering, "x", "b")
     ));
     lines.push(format!("ALTER TABLE {kept} ENABLE TRIGGER USER;"));
     lines.join("\n")
@@ -207,7 +224,7 @@ fn position(from: &TableName, to: &TableName) -> String {
 #[must_use]
 pub fn keep(version: &Version, at: usize, lost: &TableName) -> String {
     let numbering = &version.numberings[at];
-    let (key, value) = (key(), value());
+    let (key, value) = (get::complement_keys(1).remove(0), value());
     let text = comment(&format!("which row of {} had which number", numbering.table));
     let mut lines = vec![
         format!(
@@ -217,12 +234,19 @@ pub fn keep(version: &Version, at: usize, lost: &TableName) -> String {
         format!("ALTER TABLE {lost} ADD PRIMARY KEY ({key}), ALTER COLUMN {value} SET NOT NULL;"),
         format!("COMMENT ON TABLE {lost} IS {text};"),
     ];
-    let field = version.schema.tables[&numbering.table].fields.iter().find(|f| f.name == numbering.key);
-    if let Some(sequence) = field.and_then(|f| f.sequence.as_ref()) {
-        lines.push(format!("ALTER TABLE {lost} ALTER COLUMN {value} ADD GENERATED BY DEFAULT AS IDENTITY;"));
-        lines.push(format!("SELECT setval({}, s.last_value, s.is_called) FROM {sequence} AS s;", self::sequence(lost)));
-    }
+    let field = version.schema.tables[&numbering.table].fields.iter().find(|f| f.name == numbering.key[0]);
+    lines.extend(field.and_then(|f| f.sequence.as_ref()).map(|sequence| keep_position(sequence, lost)));
     lines.join("\n")
+}
+
+/// Lets a kept table remember where the sequence stands that drew its values.
+#[must_use]
+pub fn keep_position(sequence: &TableName, lost: &TableName) -> String {
+    format!(
+        "ALTER TABLE {lost} ALTER COLUMN {} SET NOT NULL, ALTER COLUMN {0} ADD GENERATED BY DEFAULT AS IDENTITY;\nSELECT setval({}, s.last_value, s.is_called) FROM {sequence} AS s;",
+        value(),
+        self::sequence(lost)
+    )
 }
 
 /// What draws a number without looking whether a row has it: the default of a view.
@@ -234,9 +258,10 @@ pub fn next(numbering: &Numbering) -> String {
 /// Forgets a number that is written anew, where its row is not there any more.
 #[must_use]
 pub fn leave(numbering: &Numbering) -> String {
-    let (table, column, key, value) = (&numbering.table, &numbering.key, key(), value());
+    let (table, value) = (&numbering.table, value());
     format!(
-        "DELETE FROM {} AS b WHERE b.{value} = NEW.{value} AND NOT EXISTS (SELECT FROM {table} AS r WHERE r.{column} = b.{key})",
-        numbering.kept()
+        "DELETE FROM {} AS b WHERE b.{value} = NEW.{value} AND NOT EXISTS (SELECT FROM {table} AS r WHERE {})",
+        numbering.kept(),
+        this_row(numbering, "b", "r")
     )
 }

@@ -245,7 +245,9 @@ impl Columns {
     fn hidden(&mut self, version: &Version, relation: &Relation) {
         for hidden in &relation.hidden {
             let numbered = relation.fields.iter().find_map(|f| match f.home {
-                Home::Numbered(at) if version.numberings[at].key == hidden.column => Some(&version.numberings[at]),
+                Home::Numbered(at) if version.numberings[at].key == [hidden.column.clone()] => {
+                    Some(&version.numberings[at])
+                }
                 _ => None,
             });
             let value = match &hidden.stores {
@@ -577,6 +579,6 @@ fn one_numbered(version: &Version, field: &crate::relation::Field, at: usize) ->
         given: if always { numbering::next(numbering) } else { format!("NEW.{name}") },
         get_r: numbering::get(numbering, "r"),
         kept: numbering.kept(),
-        this_row: format!("x.{} = r.{}", numbering::key(), numbering.key),
+        this_row: numbering::this_row(numbering, "x", "r"),
     }
 }

@@ -231,11 +231,11 @@ fn part(
                 setting: Literal(numbering::setting(numbering)),
                 given: drawn.unwrap_or_else(|| format!("NEW.{name}")),
                 kept: kept.kept(),
-                this_row: format!("x.{} = {row}.{}", numbering::key(), kept.key),
+                this_row: numbering::this_row(kept, "x", &row),
             });
             own.push(Own { field: name.clone(), value: value(version, union, branch, at, &row) });
-            overriding |= fields.iter().any(|f| f.name == kept.key && f.identity.is_some());
-            columns.push(kept.key.clone());
+            overriding |= fields.iter().any(|f| kept.key.contains(&f.name) && f.identity.is_some());
+            columns.extend(kept.key.iter().cloned());
             values.push(format!("{}()", numbering::fresh(kept)));
             continue;
         }

@@ -11,7 +11,7 @@ pub mod unite;
 
 use std::collections::BTreeSet;
 
-use crate::fact::LossKind;
+use crate::fact::{KeyField, LossKind};
 use crate::generate::{self, MARK, carry, fact, list, numbering, own, shaped};
 use crate::name::{Ident, TableName};
 use crate::plan::defer::{change_state, clear, drop_tables};
@@ -52,13 +52,14 @@ impl Default for Options {
 pub fn way(version: &Version, relation: &Relation, options: &Options) -> Way {
     let reordered = version.is_reordered(relation);
     let divided = !relation.conditions().is_empty();
+    let new_key = rebuild::has_new_key(version, relation);
     if matches!(relation.rows, Rows::United(_)) {
         Way::InPlace
     } else if !relation.is_heir() {
         Way::Beside
-    } else if !reordered && !divided && relation.fields.iter().all(|f| matches!(f.home, Home::Own(_))) {
+    } else if !reordered && !new_key && !divided && relation.fields.iter().all(|f| matches!(f.home, Home::Own(_))) {
         Way::Catalogue
-    } else if (reordered || version.table(relation).bytes >= options.rebuild_from)
+    } else if (reordered || new_key || version.table(relation).bytes >= options.rebuild_from)
         && rebuild::obstacle(version, relation).is_none()
     {
         Way::Rebuild
@@ -103,7 +104,9 @@ pub fn materialize(
             continue;
         }
         let name = relation.name.short();
-        if let Some((step, why)) = rebuild::fixed_order(version, relation) {
+        if rebuild::has_new_key(version, relation) {
+            plan.obstacles.push(format!("`{name}` must be built anew for its new key, but {why}"));
+        } else if let Some((step, why)) = rebuild::fixed_order(version, relation) {
             plan.obstacles.push(format!("{why} ({step})"));
         } else if version.is_reordered(relation) {
             plan.notes.push(format!(
@@ -233,7 +236,13 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
     let Some(table) = version.schema.tables.get(&loss.table) else { return Vec::new() };
     let key: Vec<String> = match &loss.key[..] {
         [] => row_key(table).into_iter().flatten().map(|k| format!("t.{k}")).collect(),
-        homes => homes.iter().map(|home| generate::get::at_home(version, &loss.table, *home, "t")).collect(),
+        fields => fields
+            .iter()
+            .map(|field| match field {
+                KeyField::Stored(column) => format!("t.{column}"),
+                KeyField::Elsewhere(place) => generate::get::elsewhere(version, *place, "t"),
+            })
+            .collect(),
     };
     if key.is_empty() {
         notes.push(format!(
@@ -265,13 +274,17 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
             selected.extend(loss.columns.iter().map(|c| format!("t.{c} AS refactor_value")));
         }
     }
+    let is_key = loss.kind == LossKind::All && row_key(table).as_ref() == Some(&loss.columns);
+    let sequence =
+        table.fields.iter().find(|f| is_key && loss.columns.contains(&f.name)).and_then(|f| f.sequence.as_ref());
+    let position = sequence.map(|s| numbering::keep_position(s, &kept)).unwrap_or_default();
     let comment = Literal(format!(
         "{MARK} values of {}.{} that the new shape has no place for",
         loss.words.table.short(),
         loss.words.field
     ));
     let sql = format!(
-        "CREATE TABLE {kept} AS\nSELECT {} FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};\nDO $refactor$BEGIN IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF; END$refactor$;",
+        "CREATE TABLE {kept} AS\nSELECT {} FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};\n{position}DO $refactor$BEGIN IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF; END$refactor$;",
         list(&selected),
         loss.table,
         fact::lost_rows(version, loss),

@@ -7,8 +7,12 @@ use crate::support::Database;
 fn there_and_back(sql: &str, commands: &[&[&str]], tables: &[&str]) {
     for way in [&["materialize", "--yes"][..], &["materialize", "--yes", "--step-by-step"]] {
         let database = Database::new(sql);
-        let rows =
-            || tables.iter().map(|t| database.rows(&format!("SELECT to_jsonb(t) FROM {t} AS t"))).collect::<Vec<_>>();
+        let rows = || {
+            tables
+                .iter()
+                .map(|t| database.rows(&format!("SELECT to_jsonb(t) FROM (SELECT * FROM {t}) AS t")))
+                .collect::<Vec<_>>()
+        };
         let before = rows();
         for command in commands {
             database.ok(command);
@@ -43,6 +47,17 @@ fn rows_whose_key_refers_to_another_table() {
 }
 
 #[test]
+fn rows_that_got_another_key() {
+    let add: &[&str] = &["add-surrogate-key", "links.id", "--type", "int"];
+    there_and_back(LINKS, &[add, &["drop-field", "links.note"]], &["links"]);
+    there_and_back(LINKS, &[&["drop-field", "links.note"], add], &["links"]);
+    let people = format!("{PEOPLE} ALTER TABLE people ADD UNIQUE (name); SELECT setval('people_id_seq', 100);");
+    let replace: &[&str] = &["replace-surrogate-key", "people.id", "--with", "name"];
+    there_and_back(&people, &[replace, &["drop-field", "people.note"]], &["people", "people_id_seq"]);
+    there_and_back(&people, &[&["drop-field", "people.note"], replace], &["people", "people_id_seq"]);
+}
+
+#[test]
 fn rows_that_are_referred_to_by_another_key() {
     let shop = "CREATE TABLE customers (id int PRIMARY KEY, code text NOT NULL UNIQUE, credit int);
         CREATE TABLE orders (id int PRIMARY KEY, code text REFERENCES customers (code)); CREATE INDEX ON orders (code);
@@ -60,4 +75,20 @@ fn fields_that_were_looked_up() {
     there_and_back(shop, &[inline, &["drop-field", "orders.zip"]], &["orders", "cities"]);
     let merge: &[&str] = &["merge-tables", "more", "--into", "orders"];
     there_and_back(shop, &[merge, &["drop-field", "orders.note"]], &["orders", "more"]);
+}
+
+#[test]
+fn what_would_follow_a_key_that_goes_is_refused() {
+    let (new, split): (&[&str], &[&str]) = (&["add-field", "people.x", "int"], &["add-field", "firms.x", "int"]);
+    let keys: [(&str, &[&str], &[&str]); 2] = [
+        ("ALTER TABLE people ADD UNIQUE (name)", &["replace-surrogate-key", "people.id", "--with", "name"], new),
+        ("SELECT", &["split-rows", "people", "--where", "firm", "--into", "firms", "--renumber"], split),
+    ];
+    for (sql, key, refused) in keys {
+        let database = Database::new(&format!("{PEOPLE} {sql}"));
+        database.ok(key);
+        assert!(database.refused(refused).contains("get another key, which is not real yet"));
+        database.ok(&["materialize", "--yes"]);
+        database.ok(refused);
+    }
 }

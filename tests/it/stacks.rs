@@ -136,7 +136,8 @@ fn whole(random: &mut Random, table: &str, fields: &[String], other: &str, new: 
     let (view, back) = (format!("SELECT * FROM {table}"), format!("DELETE FROM {table} WHERE id = OLD.id"));
     let insert = format!("INSERT INTO {table} SELECT NEW.*");
     let (told, kinds) = (elements(table), format!("SELECT id, id % 3 AS third, {name}::text AS name FROM {table}"));
-    let words = match random.weighted(&[4, 4, 4, 6, 14, 5, 8, 4, 4, 8, 4, 8, 5, 5, 6, 4]) {
+    let number = format!("{table}.{new}_number");
+    let words = match random.weighted(&[4, 4, 4, 6, 14, 5, 8, 4, 4, 8, 4, 8, 5, 5, 6, 4, 7, 5]) {
         0 => vec!["split-rows", table, "--where", &condition, "--into", new],
         1 => vec!["split-rows", table, "--where", &condition, "--into", new, "--rest", &rest],
         2 => vec!["split-rows", table, "--where", &condition, "--into", new, "--unchecked"],
@@ -154,6 +155,8 @@ fn whole(random: &mut Random, table: &str, fields: &[String], other: &str, new: 
             let put = ["--view", &view, "--insert", &insert, "--delete", &back, "--replaces", table];
             [&["sql", new][..], &told, &put].concat()
         }
+        16 => vec!["add-surrogate-key", &number],
+        17 => vec!["replace-surrogate-key", &field, "--with", second],
         14 => vec!["sql", new, "id bigint PRIMARY KEY", "third bigint", "name text", "--view", &kinds],
         _ => vec!["create-table", new, "id int PRIMARY KEY", "name text", "size int DEFAULT 1 NOT NULL"],
     };

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::generate::{list, rows};
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
-use crate::relation::{Home, Relation};
-use crate::schema::{Field, ForeignKey, Identity, Table};
+use crate::relation::{Home, Origin, Relation};
+use crate::schema::{ConstraintKind, Field, ForeignKey, Identity, Table};
 use crate::sql::{Literal, rename_in_definition};
 use crate::version::Version;
 
@@ -26,6 +26,27 @@ pub fn fixed_order<'r>(version: &Version, relation: &'r Relation) -> Option<(&'r
     let step = relation.ordered_by.as_ref().filter(|_| version.is_reordered(relation))?;
     let why = obstacle(version, relation)?;
     Some((step, format!("`{}` must be built anew for another order of fields, but {why}", relation.name.short())))
+}
+
+/// Whether a table gets another key: rows that are numbered, or what foreign keys rest on.
+#[must_use]
+pub fn has_new_key(version: &Version, relation: &Relation) -> bool {
+    let (base, table) = (&relation.base, version.table(relation));
+    let gone = table.constraints.iter().enumerate().filter(|(at, constraint)| {
+        let origin = Origin::Table(base.clone(), *at);
+        let key = matches!(constraint.kind, ConstraintKind::Primary | ConstraintKind::Unique);
+        key && !relation.constraints.iter().any(|c| c.origin == origin)
+    });
+    let is_referred = |fields: &[Ident]| {
+        let all = version.schema.tables.values().flat_map(|t| &t.constraints);
+        let mut keys = all.filter_map(|c| match &c.kind {
+            ConstraintKind::Foreign(key) if key.table == *base => Some(&key.fields),
+            _ => None,
+        });
+        keys.any(|far| far.len() == fields.len() && fields.iter().all(|f| far.contains(f)))
+    };
+    relation.fields.iter().any(|f| matches!(f.home, Home::Numbered(_)))
+        || gone.into_iter().any(|(_, constraint)| is_referred(&constraint.fields))
 }
 
 /// The new table until the old one is gone.
@@ -252,7 +273,7 @@ fn foreign_keys_from_others<'v>(
     let others = version.schema.tables.iter().filter(|(name, _)| !is_rebuilt(name));
     let keys = others.flat_map(|(name, table)| table.constraints.iter().map(move |c| (name, c)));
     keys.filter_map(|(name, constraint)| match &constraint.kind {
-        crate::schema::ConstraintKind::Foreign(key) if is_rebuilt(&key.table) => Some((name, &constraint.name, key)),
+        ConstraintKind::Foreign(key) if is_rebuilt(&key.table) => Some((name, &constraint.name, key)),
         _ => None,
     })
     .collect()
@@ -266,7 +287,7 @@ pub fn neighbours<'v>(version: &'v Version, rebuilt: &[&Relation]) -> BTreeSet<&
     for relation in rebuilt {
         let table = &version.schema.tables[&relation.base];
         names.extend(table.constraints.iter().filter_map(|c| match &c.kind {
-            crate::schema::ConstraintKind::Foreign(key) => Some(&key.table),
+            ConstraintKind::Foreign(key) => Some(&key.table),
             _ => None,
         }));
     }

@@ -175,6 +175,32 @@ scenarios! {
         told: &[("", "high_a_check"), ("", "t_a_check"), ("", "high_pkey"), ("", "t_a_check1"), ("", "two_a_check")],
         one_key: true,
     }
+    add_surrogate_key {
+        sql: "CREATE TABLE t (a int, b text, n int DEFAULT 3, PRIMARY KEY (a, b));
+            CREATE TABLE u (id int PRIMARY KEY, a int, b text, FOREIGN KEY (a, b) REFERENCES t ON UPDATE CASCADE ON DELETE SET NULL); CREATE INDEX ON u (a, b);
+            INSERT INTO t VALUES (1, 'x', 1), (1, 'y', NULL), (2, 'x', 3); INSERT INTO u VALUES (1, 1, 'x'), (2, NULL, NULL);",
+        commands: &[&["add-surrogate-key", "t.id"], &["rename-field", "t.id", "no"]],
+        pools: &[("a", &["1", "2", "3"]), ("b", &["'x'", "'y'", "'z'"])],
+        truth: &[("SELECT a, b, n, refactor_value FROM public.t JOIN refactor.kept_0001_t ON (refactor_key_1, refactor_key_2) = (a, b)", "SELECT a, b, n, no FROM next.t")],
+        moves: &["t"],
+        told: &[("t_pkey", "t_a_b_key")],
+    }
+    add_surrogate_key_drawn_by_a_default {
+        sql: "CREATE TABLE t (code text NOT NULL UNIQUE, n int); CREATE SEQUENCE s START 100 INCREMENT 7; INSERT INTO t VALUES ('x', 1), ('y', NULL);",
+        commands: &[&["add-surrogate-key", "t.id", "--type", "int", "--default", "nextval('public.s')"]],
+        pools: &[("code", &["'x'", "'y'", "'z'", "'w'"])],
+        truth: &[("SELECT code, n, refactor_value FROM public.t JOIN refactor.kept_0001_t ON refactor_key_1 = code", "SELECT code, n, id FROM next.t")],
+        moves: &["t"],
+    }
+    replace_surrogate_key {
+        sql: "CREATE TABLE t (id serial PRIMARY KEY, a int NOT NULL, b text NOT NULL, n int DEFAULT 3, UNIQUE (a, b));
+            CREATE TABLE u (id int PRIMARY KEY, a int, b text, FOREIGN KEY (a, b) REFERENCES t (a, b) ON UPDATE CASCADE ON DELETE SET NULL); CREATE INDEX ON u (a, b);
+            INSERT INTO t (a, b, n) VALUES (1, 'x', 1), (1, 'y', NULL), (2, 'x', 3); INSERT INTO u VALUES (1, 1, 'x'), (2, NULL, NULL);",
+        commands: &[&["replace-surrogate-key", "t.id", "--with", "a,b"], &["add-field", "t.m", "int", "--as", "n * 2"]],
+        pools: &[("a", &["1", "2", "3"]), ("b", &["'x'", "'y'", "'z'"])],
+        moves: &["t"],
+        told: &[("t_a_b_key", "t_pkey")],
+    }
     split_rows_renumbered_always {
         sql: "CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int, b text);
             INSERT INTO t (a, b) VALUES (1, 'u'), (2, NULL), (NULL, 'w'), (4, 'v');",
