@@ -53,6 +53,8 @@ pub enum Claim {
         other: TableName,
         /// The columns that they are compared with.
         found_by: Vec<Ident>,
+        /// For each, whether NULL is a value like others.
+        null_safe: Vec<bool>,
         /// For the sentence.
         words: Words,
     },
@@ -62,6 +64,8 @@ pub enum Claim {
         table: TableName,
         /// Its columns.
         columns: Vec<Ident>,
+        /// For each, whether NULL is a value like others.
+        null_safe: Vec<bool>,
         /// For the sentence.
         words: Words,
     },

@@ -104,7 +104,8 @@ impl<'a> Draft<'a> {
     /// A kept table has taken its sequence along to our schema.
     fn renumber(&self, field: &mut Field) {
         let Some(default) = &field.default else { return };
-        let Some(text) = default.strip_prefix("nextval('").and_then(|t| t.strip_suffix("'::regclass)")) else { return };
+        let drawn = default.strip_prefix("nextval('").and_then(|t| t.rsplit_once("'::"));
+        let Some((text, _)) = drawn.filter(|(_, kind)| kind.eq_ignore_ascii_case("regclass)")) else { return };
         let Ok(TableRef { name, .. }) = text.parse::<TableRef>() else { return };
         let sequence = self.physical.renamed(name);
         field.default = Some(format!("nextval({}::regclass)", Literal(sequence.to_string())));
@@ -170,7 +171,7 @@ impl<'a> Draft<'a> {
                     let keys = self.table.fields.iter_mut().filter(|f| fields.contains(&f.name));
                     keys.for_each(|f| f.not_null = true);
                 }
-                let index = Index::unique(&name, &self.physical, &fields);
+                let index = Index::unique(&name, self.physical, &fields);
                 self.table.indexes.push(Index { constraint: Some(name), ..index });
             }
             _ => {}

@@ -15,7 +15,7 @@ use crate::name::{FieldRef, Ident, OWN, Renaming, TableName, TableRef, listed};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Field, Home, Origin, Relation};
 use crate::schema::element::{Element, FieldElement, Rule, RuleElement};
-use crate::schema::{self, Constraint, ConstraintKind, ForeignKey, Identity};
+use crate::schema::{self, Constraint, ConstraintKind, ForeignKey, Identity, Index};
 use crate::sql::Expression;
 use crate::version::{Direction, Hop, Lookup, Made, Missing, RemarkKind, Unlisted, Version, kept_apart, lost_table};
 
@@ -353,7 +353,7 @@ impl ExtractTable {
             return Err(Refusal::Nothing("a table cannot refer to itself for its own values".into()));
         }
         let (key, natural) = self.key(payload);
-        let null_safe = if is_new { null_safe(&payload.by) } else { vec![false; payload.by.len()] };
+        let null_safe = null_safe(&payload.by);
         if is_new && self.restores.is_none() && null_safe.contains(&true) && version.schema.server_version < 150_000 {
             return Err(Refusal::Other {
                 why: "fields that may be NULL tell its rows apart, and PostgreSQL 14 has no unique key over NULL"
@@ -383,12 +383,12 @@ impl ExtractTable {
             other: other.base.clone(),
             found_by: version.stored(other, &found_by)?,
             always: None,
+            unique: is_new && self.restores.is_none() || is_exact(other, &found_by, &null_safe),
             null_safe,
             shows: version.stored(other, std::slice::from_ref(&key))?,
             types: kind.into_iter().collect(),
             missing: Missing::Refuse(constraint),
             unlisted: self.on_missing.unwrap_or(if is_new { Unlisted::Insert } else { Unlisted::Reject }),
-            unique: is_new && self.restores.is_none() || other.is_unique(&found_by),
             words: (from.name.clone(), other.name.clone()),
             fields: vec![reference],
             restores: self.restores.clone().filter(|_| natural),
@@ -428,12 +428,14 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
         claims.push(Claim::Alone {
             table: lookup.other.clone(),
             columns: lookup.found_by.clone(),
+            null_safe: lookup.null_safe.clone(),
             words: Words { table: other.clone(), field, other: table.clone() },
         });
     }
     match lookup.unlisted {
         Unlisted::Insert if lookup.other.schema.as_str() == OWN => {}
         Unlisted::Insert => {
+            claims.extend(must_fit(after, lookup, payload)?);
             let text = format!(
                 "values that `{}` does not list are inserted into it now, where old code sees them, and stay there when this is undone",
                 other.short()
@@ -445,6 +447,7 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
             columns: lookup.columns.clone(),
             other: lookup.other.clone(),
             found_by: lookup.found_by.clone(),
+            null_safe: lookup.null_safe.clone(),
             words,
         }),
         Unlisted::Null if payload.by.len() > 1 => {
@@ -465,6 +468,58 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
     }
     after.facts.extend(claims.into_iter().map(|claim| Fact { step: step.to_owned(), claim }));
     Ok(())
+}
+
+/// Whether a table keeps apart the rows that values are found by.
+fn is_exact(other: &Relation, found_by: &[Ident], null_safe: &[bool]) -> bool {
+    let nullable = |field: &Ident| other.field(field).is_none_or(|f| !f.shape.not_null);
+    let asked = found_by.iter().zip(null_safe).any(|(field, null_safe)| *null_safe && nullable(field));
+    let exact = |i: &Attached<Index>| i.item.definition.contains("NULLS NOT DISTINCT");
+    let among = |i: &Attached<Index>| i.item.keys.iter().all(|k| k.as_ref().is_some_and(|k| found_by.contains(k)));
+    other.is_unique(found_by) && (!asked || other.indexes.iter().any(|i| i.item.unique && exact(i) && among(i)))
+}
+
+/// What rows that are made in a table for values of another must have.
+///
+/// # Errors
+/// When it asks for more than those values.
+fn must_fit(after: &Version, lookup: &Lookup, payload: &Payload) -> Result<Vec<Claim>, Refusal> {
+    let Some(other) = after.over(&lookup.other) else { return Ok(Vec::new()) };
+    let required = |f: &&Field| f.shape.not_null && f.shape.generated.is_none();
+    let given = |f: &&Field| f.shape.default.is_some() || f.shape.identity.is_some();
+    let mut claims = Vec::new();
+    for field in other.fields.iter().filter(required) {
+        let Some(leaving) = payload.by.iter().find(|l| l.name == field.shape.name) else {
+            if given(&field) {
+                continue;
+            }
+            return Err(Refusal::Other {
+                why: format!(
+                    "`{}` of `{}` is NOT NULL and has no default, so no row could be made for a value that is not listed",
+                    field.shape.name,
+                    other.name.short()
+                ),
+                hint: Some("give it a default first, or leave out `--on-missing insert`".into()),
+            });
+        };
+        if payload.by.len() > 1 && !leaving.field.shape.not_null {
+            let some = listed(&payload.by.iter().map(|l| l.column.clone()).collect::<Vec<_>>());
+            let rows = Expression::parse(&format!("num_nonnulls({some}) > 0"));
+            claims.push(Claim::Fits {
+                table: lookup.table.clone(),
+                expression: leaving.column.to_string(),
+                type_name: leaving.field.shape.type_name.clone(),
+                not_null: true,
+                rows: Some(rows.map_err(|e| Refusal::Expression(e.to_string()))?),
+                words: Words {
+                    table: lookup.words.0.clone(),
+                    field: leaving.field.shape.name.clone(),
+                    other: lookup.words.0.clone(),
+                },
+            });
+        }
+    }
+    Ok(claims)
 }
 
 /// The foreign key that will be there once all is real.

@@ -180,13 +180,18 @@ impl MakeAssociative {
             _ => "NO ACTION",
         };
         texts.push(format!(
-            "CONSTRAINT {} FOREIGN KEY ({}) {} ON UPDATE {} ON DELETE {}",
+            "CONSTRAINT {} FOREIGN KEY ({}) {} ON UPDATE {} ON DELETE {}{}",
             found.constraint.item.name,
             listed(to),
             references(&found.far.name, &far),
             action(found.key.on_update, "NO ACTION"),
             // A link without its far end is none.
             action(found.key.on_delete, "CASCADE"),
+            match (found.constraint.item.deferrable, found.constraint.item.deferred) {
+                (true, true) => " DEFERRABLE INITIALLY DEFERRED",
+                (true, false) => " DEFERRABLE",
+                (false, _) => "",
+            },
         ));
         let unreadable = |e: crate::sql::ExpressionError| Refusal::Expression(e.to_string());
         texts.iter().map(|text| text.parse().map_err(unreadable)).collect()
@@ -253,14 +258,18 @@ impl Refactor for MakeAssociative {
         Ok(after)
     }
 
-    fn inverse(&self, _: &str, before: &Version) -> Result<Refactoring, Refusal> {
+    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
         let found = self.find(before)?;
-        let (_, to) = self.names(&found)?;
+        let (from, to) = self.names(&found)?;
+        let after = self.after(step, before)?;
+        let links = &after.relations[&entangled::beside(found.relation, &self.into)];
+        let itself = found.far.base == found.relation.base;
+        let via = links.foreign_keys().find(|(c, _)| itself && c.item.fields == from).map(|(c, _)| c.item.name.clone());
         let back = to.iter().zip(&found.constraint.item.fields).filter(|(new, old)| new != old);
         Ok(Refactoring::CollapseAssociative(CollapseAssociative {
             table: entangled::reference(&entangled::beside(found.relation, &self.into)),
             into: entangled::reference(&found.relation.name),
-            via: None,
+            via,
             names: back.map(|(new, old)| Renaming { from: new.clone(), to: old.clone() }).collect(),
             order: found.relation.fields.iter().map(|f| f.shape.name.clone()).collect(),
         }))

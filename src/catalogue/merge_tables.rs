@@ -203,6 +203,11 @@ impl MergeTables {
         for constraint in found.table.constraints.iter().filter(|c| follows(&c.item.fields)) {
             let mut constraint: Attached<Constraint> = constraint.clone();
             constraint.item.rename(&renames);
+            if constraint.item.kind == ConstraintKind::Primary {
+                // Rows of the other table have a key already.
+                constraint.item.kind = ConstraintKind::Unique;
+                constraint.item.definition = constraint.item.definition.replacen("PRIMARY KEY", "UNIQUE", 1);
+            }
             if let ConstraintKind::Foreign(key) = &mut constraint.item.kind
                 && key.on_delete == 'c'
             {
@@ -295,7 +300,10 @@ impl MergeTables {
             let field = found.reference.first().cloned().unwrap_or_else(|| Ident::new(""));
             let words = Words { table: table.name.clone(), field, other: into.name.clone() };
             let (table, columns) = (table.base.clone(), found.hop.from_columns.clone());
-            after.facts.push(Fact { step: step.to_owned(), claim: Claim::Alone { table, columns, words } });
+            after.facts.push(Fact {
+                step: step.to_owned(),
+                claim: Claim::Alone { table, null_safe: vec![false; columns.len()], columns, words },
+            });
         }
         let at = after.lookups.len();
         let tables = Ident::generated(&[into.name.name.as_str(), table.name.name.as_str()]);

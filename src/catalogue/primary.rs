@@ -78,7 +78,9 @@ pub fn taken_over(relation: &Relation, fields: &[Ident]) -> Option<Ident> {
 
 /// Makes fields the primary key, in place of a unique constraint if they have one.
 pub fn promote(step: &str, relation: &mut Relation, fields: &[Ident], name: &Ident, unique: Option<&Ident>) {
-    unique.into_iter().for_each(|unique| forget(relation, unique));
+    if let Some(unique) = unique {
+        forget(relation, unique);
+    }
     let definition = format!("PRIMARY KEY ({})", listed(fields));
     let constraint = Constraint::named(name.clone(), ConstraintKind::Primary, fields.to_vec(), definition);
     let index = Index::unique(name, &relation.base, fields);

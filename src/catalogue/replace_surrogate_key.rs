@@ -133,7 +133,9 @@ impl Refactor for ReplaceSurrogateKey {
         if !self.bare {
             let unique = primary::taken_over(relation, &self.with);
             primary::promote(step, changed, &self.with, &name, unique.as_ref());
-            unique.into_iter().for_each(|unique| primary::note_name(&mut after, step, &unique, &name));
+            if let Some(unique) = unique {
+                primary::note_name(&mut after, step, &unique, &name);
+            }
         }
         Ok(after)
     }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::split_rows::{self, SplitRows};
-use crate::catalogue::{Refactor, Refactoring, entangled, likeness, renumber, uniting};
+use crate::catalogue::{Refactor, Refactoring, entangled, likeness, primary, renumber, uniting};
 use crate::fact::{Claim, Fact, Words};
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
@@ -69,6 +69,7 @@ impl Refactor for UnionTables {
         let own: Vec<&TableName> = relations.iter().map(|r| &r.name).collect();
         split_rows::must_be_free(before, &into, &own, "choose another name with `--into`")?;
         uniting::references(before, &relations)?;
+        must_have_the_key(&relations)?;
 
         let mut after = before.clone();
         let at = after.unions.len();
@@ -303,6 +304,31 @@ impl UnionTables {
         let condition = format!("{field} IN ({})", values.join(", "));
         split_rows::new_check(step, name, vec![field.clone()], vec![field.clone()], &condition)
     }
+}
+
+/// The key of the first is the key of all.
+fn must_have_the_key(relations: &[&Relation]) -> Result<(), Refusal> {
+    let Some(key) = primary::of(relations[0]) else { return Ok(()) };
+    for relation in &relations[1..] {
+        let lacks = |f: &&Ident| relation.field(f).is_none_or(|f| !f.shape.not_null);
+        if let Some(field) = key.fields.iter().find(lacks) {
+            let (table, first) = (relation.name.short(), relations[0].name.short());
+            let theirs = primary::of(relation).filter(|theirs| theirs.fields.len() == key.fields.len());
+            let hint = match theirs.and_then(|t| t.fields.iter().find(|f| !key.fields.contains(f))) {
+                Some(other) => {
+                    format!(
+                        "give them one name, as in `refactor rename-field {table}.{other} {field}`; then materialize"
+                    )
+                }
+                None => format!("give `{table}` that field first, NOT NULL"),
+            };
+            return Err(Refusal::Other {
+                why: format!("`{field}` is part of the key of `{first}`, and a row of `{table}` may have none"),
+                hint: Some(hint),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Whether a check is about the fields of a condition.

@@ -435,8 +435,8 @@ impl Session {
         plan.steps.splice(1..1, told);
         plan.steps.extend(inverses(place, now)?);
         for (loss, count) in facts::losses(&mut self.client, &version, |_| true)? {
-            let keyed =
-                loss.kind == LossKind::Table || version.schema.tables.get(&loss.table).and_then(row_key).is_some();
+            let keyed = matches!(loss.kind, LossKind::Table | LossKind::Unshown(_))
+                || version.schema.tables.get(&loss.table).and_then(row_key).is_some();
             let kept = if keyed { format!("kept in `{}`", version.kept_in(&loss)) } else { "not kept".to_owned() };
             plan.losses.push(format!("{}; {kept} ({})", loss.sentence(count), loss.step));
         }

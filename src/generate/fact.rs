@@ -3,7 +3,7 @@
 use crate::fact::{Claim, Elsewhere, Fact, Loss, LossKind};
 use crate::generate::carry::Names;
 use crate::generate::get::{complement_keys, elsewhere, over, rows, way_up};
-use crate::generate::{all, apart, equal, held, list, lookup, own, rule, shaped};
+use crate::generate::{all, apart, each_of, equal, held, list, lookup, own, rule, shaped};
 use crate::name::TableName;
 use crate::sql::Expression;
 use crate::version::{Carry, Direction, Hop, Version};
@@ -43,20 +43,21 @@ pub fn offenders(version: &Version, fact: &Fact) -> String {
             let keys: Vec<String> = hops[0].from_columns.iter().map(|c| format!("b.{c}")).collect();
             format!("SELECT {} FROM {} AS b WHERE NOT EXISTS ({})", key_text(&keys), hops[0].from, reach(hops, "b"))
         }
-        Claim::Listed { table, columns, other, found_by, .. } => {
+        Claim::Listed { table, columns, other, found_by, null_safe, .. } => {
             let values: Vec<String> = columns.iter().map(|c| format!("b.{c}")).collect();
-            let present = all(&values.iter().map(|v| format!("{v} IS NOT NULL")).collect::<Vec<_>>());
+            let nothing = lookup::nothing(&values, null_safe);
+            let is_there = lookup::matched(&each_of("t", found_by), &values, null_safe);
             format!(
-                "SELECT DISTINCT {} FROM {table} AS b WHERE {present} AND NOT EXISTS (SELECT FROM {other} AS t WHERE {})",
+                "SELECT DISTINCT {} FROM {table} AS b WHERE NOT ({nothing}) AND NOT EXISTS (SELECT FROM {other} AS t WHERE {})",
                 key_text(&values),
-                equal("t", found_by, "b", columns)
+                is_there
             )
         }
-        Claim::Alone { table, columns, .. } => {
+        Claim::Alone { table, columns, null_safe, .. } => {
             let values: Vec<String> = columns.iter().map(|c| format!("b.{c}")).collect();
-            let present = all(&values.iter().map(|v| format!("{v} IS NOT NULL")).collect::<Vec<_>>());
+            let nothing = lookup::nothing(&values, null_safe);
             format!(
-                "SELECT {} FROM {table} AS b WHERE {present} GROUP BY {} HAVING count(*) > 1",
+                "SELECT {} FROM {table} AS b WHERE NOT ({nothing}) GROUP BY {} HAVING count(*) > 1",
                 key_text(&values),
                 list(&values)
             )

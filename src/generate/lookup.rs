@@ -60,9 +60,16 @@ fn without(lookup: &Lookup, member: usize) -> Option<String> {
 
 /// `t.a = x AND (t.b = y OR t.b IS NULL AND y IS NULL)`: whether the row `t` of the other table is found by `stored`.
 fn found(lookup: &Lookup, t: &str, stored: &[String]) -> String {
-    let one = |((c, stored), null_safe): ((&Ident, &String), &bool)| same(&format!("{t}.{c}"), stored, *null_safe);
     let always = lookup.always.iter().map(|(c, value)| format!("{t}.{c} = {value}"));
-    all(&lookup.found_by.iter().zip(stored).zip(&lookup.null_safe).map(one).chain(always).collect::<Vec<_>>())
+    let there = matched(&each_of(t, &lookup.found_by), stored, &lookup.null_safe);
+    all(&[there].into_iter().chain(always).collect::<Vec<_>>())
+}
+
+/// Whether values are the same in two places. Where all are NULL they say nothing.
+pub(super) fn matched(one: &[String], other: &[String], null_safe: &[bool]) -> String {
+    let each = one.iter().zip(other).zip(null_safe).map(|((a, b), null_safe)| same(a, b, *null_safe));
+    let some = (!null_safe.contains(&false)).then(|| format!("num_nonnulls({}) > 0", list(other)));
+    all(&each.chain(some).collect::<Vec<_>>())
 }
 
 /// Whether two values are the same, in a way that an index can answer.
@@ -89,8 +96,13 @@ pub fn joined(lookup: &Lookup, at: usize, member: usize) -> (Option<String>, Str
 
 /// Values that lead nowhere.
 fn none(lookup: &Lookup, values: &[String]) -> String {
+    nothing(values, &lookup.null_safe)
+}
+
+/// Whether values say nothing: all of them are NULL, or one where NULL is no value.
+pub(super) fn nothing(values: &[String], null_safe: &[bool]) -> String {
     let nulls: Vec<String> = values.iter().map(|v| format!("{v} IS NULL")).collect();
-    if lookup.null_safe.contains(&true) { all(&nulls) } else { nulls.join(" OR ") }
+    if null_safe.contains(&true) { all(&nulls) } else { nulls.join(" OR ") }
 }
 
 fn row(values: &[String]) -> String {
@@ -462,10 +474,7 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
         let each = lookup.found_by.iter().zip(numbered(prefix));
         list(&each.map(|(c, n)| format!("{row}.{c} AS {n}")).collect::<Vec<_>>())
     };
-    let refers = |values: &[String]| {
-        let each = stored("b").into_iter().zip(values).zip(&lookup.null_safe);
-        all(&each.map(|((b, v), null_safe)| same(&b, v, *null_safe)).collect::<Vec<_>>())
-    };
+    let refers = |values: &[String]| matched(&stored("b"), values, &lookup.null_safe);
     // A natural key is not followed: who refers to it keeps the row from getting another.
     let natural = lookup.is_natural();
     let old_d: Vec<String> = numbered("old_").iter().map(|n| format!("d.{n}")).collect();
@@ -629,7 +638,6 @@ pub fn unshown(version: &Version, lookup: &Lookup) -> String {
         return format!("(({labelled}) AND EXISTS (SELECT FROM {} AS b WHERE {is_there})) IS NOT TRUE", lookup.table);
     }
     let other = each_of("t", &lookup.found_by);
-    let each = each_of("b", &lookup.columns).into_iter().zip(other).zip(&lookup.null_safe);
-    let refers = all(&each.map(|((b, v), null_safe)| same(&b, &v, *null_safe)).collect::<Vec<_>>());
+    let refers = matched(&each_of("b", &lookup.columns), &other, &lookup.null_safe);
     format!("NOT EXISTS (SELECT FROM {} AS b WHERE {refers})", lookup.table)
 }

@@ -13,7 +13,7 @@ use crate::generate::{list, rows};
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
 use crate::relation::{Home, Origin, Relation};
-use crate::schema::{ConstraintKind, Field, ForeignKey, Identity, Table};
+use crate::schema::{Constraint, ConstraintKind, Field, ForeignKey, Identity, Table};
 use crate::sql::{Literal, rename_in_definition};
 use crate::version::Version;
 
@@ -206,7 +206,7 @@ pub fn swap(version: &Version, rebuilt: &[&Relation], keep: &BTreeSet<TableName>
         lines.push(format!("ALTER TABLE {table} DROP CONSTRAINT {name};"));
     }
     for relation in rebuilt {
-        for (table, constraint) in version.table(relation).followers.iter().filter(|(t, _)| keep.contains(t)) {
+        for (table, constraint) in followers(version, relation, keep) {
             lines.push(format!("ALTER TABLE {table} DROP CONSTRAINT {};", constraint.name));
         }
         for field in relation.fields.iter().filter(|f| matches!(f.home, Home::Own(_))) {
@@ -224,6 +224,16 @@ pub fn swap(version: &Version, rebuilt: &[&Relation], keep: &BTreeSet<TableName>
         PlanStep::new(format!("let the new tables take the place of {short}"), lines.join("\n"))
             .locking(format!("ACCESS EXCLUSIVE on {short}, until the end")),
     ]
+}
+
+/// Foreign keys from complements that stay. A table that only the new shape has is no complement, though it lives there.
+fn followers<'v>(
+    version: &'v Version,
+    relation: &Relation,
+    keep: &BTreeSet<TableName>,
+) -> impl Iterator<Item = &'v (TableName, Constraint)> {
+    let followers = version.table(relation).followers.iter();
+    followers.filter(|(table, _)| keep.contains(table) && !version.schema.tables.contains_key(table))
 }
 
 /// The setting that remembers where a sequence stands.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{beside, foreign_keys_from_others, identity, numbered, renames, storage};
+use super::{beside, followers, foreign_keys_from_others, identity, numbered, renames, storage};
 use crate::generate::list;
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
@@ -346,7 +346,7 @@ pub fn foreign_keys_here(version: &Version, rebuilt: &[&Relation], keep: &BTreeS
         lines.extend(constraint_lines(&relation.name, &constraint.item, &text));
     }
     for relation in rebuilt {
-        for (table, constraint) in version.table(relation).followers.iter().filter(|(t, _)| keep.contains(t)) {
+        for (table, constraint) in followers(version, relation, keep) {
             if let ConstraintKind::Foreign(key) = &constraint.kind {
                 lines.extend(constraint_lines(table, constraint, &attach::foreign_key(version, constraint, key)));
             }
