@@ -335,6 +335,8 @@ pub enum LossKind {
     Unshown(usize),
     /// Those without a partner: a place in the version's carries.
     Unreached(usize),
+    /// Those that have no such part, where the value is another than there is without one: a place in the version's slices.
+    Apart(usize),
     /// Those whose value there and back is another: a place in the version's shaped fields.
     Unfaithful(usize),
     /// All, since they get new numbers: a place in the version's numberings.
@@ -366,7 +368,7 @@ impl Loss {
                 format!("{count} {values} of `{table}.{field}` will be gone with the field")
             }
             LossKind::Renumbered(_) => format!("{count} {values} of `{table}.{field}` will be other numbers"),
-            LossKind::Unreached(_) => {
+            LossKind::Unreached(_) | LossKind::Apart(_) => {
                 format!("{count} {values} of `{table}.{field}` {have} no `{}` to live in", other.short())
             }
             LossKind::Quarantined(_) => {

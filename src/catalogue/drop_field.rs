@@ -135,7 +135,7 @@ impl Refactor for DropField {
             type_name: field.shape.type_name.parse().map_err(unreadable)?,
             default,
             expression: None,
-            existing: Some(Expression::null()).filter(|_| field.shape.default.is_some()),
+            existing: Some(Expression::null()).filter(|_| field.shape.default.is_some() && !field.shape.not_null),
             not_null: field.shape.not_null,
             restores: Some(step.to_owned()),
             before: relation.following(&field.shape.name),

@@ -168,7 +168,7 @@ impl MoveField {
 
         let mut after = before.clone();
         let carry = after.carries.len();
-        note_facts(&mut after, step, from, to, field, stored, &path, carry);
+        note_facts(&mut after, step, from, to, field, stored, &path, self.restores.is_some(), carry);
         entangled::note(&mut after, step, from, field, Purpose::Move);
         let own = |c: &Attached<Constraint>| match &c.origin {
             Origin::Table(table, at) if *table == from.base && c.item.fields == [old.clone()] => Some(*at),
@@ -279,6 +279,7 @@ fn note_facts(
     field: &Field,
     stored: &crate::schema::Field,
     path: &Path,
+    restored: bool,
     carry: usize,
 ) {
     let name = &field.shape.name;
@@ -293,11 +294,14 @@ fn note_facts(
                 comparable: stored.comparable,
                 words: words.clone(),
             });
-            if field.shape.not_null {
+            // Where values come back, those without a partner were kept.
+            if field.shape.not_null && !restored {
                 claims.push(Claim::Reached { hops, words });
             }
         }
-        Direction::Down if field.shape.not_null && !path.total => claims.push(Claim::Reaches { hops, words }),
+        Direction::Down if field.shape.not_null && !path.total && !restored => {
+            claims.push(Claim::Reaches { hops, words })
+        }
         Direction::Down => {}
     }
     after.facts.extend(claims.into_iter().map(|claim| Fact { step: step.to_owned(), claim }));
@@ -402,7 +406,17 @@ impl MoveField {
         let source = before.over(&earlier.source).unwrap_or(from);
         let stored = before.schema.tables[&earlier.source].fields.iter().find(|f| f.name == earlier.column);
         let way = Path { hops: hops.clone(), total: false, ..path };
-        note_facts(&mut after, step, source, to, field, stored.unwrap_or(&field.shape), &way, at);
+        note_facts(
+            &mut after,
+            step,
+            source,
+            to,
+            field,
+            stored.unwrap_or(&field.shape),
+            &way,
+            self.restores.is_some(),
+            at,
+        );
         after.dormant.push(Dormant { carry: earlier.clone(), now: at });
         after.carries[at] = Carry {
             step: step.to_owned(),

@@ -10,7 +10,7 @@ use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::inline_table::Default;
 use crate::catalogue::merge_tables::MergeTables;
 use crate::catalogue::{Refactor, Refactoring, rule, split_rows};
-use crate::fact::{Claim, Fact, Words};
+use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, Renaming, TableRef};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Field, Hidden, NamesFields, Origin, Relation, Rows, Stores};
@@ -423,6 +423,22 @@ impl Refactor for SplitTable {
             holds,
             restores: self.restores.clone().map(|step| (step, found.key_there())),
         });
+        let at = after.slices.len() - 1;
+        // Without a condition, only new code makes rows that have none.
+        let some = found.fields.iter().filter(|_| self.condition.is_some());
+        after.losses.extend(some.map(|(field, column)| Loss {
+            step: step.to_owned(),
+            table: relation.base.clone(),
+            columns: vec![column.clone()],
+            rows: None,
+            kind: LossKind::Apart(at),
+            key: Vec::new(),
+            words: Words {
+                table: relation.name.clone(),
+                field: field.shape.name.clone(),
+                other: entangled::beside(relation, &self.into),
+            },
+        }));
         let gone: Vec<Ident> = found.fields.iter().map(|(f, _)| f.shape.name.clone()).collect();
         let mentions = |fields: &[Ident]| fields.iter().any(|f| gone.contains(f));
         let changed = after.change(&relation.name, step);

@@ -3,7 +3,7 @@
 use crate::fact::{Claim, Elsewhere, Fact, Loss, LossKind};
 use crate::generate::carry::Names;
 use crate::generate::get::{complement_keys, elsewhere, over, rows, way_up};
-use crate::generate::{all, apart, each_of, equal, held, list, lookup, own, rule, shaped};
+use crate::generate::{all, apart, each_of, equal, held, list, lookup, own, rule, shaped, slice};
 use crate::name::TableName;
 use crate::sql::Expression;
 use crate::version::{Carry, Direction, Hop, Version};
@@ -156,6 +156,7 @@ pub fn lost_with(version: &Version, loss: &Loss) -> Vec<TableName> {
     let carried = |at: usize| version.carries[at].hops.iter().flat_map(|h| [h.from.clone(), h.to.clone()]);
     match loss.kind {
         LossKind::Unreached(at) => carried(at).collect(),
+        LossKind::Apart(at) => vec![slice::absent(&version.slices[at])],
         LossKind::Unreal(Elsewhere::Carried(at)) => {
             carried(at).chain([Names::of(&version.carries[at]).complement]).collect()
         }
@@ -185,6 +186,7 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
             return among + &shaped::unfaithful(&version.shaped[at], "t");
         }
         LossKind::Quarantined(at) => return rows(version, &version.quarantined[at].rows, "t"),
+        LossKind::Apart(at) => return format!("{has_value} AND {}", slice::left_over(version, at, "t", &loss.columns)),
         LossKind::Unreached(at) => at,
     };
     let carry = &version.carries[at];

@@ -5,11 +5,11 @@ use askama::Template;
 use crate::generate::carry::{changed, guarded, path_over, trigger};
 use crate::generate::rule::{self, Rule};
 use crate::generate::view::key_aliases;
-use crate::generate::{Piece, comment, each_of, equal, get, list, own};
+use crate::generate::{Piece, all, comment, each_of, equal, get, list, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Relation, Rows};
 use crate::schema::ConstraintKind;
-use crate::sql::Literal;
+use crate::sql::{Expression, Literal};
 use crate::version::{Slice, Version};
 
 /// The complement: rows without the part.
@@ -23,6 +23,24 @@ pub fn absent(slice: &Slice) -> TableName {
 pub fn has_part(slice: &Slice, row: &str, key: &[Ident]) -> String {
     let this = equal("x", &get::complement_keys(key.len()), row, key);
     format!("NOT EXISTS (SELECT FROM {} AS x WHERE {this})", absent(slice))
+}
+
+/// Whether a row has no such part, and something else in these columns than there is without one.
+#[must_use]
+pub fn left_over(version: &Version, at: usize, row: &str, columns: &[Ident]) -> String {
+    let slice = &version.slices[at];
+    let fields = &version.schema.tables[&slice.table].fields;
+    let filled = |column: &Ident| {
+        let fill = slice.columns.iter().position(|c| c == column).and_then(|at| slice.fill[at].clone());
+        let field = fields.iter().find(|f| f.name == *column);
+        let default = || Expression::parse(field?.default.as_ref()?).ok();
+        let kind = field.map_or("text", |f| &f.type_name);
+        // What changes from one time to the next is no value that a row has had without a part.
+        let value = fill.or_else(default).filter(Expression::is_constant).unwrap_or_else(Expression::null);
+        format!("record_image_ne(ROW({row}.{column}), ROW(({value})::{kind}))")
+    };
+    let differs: Vec<String> = columns.iter().map(filled).collect();
+    all(&[vec![format!("NOT {}", has_part(slice, row, &slice.key))], differs].concat())
 }
 
 /// Whether parts of a relation's rows are shown by another, or it shows such parts.

@@ -266,6 +266,7 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
         }
         LossKind::All
         | LossKind::Unreached(_)
+        | LossKind::Apart(_)
         | LossKind::Unlisted(_)
         | LossKind::Table
         | LossKind::Unshown(_)

@@ -92,3 +92,37 @@ fn what_would_follow_a_key_that_goes_is_refused() {
         database.ok(refused);
     }
 }
+
+#[test]
+fn fields_that_may_not_be_null() {
+    let flags = "CREATE TABLE t (id int PRIMARY KEY, f boolean NOT NULL DEFAULT false, n int NOT NULL);
+        INSERT INTO t VALUES (1, true, 1), (2, false, 2);";
+    there_and_back(flags, &[&["drop-field", "t.f"]], &["t"]);
+    there_and_back(flags, &[&["drop-field", "t.n", "--default", "0"]], &["t"]);
+    let moved = "CREATE TABLE p (id int PRIMARY KEY, n text NOT NULL DEFAULT 'x');
+        CREATE TABLE q (id int PRIMARY KEY, p_id int NOT NULL REFERENCES p); CREATE INDEX ON q (p_id);
+        INSERT INTO p VALUES (1, 'a'), (2, 'b'); INSERT INTO q VALUES (1, 1);";
+    there_and_back(moved, &[&["move-field", "p.n", "q", "--as", "pn"]], &["p", "q"]);
+}
+
+#[test]
+fn tables_that_number_their_rows_and_links() {
+    let tables = "CREATE TABLE t (id serial PRIMARY KEY, n text); CREATE TABLE c (id int PRIMARY KEY, parent_id int REFERENCES c);
+        INSERT INTO t (n) VALUES ('a'), ('b'); INSERT INTO c VALUES (1, NULL), (2, 1);";
+    there_and_back(tables, &[&["drop-table", "t"]], &["t"]);
+    there_and_back(tables, &[&["make-associative", "c.parent_id", "--into", "links"]], &["c"]);
+}
+
+#[test]
+fn what_a_row_without_a_part_has() {
+    let database = Database::new(
+        "CREATE TABLE pages (id int PRIMARY KEY, slug text, layout text DEFAULT 'wide');
+         INSERT INTO pages VALUES (1, 'a', 'wide'), (2, NULL, NULL), (3, NULL, 'slim'), (4, NULL, 'wide');",
+    );
+    database.ok(&["split-table", "pages", "slug", "layout", "--into", "parts", "--where", "slug IS NOT NULL"]);
+    let plan = String::from_utf8(database.run(&["plan"]).stderr).unwrap();
+    assert!(plan.contains("1 value of `pages.layout` has no `parts` to live in; kept in"), "{plan}");
+    database.ok(&["materialize", "--yes"]);
+    let kept = "SELECT refactor_key_1, refactor_value FROM refactor.\"lost_0001-split-parts-off-pages_layout\"";
+    assert_eq!(database.rows(kept), ["(3,slim)"]);
+}
