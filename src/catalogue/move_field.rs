@@ -300,7 +300,7 @@ fn note_facts(
             }
         }
         Direction::Down if field.shape.not_null && !path.total && !restored => {
-            claims.push(Claim::Reaches { hops, words })
+            claims.push(Claim::Reaches { hops, words });
         }
         Direction::Down => {}
     }

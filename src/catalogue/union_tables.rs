@@ -69,7 +69,6 @@ impl Refactor for UnionTables {
         let own: Vec<&TableName> = relations.iter().map(|r| &r.name).collect();
         split_rows::must_be_free(before, &into, &own, "choose another name with `--into`")?;
         uniting::references(before, &relations)?;
-        must_have_the_key(&relations)?;
 
         let mut after = before.clone();
         let at = after.unions.len();
@@ -98,6 +97,7 @@ impl Refactor for UnionTables {
         if self.renumber {
             renumber::renumber(&mut after, step, &relations, &united, &mut branches, self.restores.as_ref())?;
         }
+        must_have_the_key(&relations)?;
         facts(&mut after, step, &into, &branches, &shapes, &keys);
         uniting::remarks(&mut after, step, &relations, &branches);
         after.unions.push(Union {

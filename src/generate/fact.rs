@@ -45,19 +45,19 @@ pub fn offenders(version: &Version, fact: &Fact) -> String {
         }
         Claim::Listed { table, columns, other, found_by, null_safe, .. } => {
             let values: Vec<String> = columns.iter().map(|c| format!("b.{c}")).collect();
-            let nothing = lookup::nothing(&values, null_safe);
+            let something = lookup::something(&values, null_safe);
             let is_there = lookup::matched(&each_of("t", found_by), &values, null_safe);
             format!(
-                "SELECT DISTINCT {} FROM {table} AS b WHERE NOT ({nothing}) AND NOT EXISTS (SELECT FROM {other} AS t WHERE {})",
+                "SELECT DISTINCT {} FROM {table} AS b WHERE {something} AND NOT EXISTS (SELECT FROM {other} AS t WHERE {})",
                 key_text(&values),
                 is_there
             )
         }
         Claim::Alone { table, columns, null_safe, .. } => {
             let values: Vec<String> = columns.iter().map(|c| format!("b.{c}")).collect();
-            let nothing = lookup::nothing(&values, null_safe);
+            let something = lookup::something(&values, null_safe);
             format!(
-                "SELECT {} FROM {table} AS b WHERE NOT ({nothing}) GROUP BY {} HAVING count(*) > 1",
+                "SELECT {} FROM {table} AS b WHERE {something} GROUP BY {} HAVING count(*) > 1",
                 key_text(&values),
                 list(&values)
             )

@@ -68,7 +68,7 @@ fn found(lookup: &Lookup, t: &str, stored: &[String]) -> String {
 /// Whether values are the same in two places. Where all are NULL they say nothing.
 pub(super) fn matched(one: &[String], other: &[String], null_safe: &[bool]) -> String {
     let each = one.iter().zip(other).zip(null_safe).map(|((a, b), null_safe)| same(a, b, *null_safe));
-    let some = (!null_safe.contains(&false)).then(|| format!("num_nonnulls({}) > 0", list(other)));
+    let some = (!null_safe.contains(&false)).then(|| something(other, null_safe));
     all(&each.chain(some).collect::<Vec<_>>())
 }
 
@@ -96,13 +96,16 @@ pub fn joined(lookup: &Lookup, at: usize, member: usize) -> (Option<String>, Str
 
 /// Values that lead nowhere.
 fn none(lookup: &Lookup, values: &[String]) -> String {
-    nothing(values, &lookup.null_safe)
+    let nulls: Vec<String> = values.iter().map(|v| format!("{v} IS NULL")).collect();
+    if lookup.null_safe.contains(&true) { all(&nulls) } else { nulls.join(" OR ") }
 }
 
-/// Whether values say nothing: all of them are NULL, or one where NULL is no value.
-pub(super) fn nothing(values: &[String], null_safe: &[bool]) -> String {
-    let nulls: Vec<String> = values.iter().map(|v| format!("{v} IS NULL")).collect();
-    if null_safe.contains(&true) { all(&nulls) } else { nulls.join(" OR ") }
+/// Whether values say something: none is NULL, or not all where NULL is a value beside others.
+pub(super) fn something(values: &[String], null_safe: &[bool]) -> String {
+    if null_safe.contains(&true) {
+        return format!("num_nonnulls({}) > 0", list(values));
+    }
+    all(&values.iter().map(|v| format!("{v} IS NOT NULL")).collect::<Vec<_>>())
 }
 
 fn row(values: &[String]) -> String {
