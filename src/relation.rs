@@ -331,12 +331,13 @@ impl Relation {
         })
     }
 
-    /// Whether every value combination of these fields occurs once (a whole unique key is among them).
+    /// Whether every value combination of these fields occurs once, at every moment (a whole unique key is among them).
     #[must_use]
     pub fn is_unique(&self, fields: &[Ident]) -> bool {
         self.indexes.iter().any(|i| {
             let i = &i.item;
-            i.unique && i.valid && !i.partial && i.keys.iter().all(|k| k.as_ref().is_some_and(|k| fields.contains(k)))
+            let whole = i.unique && i.immediate && i.valid && !i.partial;
+            whole && i.keys.iter().all(|k| k.as_ref().is_some_and(|k| fields.contains(k)))
         })
     }
 

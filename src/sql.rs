@@ -93,6 +93,13 @@ impl Expression {
         if subquery.is_break() {
             return Err(ExpressionError::Subquery(text.to_owned()));
         }
+        let mut expr = expr;
+        let _ = visit_expressions_mut(&mut expr, |e| {
+            if let Expr::Function(ast::Function { args: ast::FunctionArguments::List(list), .. }) = e {
+                list.args.iter_mut().for_each(name_argument);
+            }
+            ControlFlow::<()>::Continue(())
+        });
         Ok(Self(expr))
     }
 
@@ -199,6 +206,13 @@ impl Expression {
     pub fn renamed(&self, from: &Ident, to: &Ident) -> Self {
         let text = self.with(&BTreeMap::from([(from.clone(), to.to_string())]));
         Self::parse(&text).unwrap_or_else(|_| self.clone())
+    }
+}
+
+/// The name in `f(name => value)` is no field, though the parser takes it for an expression.
+fn name_argument(argument: &mut ast::FunctionArg) {
+    if let ast::FunctionArg::ExprNamed { name: Expr::Identifier(name), arg, operator } = argument {
+        *argument = ast::FunctionArg::Named { name: name.clone(), arg: arg.clone(), operator: operator.clone() };
     }
 }
 
@@ -427,6 +441,9 @@ mod tests {
         assert_eq!(e.fields(), BTreeSet::from([Ident::new("a"), Ident::new("C")]));
         let values = BTreeMap::from([(Ident::new("a"), "b.a".to_owned()), (Ident::new("C"), "(SELECT 1)".to_owned())]);
         assert_eq!(e.with(&values), "lower(b.a || (SELECT 1)) || 'a'");
+        let named = Expression::parse("make_interval(a => a, days => \"C\")").expect("parses");
+        assert_eq!(named.fields(), BTreeSet::from([Ident::new("a"), Ident::new("C")]));
+        assert_eq!(named.with(&values), "make_interval(a => b.a, days => (SELECT 1))");
     }
 
     #[test]

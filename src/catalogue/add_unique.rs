@@ -44,7 +44,9 @@ impl AddUnique {
         }
         let same = |other: &[Ident]| other.len() == fields.len() && other.iter().all(|f| fields.contains(f));
         let is_key = |c: &ConstraintKind| matches!(c, ConstraintKind::Unique | ConstraintKind::Primary);
-        if let Some(there) = relation.constraints.iter().find(|c| is_key(&c.item.kind) && same(&c.item.fields)) {
+        if let Some(there) =
+            relation.constraints.iter().find(|c| is_key(&c.item.kind) && !c.item.deferrable && same(&c.item.fields))
+        {
             return Err(Refusal::Nothing(format!("`{}` keeps that unique already", there.item.name)));
         }
         let name = rule::free_name(before, relation, self.name.as_ref(), &fields, "key")?;

@@ -380,11 +380,15 @@ fn trigger_reasons(carry: &Carry) -> Vec<String> {
 /// Values kept when an earlier refactoring was materialized come back into the complement of the one that restores it.
 fn restores(version: &Version, installed: &Installed) -> Vec<PlanStep> {
     let one = vec![Ident::new("refactor_value")];
-    let carries = version.carries.iter().map(|c| (&c.restores, &c.id, c.target_key(), &c.target, one.clone()));
-    let added = version.added.iter().map(|a| (&a.restores, &a.id, &*a.key, &a.table, one.clone()));
-    let shaped = version.shaped.iter().map(|s| (&s.restores, &s.id, &*s.key, &s.table, generate::shaped::kept(s)));
+    let carries = version
+        .carries
+        .iter()
+        .map(|c| (&c.restores, &c.id, c.target_key(), &c.target, one.clone(), c.direction == Direction::Up));
+    let added = version.added.iter().map(|a| (&a.restores, &a.id, &*a.key, &a.table, one.clone(), false));
+    let shaped = version.shaped.iter();
+    let shaped = shaped.map(|s| (&s.restores, &s.id, &*s.key, &s.table, generate::shaped::kept(s), false));
     let mut steps = Vec::new();
-    for (restores, id, key, table, values) in carries.chain(added).chain(shaped) {
+    for (restores, id, key, table, values, up) in carries.chain(added).chain(shaped) {
         let complement = own(&["kept", id.as_str()]);
         let lost = restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t));
         let Some(lost) = lost.filter(|_| !installed.tables.contains(&complement)) else { continue };
@@ -394,11 +398,21 @@ fn restores(version: &Version, installed: &Installed) -> Vec<PlanStep> {
         let joined = generate::equal("b", &row_key, "x", &kept_by);
         let selected = key.iter().map(|k| format!("b.{k}")).chain(values.iter().map(|v| format!("x.{v}")));
         let selected = list(&selected.collect::<Vec<_>>());
-        let columns = [generate::get::complement_keys(key.len()), values].concat();
+        let keys = generate::get::complement_keys(key.len());
+        // A row that was listed before has a place there already.
+        let conflict = if up {
+            let keys = list(&keys);
+            format!(
+                "\nON CONFLICT ({keys}) DO UPDATE SET refactor_value = excluded.refactor_value, refactor_unknown = false"
+            )
+        } else {
+            String::new()
+        };
+        let columns = [keys, values].concat();
         steps.push(PlanStep::new(
             format!("bring back the values kept in `{}`", lost.name),
             format!(
-                "INSERT INTO {complement} ({})\nSELECT {selected} FROM {lost} AS x JOIN {table} AS b ON {joined};",
+                "INSERT INTO {complement} ({})\nSELECT {selected} FROM {lost} AS x JOIN {table} AS b ON {joined}{conflict};",
                 list(&columns)
             ),
         ));

@@ -73,6 +73,10 @@ fn fields_that_were_looked_up() {
         INSERT INTO more VALUES (1, 'a', 't'), (2, NULL, 'u');";
     let inline: &[&str] = &["inline-table", "cities", "--into", "orders"];
     there_and_back(shop, &[inline, &["drop-field", "orders.zip"]], &["orders", "cities"]);
+    let natural =
+        "CREATE TABLE m (id int PRIMARY KEY, name text); CREATE TABLE t (id int PRIMARY KEY, m_id int REFERENCES m);
+        INSERT INTO m VALUES (1, 'a'), (2, 'b'), (3, 'c'); INSERT INTO t VALUES (1, 1), (2, 2), (3, 1);";
+    there_and_back(natural, &[&["inline-table", "m", "--into", "t"]], &["m", "t"]);
     let merge: &[&str] = &["merge-tables", "more", "--into", "orders"];
     there_and_back(shop, &[merge, &["drop-field", "orders.note"]], &["orders", "more"]);
 }
