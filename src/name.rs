@@ -18,7 +18,8 @@ pub const BODY: &str = "$refactor$";
 
 /// One identifier as the catalogue stores it: unquoted, case as it is.
 ///
-/// `Display` writes it the way SQL reads it, quoted exactly where PostgreSQL's `quote_ident` would quote.
+/// `Display` writes it the way SQL and PL/pgSQL read it: quoted where PostgreSQL's `quote_ident` would quote, and where a
+/// word means something to PL/pgSQL alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ident(String);
 
@@ -72,7 +73,8 @@ impl fmt::Display for Ident {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plain = self.0.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
             && self.0.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-            && !is_keyword(&self.0);
+            && !is_keyword(&self.0)
+            && !PLPGSQL.contains(&&*self.0);
         if plain { f.write_str(&self.0) } else { write!(f, "\"{}\"", self.0.replace('"', "\"\"")) }
     }
 }
@@ -314,6 +316,9 @@ impl Serialize for TableName {
     }
 }
 
+/// Reserved by PL/pgSQL and not by SQL (`pl_reserved_kwlist.h`): `NEW.by` is no field there.
+pub(crate) const PLPGSQL: [&str; 9] = ["begin", "by", "declare", "execute", "foreach", "if", "loop", "strict", "while"];
+
 /// Whether `quote_ident` quotes this word: every keyword that is not unreserved (PostgreSQL 18, `kwlist.h`).
 fn is_keyword(word: &str) -> bool {
     KEYWORDS.binary_search(&word).is_ok()
@@ -346,9 +351,13 @@ mod tests {
 
     #[test]
     fn a_name_is_quoted_only_where_postgresql_would() {
-        let quoted: Vec<String> =
-            ["city", "Order", "select", "a\"b", "x y", "ünï", "_a1", "1a"].map(|n| Ident::new(n).to_string()).into();
-        assert_eq!(quoted, ["city", "\"Order\"", "\"select\"", "\"a\"\"b\"", "\"x y\"", "\"ünï\"", "_a1", "\"1a\""]);
+        let quoted: Vec<String> = ["city", "Order", "select", "a\"b", "x y", "ünï", "_a1", "1a", "by"]
+            .map(|n| Ident::new(n).to_string())
+            .into();
+        assert_eq!(
+            quoted,
+            ["city", "\"Order\"", "\"select\"", "\"a\"\"b\"", "\"x y\"", "\"ünï\"", "_a1", "\"1a\"", "\"by\""]
+        );
     }
 
     #[test]

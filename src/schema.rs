@@ -23,6 +23,8 @@ pub struct Schema {
     pub functions: Vec<Function>,
     /// Every other name of the user's schemas that a table could clash with (sequences, indexes, types, views …).
     pub other_names: BTreeMap<TableName, &'static str>,
+    /// Domains that say more of a field than its type, by name as `format_type` gives it.
+    pub domains: BTreeMap<String, Domain>,
     /// The sequences that fields own, by name.
     pub sequences: BTreeMap<TableName, Sequence>,
     /// Schemas that exist, with their owners.
@@ -31,6 +33,24 @@ pub struct Schema {
     pub user: Option<Ident>,
     /// The schemas of the current `search_path`, in its order: where an unqualified name is looked up.
     pub search_path: Vec<Ident>,
+}
+
+/// What a domain says of the fields that are of it, as if it were said of each.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Domain {
+    /// `NOT NULL`
+    pub not_null: bool,
+    /// `DEFAULT`
+    pub default: Option<String>,
+}
+
+impl Schema {
+    /// The domain that a type is, as somebody typed it.
+    #[must_use]
+    pub fn domain(&self, type_name: &str) -> Option<&Domain> {
+        let qualified = self.search_path.iter().map(|schema| format!("{schema}.{type_name}"));
+        std::iter::once(type_name.to_owned()).chain(qualified).find_map(|name| self.domains.get(&name))
+    }
 }
 
 /// What sort of table.

@@ -71,8 +71,13 @@ impl Refactor for AddField {
             });
         }
         let key = entangled::row_key(before, relation)?;
-        if self.not_null
-            && self.default.is_none()
+        let domain = before.schema.domain(&self.type_name.to_string()).cloned().unwrap_or_default();
+        let unreadable = |e: crate::sql::ExpressionError| Refusal::Expression(e.to_string());
+        let told = domain.default.as_deref().map(Expression::parse).transpose().map_err(unreadable)?;
+        let default = self.default.clone().or(told);
+        let not_null = self.not_null || domain.not_null;
+        if not_null
+            && default.is_none()
             && self.existing.is_none()
             && self.expression.is_none()
             && self.restores.is_none()
@@ -82,12 +87,12 @@ impl Refactor for AddField {
                 "give one with `--default` or `--as`".into(),
             ));
         }
-        let constants = [&self.default, &self.existing];
+        let constants = [&default, &self.existing];
         if let Some(default) = constants.into_iter().flatten().find(|d| !d.fields().is_empty()) {
             return Err(Refusal::Expression(format!("`{default}` reads a field; only `--as` may")));
         }
         let seed = match &self.expression {
-            None => self.existing.clone().or_else(|| self.default.clone()),
+            None => self.existing.clone().or_else(|| default.clone()),
             Some(expression) => {
                 if let Some(field) = expression.fields().into_iter().find(|f| relation.field(f).is_none()) {
                     let names = relation.fields.iter().map(|f| f.shape.name.as_str());
@@ -111,7 +116,7 @@ impl Refactor for AddField {
                     table: base.clone(),
                     expression: seed.to_string(),
                     type_name: self.type_name.to_string(),
-                    not_null: self.not_null,
+                    not_null,
                     rows: relation.rows_shown(),
                     words: Words { table: relation_name.clone(), field: name.clone(), other: relation_name.clone() },
                 },
@@ -128,8 +133,8 @@ impl Refactor for AddField {
         });
         let shape = schema::Field {
             type_name: self.type_name.to_string(),
-            not_null: self.not_null,
-            default: self.default.as_ref().map(ToString::to_string),
+            not_null,
+            default: default.as_ref().map(ToString::to_string),
             ..schema::Field::named(name)
         };
         after.change(&relation_name, step).insert_field(Field { shape, home: Home::Added(at) }, self.before.as_ref());

@@ -33,6 +33,14 @@ impl Refactor for DropDefault {
         if field.shape.default.is_none() {
             return Err(Refusal::Nothing(format!("`{name}` has no default")));
         }
+        let domain = before.schema.domain(&field.shape.type_name);
+        if domain.is_some_and(|d| d.default == field.shape.default) {
+            return Err(Refusal::Entangled {
+                field: self.field.clone(),
+                role: format!("is of the domain `{}`, which has that default itself", field.shape.type_name),
+                hint: Some("give it another one, as in `refactor set-default … NULL`".into()),
+            });
+        }
         self.inverse(step, before)?;
         let mut after = before.clone();
         let changed = after.change(&relation.name, step);

@@ -58,6 +58,13 @@ impl Refactor for DropNotNull {
         {
             return held("tells subscribers which row is meant (REPLICA IDENTITY)");
         }
+        if before.schema.domain(&field.shape.type_name).is_some_and(|d| d.not_null) {
+            return Err(Refusal::Entangled {
+                field: self.field.clone(),
+                role: format!("is of the domain `{}`, which is NOT NULL itself", field.shape.type_name),
+                hint: Some("change its type first: `refactor change-type`".into()),
+            });
+        }
         rule::must_not_be_row_key(before, relation, std::slice::from_ref(&name))?;
         if let Some(restores) = &self.restores {
             let rule = rule::demand(relation, &name);

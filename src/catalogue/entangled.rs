@@ -46,6 +46,13 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
     if column.is_some_and(|c| table.partition_fields.contains(c)) {
         return held("is part of the partition key".into(), None);
     }
+    let domain = version.schema.domain(&field.shape.type_name);
+    if matches!(purpose, Purpose::Move | Purpose::Refer) && domain.is_some_and(|d| d.not_null) {
+        return held(
+            format!("is of the domain `{}`, of which nothing can be without a value", field.shape.type_name),
+            Some("let the field be NOT NULL instead: `ALTER TABLE … SET NOT NULL`, `ALTER DOMAIN … DROP NOT NULL`"),
+        );
+    }
     let of_field = |c: &&Attached<Constraint>| c.item.fields.contains(&field.shape.name);
     if let Some(rule) = relation.rules().find(of_field).filter(|_| purpose == Purpose::Refer) {
         let step = rule.brought_by().cloned().unwrap_or_default();

@@ -17,7 +17,8 @@ use postgres::types::FromSql;
 use postgres::{Error, GenericClient, Row};
 
 use super::{Schema, Table};
-use crate::name::{Ident, TableName};
+use crate::name::{Ident, PLPGSQL, TableName};
+use crate::sql::rename_in_definition;
 use names::{Names, Uses};
 
 /// Reads the structure of the database that `client` is connected to.
@@ -86,7 +87,8 @@ fn read_all(client: &mut impl GenericClient, session: &Row) -> Result<Schema, Er
     let mut tables = tables::read(client, &catalogue)?;
     catalogue.tables = tables.keys().copied().collect();
     tables::read_parents(client, &catalogue, &mut tables)?;
-    fields::read(client, &catalogue, &mut tables)?;
+    let domains = fields::read_domains(client, &catalogue)?;
+    fields::read(client, &catalogue, &domains, &mut tables)?;
     tables::read_grants(client, &catalogue, &mut tables)?;
     tables::read_publications(client, &catalogue, &mut tables)?;
     tables::read_row_type_users(client, &catalogue, &mut tables)?;
@@ -97,11 +99,16 @@ fn read_all(client: &mut impl GenericClient, session: &Row) -> Result<Schema, Er
     triggers::read_rules(client, &catalogue, &mut tables)?;
     triggers::read_policies(client, &catalogue, &mut tables)?;
     hangers::read(client, &catalogue, &mut tables)?;
+    for table in tables.values_mut() {
+        let constraints = table.constraints.iter_mut().map(|c| &mut c.definition);
+        constraints.chain(table.indexes.iter_mut().map(|i| &mut i.definition)).for_each(quote_as_we_do);
+    }
 
     Ok(Schema {
         server_version: catalogue.version,
         views: views::read(client, &catalogue)?,
         functions: views::read_functions(client, &catalogue)?,
+        domains,
         sequences: hangers::read_sequences(client, &catalogue)?,
         other_names: names::read_others(client, &catalogue)?,
         schemas,
@@ -112,6 +119,14 @@ fn read_all(client: &mut impl GenericClient, session: &Row) -> Result<Schema, Er
             .filter_map(|(oid, table)| Some((catalogue.names.relation(oid)?.clone(), table)))
             .collect(),
     })
+}
+
+/// Where PostgreSQL does not quote a name that we do, a definition of ours would not be the same text.
+fn quote_as_we_do(definition: &mut String) {
+    if PLPGSQL.iter().any(|word| definition.contains(word)) {
+        let names = PLPGSQL.map(|word| (Ident::new(word), Ident::new(word))).into();
+        *definition = rename_in_definition(definition, &names);
+    }
 }
 
 impl Catalogue {

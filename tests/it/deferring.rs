@@ -196,3 +196,54 @@ fn an_index_that_stays_comes_along_under_another_name() {
     let named = "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' AND indexname !~ 'pkey'";
     assert_eq!(shop.rows(named), ["(cities_name)", "(orders_city_idx)"]);
 }
+
+#[test]
+fn what_a_domain_says_is_said_of_its_fields() {
+    let shop = Database::new(
+        "CREATE DOMAIN amount AS numeric(12,2) NOT NULL DEFAULT 0; CREATE DOMAIN nick AS text DEFAULT 'anon';
+         CREATE TABLE p (id int PRIMARY KEY, price amount, called nick); CREATE TABLE q (id int PRIMARY KEY, p_id int REFERENCES p);
+         CREATE INDEX ON q (p_id); INSERT INTO p VALUES (1, 5, 'Ann'), (2, 0, NULL); INSERT INTO q VALUES (11, 1), (12, NULL);",
+    );
+    shop.ok(&["add-field", "p.tax", "amount"]);
+    shop.ok(&["add-field", "p.by", "nick"]);
+    shop.ok(&["move-field", "p.called", "q"]);
+    assert!(shop.refused(&["move-field", "p.price", "q"]).contains("is of the domain `public.amount`"));
+    assert!(shop.refused(&["drop-not-null", "p.price"]).contains("is NOT NULL itself"));
+    assert!(shop.refused(&["drop-default", "p.price"]).contains("has that default itself"));
+    shop.next().batch_execute("INSERT INTO p (id) VALUES (3); INSERT INTO q (id, p_id) VALUES (13, 3)").unwrap();
+    let shown = |schema: &str| {
+        (shop.rows(&format!("SELECT * FROM {schema}.p")), shop.rows(&format!("SELECT * FROM {schema}.q")))
+    };
+    let before = shown("next");
+    assert_eq!(before.0, ["(1,5.00,0.00,anon)", "(2,0.00,0.00,anon)", "(3,0.00,0.00,anon)"]);
+    assert_eq!(before.1, ["(11,1,Ann)", "(12,,)", "(13,3,anon)"]);
+    shop.ok(&["materialize", "--yes"]);
+    assert_eq!(shown("public"), before);
+}
+
+#[test]
+fn a_new_table_refers_to_one_that_is_built_anew() {
+    let shop = Database::new(
+        "CREATE TABLE t (id int PRIMARY KEY, a text, b text, c int); INSERT INTO t VALUES (1, 'x', 'y', 3);",
+    );
+    shop.ok(&["create-table", "u", "id int PRIMARY KEY", "t_id int REFERENCES t"]);
+    shop.ok(&["unpivot", "t", "a", "b", "--into", "parts"]);
+    shop.ok(&["reorder-fields", "t", "c"]);
+    shop.next().batch_execute("INSERT INTO u VALUES (1, 1)").unwrap();
+    shop.ok(&["materialize", "--yes"]);
+    let keys = "SELECT conrelid::regclass, confrelid::regclass FROM pg_constraint WHERE contype = 'f'";
+    assert_eq!(shop.rows(keys), ["(parts,t)", "(u,t)"]);
+}
+
+#[test]
+fn a_part_of_a_key_may_be_deferrable() {
+    let shop = Database::new(
+        "CREATE TABLE tickets (id int PRIMARY KEY, account int, number int, UNIQUE (account, number) DEFERRABLE);
+         CREATE TABLE notes (id int PRIMARY KEY, account int, number int);",
+    );
+    let refer: &[&str] = &["add-foreign-key", "notes", "account", "number", "--references", "tickets(account,number)"];
+    assert!(shop.refused(refer).contains("is not unique"));
+    shop.ok(&["add-unique", "tickets", "account", "number"]);
+    shop.ok(refer);
+    shop.ok(&["materialize", "--yes"]);
+}

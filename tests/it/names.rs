@@ -6,7 +6,7 @@ use refactor::sql::Literal;
 use crate::support::Database;
 
 const WORDS: &[&str] =
-    &["Order", "select", "a\"b", "x y", "ünï", "50%'s", "a, b", "a.b", "%I %s", "\\n", "table JOIN u"];
+    &["Order", "select", "a\"b", "x y", "ünï", "50%'s", "a, b", "a.b", "%I %s", "\\n", "table JOIN u", "by"];
 
 /// Names of variables and aliases in the functions that are made.
 const VARIABLES: &[&str] = &[

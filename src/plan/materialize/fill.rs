@@ -12,7 +12,8 @@ use crate::version::{Added, Carry, Direction, Version};
 /// Adds and fills the columns that a relation has and its table has not.
 ///
 /// `ALTER COLUMN … TYPE … USING f(key)` rewrites the table once, without bloat and without firing triggers; a function
-/// may read other tables there where a subquery may not.
+/// may read other tables there where a subquery may not. The columns are added as of another type: a domain could refuse
+/// the NULL that they start with.
 #[must_use]
 pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     let table = version.table(relation);
@@ -36,7 +37,7 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                     adds.push(format!("ALTER COLUMN {column} DROP DEFAULT"));
                     fills.push(format!("ALTER COLUMN {column} TYPE {kind} USING {call}"));
                 } else {
-                    adds.push(format!("ADD COLUMN {draft} {kind}"));
+                    adds.push(format!("ADD COLUMN {draft} boolean"));
                     fills.push(format!("ALTER COLUMN {draft} TYPE {kind} USING {call}"));
                 }
             }
@@ -46,7 +47,7 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                 let id = Ident::generated(&[lookup.id.as_str(), &member.to_string()]);
                 let body = lookup::get(lookup, member, "b");
                 functions.push(function(version, &id, base, &lookup.columns, kind, &body));
-                adds.push(format!("ADD COLUMN {draft} {kind}{}", collation(&field.shape)));
+                adds.push(format!("ADD COLUMN {draft} boolean"));
                 let call = format!("{}({})", filler(&id), list(&lookup.columns));
                 fills.push(format!("ALTER COLUMN {draft} TYPE {kind}{} USING {call}", collation(&field.shape)));
             }
@@ -55,7 +56,7 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                 let collation = carry.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
                 let kind = format!("{}{collation}", carry.type_name);
                 functions.push(carried_filler(version, carry));
-                adds.push(format!("ADD COLUMN {draft} {kind}"));
+                adds.push(format!("ADD COLUMN {draft} boolean"));
                 let call = format!("{}({})", filler(&carry.id), list(&carried_arguments(carry)));
                 fills.push(format!("ALTER COLUMN {draft} TYPE {kind} USING {call}"));
             }
@@ -76,7 +77,7 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                     updates.push(written_meanwhile(base, added, &draft));
                 } else {
                     functions.push(added_filler(version, added));
-                    adds.push(format!("ADD COLUMN {draft} {kind}"));
+                    adds.push(format!("ADD COLUMN {draft} boolean"));
                     let call = format!("{}({})", filler(&added.id), list(&added_arguments(added)));
                     fills.push(format!("ALTER COLUMN {draft} TYPE {kind} USING {call}"));
                 }

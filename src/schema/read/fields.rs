@@ -1,13 +1,13 @@
 //! Reads the fields of tables.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use postgres::{Error, GenericClient, Row};
 
 use super::names::{PG_ATTRDEF, PG_CLASS};
 use super::{Catalogue, Columns, Tables};
 use crate::name::TableName;
-use crate::schema::{Field, Generated, Identity};
+use crate::schema::{Domain, Field, Generated, Identity};
 
 // PostgreSQL 18 sets attnotnull for a NOT VALID constraint too, but rows may still hold NULL.
 const FIELDS: &str = "
@@ -96,8 +96,45 @@ HAVING bool_and(
   )
 )";
 
+/// A domain over another one says what that says, too, but for a default of its own.
+const DOMAINS: &str = "
+WITH RECURSIVE part (whole, type, depth) AS (
+  SELECT oid, oid, 0
+  FROM pg_type
+  WHERE typtype = 'd' AND typnamespace = ANY($1)
+  UNION ALL
+  SELECT p.whole, t.typbasetype, p.depth + 1
+  FROM part AS p
+  JOIN pg_type AS t ON t.oid = p.type AND t.typtype = 'd'
+)
+SELECT format_type(p.whole, NULL) AS name,
+       bool_or(t.typnotnull) AS not_null,
+       (array_agg(t.typdefault ORDER BY p.depth) FILTER (WHERE t.typdefault IS NOT NULL))[1] AS expression
+FROM part AS p
+JOIN pg_type AS t ON t.oid = p.type AND t.typtype = 'd'
+GROUP BY p.whole
+HAVING bool_or(t.typnotnull OR t.typdefault IS NOT NULL)";
+
+/// Reads the domains that say more than a type and a check.
+pub(super) fn read_domains(
+    client: &mut impl GenericClient,
+    catalogue: &Catalogue,
+) -> Result<BTreeMap<String, Domain>, Error> {
+    let rows = client.query(DOMAINS, &[&catalogue.schemas])?;
+    let one = |row: &Row| {
+        let domain = Domain { not_null: row.column("not_null")?, default: row.column("expression")? };
+        Ok((row.column("name")?, domain))
+    };
+    rows.iter().map(one).collect()
+}
+
 /// Reads the fields of all tables.
-pub(super) fn read(client: &mut impl GenericClient, catalogue: &Catalogue, tables: &mut Tables) -> Result<(), Error> {
+pub(super) fn read(
+    client: &mut impl GenericClient,
+    catalogue: &Catalogue,
+    domains: &BTreeMap<String, Domain>,
+    tables: &mut Tables,
+) -> Result<(), Error> {
     let mut comparable: HashSet<u32> = HashSet::new();
     for row in client.query(COMPARABLE, &[&catalogue.tables])? {
         comparable.insert(row.column("whole")?);
@@ -112,6 +149,12 @@ pub(super) fn read(client: &mut impl GenericClient, catalogue: &Catalogue, table
         let mut field = field(catalogue, oid, &row)?;
         field.comparable = comparable.contains(&row.column("type")?);
         field.sequence = sequences.remove(&(oid, field.number));
+        if let Some(domain) = domains.get(&field.type_name) {
+            field.not_null |= domain.not_null;
+            if field.generated.is_none() && field.identity.is_none() && field.default.is_none() {
+                field.default.clone_from(&domain.default);
+            }
+        }
         table.fields.push(field);
     }
     Ok(())

@@ -53,13 +53,15 @@ fn fields(version: &Version, relation: &Relation) -> Vec<String> {
         let shape = &field.shape;
         let this = format!("ALTER COLUMN {}", shape.name);
         let own = relation.column(&version.schema, field);
-        if shape.not_null {
+        let domain = version.schema.domain(&shape.type_name);
+        if shape.not_null && !domain.is_some_and(|d| d.not_null) {
             changes.push(match own.and_then(|column| table.not_null_names.get(column)) {
                 Some(constraint) => format!("ADD CONSTRAINT {constraint} NOT NULL {}", shape.name),
                 None => format!("{this} SET NOT NULL"),
             });
         }
-        if let Some(default) = shape.default.as_ref().filter(|_| shape.generated.is_none()) {
+        let said = domain.is_some_and(|d| d.default == shape.default);
+        if let Some(default) = shape.default.as_ref().filter(|_| shape.generated.is_none() && !said) {
             changes.push(format!("{this} SET DEFAULT {default}"));
         }
         changes.extend(shape.statistics.map(|target| format!("{this} SET STATISTICS {target}")));
