@@ -43,15 +43,8 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
         let field = FieldRef { table, field: field.shape.name.clone() };
         Err(Refusal::Entangled { field, role, hint: hint.map(str::to_owned) })
     };
-    if column.is_some_and(|c| table.partition_fields.contains(c)) {
-        return held("is part of the partition key".into(), None);
-    }
-    let domain = version.schema.domain(&field.shape.type_name);
-    if matches!(purpose, Purpose::Move | Purpose::Refer) && domain.is_some_and(|d| d.not_null) {
-        return held(
-            format!("is of the domain `{}`, of which nothing can be without a value", field.shape.type_name),
-            Some("let the field be NOT NULL instead: `ALTER TABLE … SET NOT NULL`, `ALTER DOMAIN … DROP NOT NULL`"),
-        );
+    if let Some((role, hint)) = by_itself(version, table, column, field, purpose) {
+        return held(role, hint);
     }
     let of_field = |c: &&Attached<Constraint>| c.item.fields.contains(&field.shape.name);
     if let Some(rule) = relation.rules().find(of_field).filter(|_| purpose == Purpose::Refer) {
@@ -142,6 +135,23 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
         }
     }
     Ok(())
+}
+
+/// A key of partitions, or of a type by which the complement could not say that a row has no value.
+fn by_itself(
+    version: &Version,
+    table: &Table,
+    column: Option<&Ident>,
+    field: &Field,
+    purpose: Purpose,
+) -> Option<(String, Option<&'static str>)> {
+    if column.is_some_and(|c| table.partition_fields.contains(c)) {
+        return Some(("is part of the partition key".into(), None));
+    }
+    let (leaves, kind) = (matches!(purpose, Purpose::Move | Purpose::Refer), &field.shape.type_name);
+    version.schema.domain(kind).filter(|domain| leaves && domain.not_null)?;
+    let hint = "let the field be NOT NULL instead: `ALTER TABLE … SET NOT NULL`, `ALTER DOMAIN … DROP NOT NULL`";
+    Some((format!("is of the domain `{kind}`, of which nothing can be without a value"), Some(hint)))
 }
 
 /// Rows of another table are found by the column.

@@ -196,7 +196,7 @@ scenarios! {
         sql: "CREATE TABLE t (id serial PRIMARY KEY, a int NOT NULL, b text NOT NULL, n int DEFAULT 3, UNIQUE (a, b));
             CREATE TABLE u (id int PRIMARY KEY, a int, b text, FOREIGN KEY (a, b) REFERENCES t (a, b) ON UPDATE CASCADE ON DELETE SET NULL); CREATE INDEX ON u (a, b);
             INSERT INTO t (a, b, n) VALUES (1, 'x', 1), (1, 'y', NULL), (2, 'x', 3); INSERT INTO u VALUES (1, 1, 'x'), (2, NULL, NULL);",
-        commands: &[&["replace-surrogate-key", "t.id", "--with", "a,b"], &["add-field", "t.m", "int", "--as", "n * 2"]],
+        commands: &[&["add-field", "t.m", "int", "--as", "n * 2"], &["replace-surrogate-key", "t.id", "--with", "a,b"]],
         pools: &[("a", &["1", "2", "3"]), ("b", &["'x'", "'y'", "'z'"])],
         moves: &["t"],
         told: &[("t_a_b_key", "t_pkey")],
