@@ -206,10 +206,16 @@ BEGIN
 {%- for setting in quiet %}
   PERFORM pg_catalog.set_config('{{ setting }}', '1', true);
 {%- endfor %}
-{%- if update_sets.is_empty() %}
-  UPDATE {{ base }} AS b SET {{ touch }} WHERE {{ this_row }} RETURNING b.* INTO r;
-{%- else %}
-  UPDATE {{ base }} AS b SET {{ update_sets }} WHERE {{ this_row }} RETURNING b.* INTO r;
+{%- for u in updates %}
+{%- if !u.when.is_empty() %}
+  {% if loop.first %}IF{% else %}ELSIF{% endif %} {{ u.when }} THEN
+{%- else if updates.len() > 1 %}
+  ELSE
+{%- endif %}
+  UPDATE {{ base }} AS b SET {{ u.sets }} WHERE {{ this_row }} RETURNING b.* INTO r;
+{%- endfor %}
+{%- if updates.len() > 1 %}
+  END IF;
 {%- endif %}
 {%- if quiet.is_empty() %}
   IF NOT FOUND THEN RETURN NULL; END IF;

@@ -292,6 +292,14 @@ impl InlineTable {
             f.shape.name != *reference
                 || news.contains(&f.shape.name) && matches!(f.home, Home::Looked(a, _) if a == at)
         });
+        if self.keep {
+            let (kept, here) = (table.name.short(), into.name.short());
+            let text = format!(
+                "until this is real the rows of `{kept}` have the values of `{here}`: what is written in one is seen in the other, and its keys hold for both"
+            );
+            after.remark(step, RemarkKind::Note, text);
+        }
+        let changed = after.change(&into.name, step);
         let came = changed.indexes.len();
         bring(changed, table, &names, &news);
         if self.keep {

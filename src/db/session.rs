@@ -194,7 +194,7 @@ impl Session {
                 version.remark(&entry.step.name, RemarkKind::Note, remark);
             }
         }
-        note_fixed_order(&mut version, entries);
+        note_what_cannot_be(&mut version, entries);
         if place.schema.server_version < 150_000 {
             note_row_policies(&mut version, entries);
         }
@@ -522,11 +522,17 @@ impl Session {
     }
 }
 
-/// Tells early that an order of fields cannot be made real.
-fn note_fixed_order(version: &mut Version, entries: &[Entry]) {
-    let fixed = version.touched().filter_map(|r| materialize::rebuild::fixed_order(version, r));
-    let fixed: Vec<(String, String)> = fixed.map(|(step, why)| (step.clone(), why)).collect();
-    for (step, why) in fixed.into_iter().filter(|(step, _)| entries.iter().any(|e| e.step.name == *step)) {
+/// Tells early what cannot be made real: an order of fields, a key, a table like another.
+fn note_what_cannot_be(version: &mut Version, entries: &[Entry]) {
+    let is_new = |step: &String| entries.iter().any(|e| e.step.name == *step);
+    let mut reasons = Vec::new();
+    for relation in version.touched() {
+        let last = relation.touched_by.iter().rev().find(|step| is_new(step));
+        let why = materialize::cannot_be(version, relation).and_then(|why| Some((last?.clone(), why)));
+        let order = materialize::rebuild::fixed_order(version, relation);
+        reasons.extend(why.or(order.map(|(step, why)| (step.clone(), why))));
+    }
+    for (step, why) in reasons.into_iter().filter(|(step, _)| is_new(step)) {
         version.remark(&step, RemarkKind::InTheWay, why);
     }
 }

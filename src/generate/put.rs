@@ -12,7 +12,7 @@ use crate::generate::{all, comment, get, list, lookup, numbering, own, shaped, s
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
 use crate::schema::{Field, Identity, Table};
-use crate::sql::{Expression, Literal};
+use crate::sql::{Expression, Literal, trigger_arguments};
 use crate::version::{Carry, Direction, Version};
 
 /// A field that PostgreSQL fills.
@@ -144,8 +144,7 @@ struct PutBack {
     insert_columns: String,
     insert_values: String,
     overriding: bool,
-    update_sets: String,
-    touch: String,
+    updates: Vec<Update>,
     this_row: String,
     part_now: &'static str,
     part_changed: &'static str,
@@ -176,17 +175,67 @@ struct Columns {
     overriding: bool,
     insert: Vec<String>,
     values: Vec<String>,
-    sets: Vec<String>,
+    sets: Vec<(Ident, String)>,
     keeps: Vec<(String, String)>,
     looks: Vec<lookup::Put>,
     flags: Vec<String>,
 }
 
+/// An UPDATE of the base, and when it is this one.
+struct Update {
+    when: String,
+    sets: String,
+}
+
+/// So many columns with triggers of their own have each an UPDATE with and without it.
+const APART: usize = 4;
+
 impl Columns {
     fn write(&mut self, column: &Ident, on_insert: String, on_update: &str) {
         self.insert.push(column.to_string());
         self.values.push(on_insert);
-        self.sets.push(format!("{column} = {on_update}"));
+        self.sets.push((column.clone(), on_update.to_owned()));
+    }
+
+    /// The ways to write a row. A column that a trigger asks for by name is left out where it has not changed: for a
+    /// table it would only be written where the statement names it.
+    fn updates(&self, table: &Table, key: &[Ident]) -> Vec<Update> {
+        let asked = |column: &Ident| {
+            table.triggers.iter().filter(|t| t.enabled != 'D' && t.definition.contains(" UPDATE")).any(|t| {
+                t.fields.contains(column) || trigger_arguments(&t.definition).iter().any(|a| a == column.as_str())
+            })
+        };
+        let plain =
+            |own: &&Own| self.sets.iter().any(|(c, value)| *c == own.column && *value == format!("NEW.{}", own.field));
+        let mut apart: Vec<Vec<&Own>> =
+            self.own.iter().filter(plain).filter(|o| asked(&o.column)).map(|o| vec![o]).collect();
+        if apart.len() > APART {
+            apart = vec![apart.concat()];
+        }
+        let touched = key.iter().find(|c| !asked(c)).or(self.own.iter().map(|o| &o.column).find(|c| !asked(c)));
+        let touch = touched.or(key.first()).map(|c| format!("{c} = b.{c}")).unwrap_or_default();
+        let sets = |left_out: &[&Own]| {
+            let written = self.sets.iter().filter(|(c, _)| !left_out.iter().any(|o| o.column == *c));
+            let written: Vec<String> = written.map(|(c, value)| format!("{c} = {value}")).collect();
+            if written.is_empty() { touch.clone() } else { written.join(", ") }
+        };
+        let changed = |group: &[&Own]| {
+            let of = |row: &str| list(&group.iter().map(|o| format!("{row}.{}", o.field)).collect::<Vec<_>>());
+            format!("record_image_ne(ROW({}), ROW({}))", of("NEW"), of("OLD"))
+        };
+        let full = (1_usize << apart.len()) - 1;
+        let one = |mask: usize| {
+            let (written, left_out): (Vec<_>, Vec<_>) =
+                apart.iter().enumerate().partition(|(at, _)| mask & (1 << at) != 0);
+            let written = written.iter().map(|(_, group)| changed(group));
+            let kept = left_out.iter().map(|(_, group)| format!("NOT {}", changed(group)));
+            let when = if mask == full { String::new() } else { all(&written.chain(kept).collect::<Vec<_>>()) };
+            Update {
+                when,
+                sets: sets(&left_out.iter().flat_map(|(_, group)| group.iter().copied()).collect::<Vec<_>>()),
+            }
+        };
+        (0..=full).map(one).collect()
     }
 
     /// The table's own fields.
@@ -309,7 +358,7 @@ pub fn put_back(
     let own_parts: BTreeSet<String> = columns.looks.iter().filter_map(|l| l.take_away.clone()).collect();
     let taken_along = part.as_ref().map_or_else(|| refused.chain(own_parts).collect(), |part| part.take_away.clone());
     let kept_keys = held.into_iter().filter(|h| h.on_update).map(|h| h.keeps_its_key);
-    let touch = key.first().map(|c| format!("{c} = b.{c}")).unwrap_or_default();
+    let updates = columns.updates(version.table(relation), &key);
     PutBack {
         rights: if owned { owners_rights(version, relation) } else { String::new() },
         owner: if owned { carry::owner(version, &relation.base).to_string() } else { String::new() },
@@ -333,8 +382,7 @@ pub fn put_back(
         insert_columns: columns.insert.join(", "),
         insert_values: columns.values.join(", "),
         overriding: columns.overriding,
-        update_sets: columns.sets.join(", "),
-        touch,
+        updates,
         this_row,
         stale: carried
             .iter()

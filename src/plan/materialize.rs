@@ -68,6 +68,22 @@ pub fn way(version: &Version, relation: &Relation, options: &Options) -> Way {
     }
 }
 
+/// Why a relation cannot be made real at all: a new table like one that is not understood, a key for one that cannot be
+/// built anew.
+#[must_use]
+pub fn cannot_be(version: &Version, relation: &Relation) -> Option<String> {
+    let name = relation.name.short();
+    if matches!(relation.rows, Rows::United(_)) {
+        return None;
+    }
+    if !relation.is_heir() {
+        let why = rebuild::odd(version, relation)?;
+        return Some(format!("`{name}` cannot be made like `{}`, since {why}", relation.base.short()));
+    }
+    let why = rebuild::obstacle(version, relation).filter(|_| rebuild::has_new_key(version, relation))?;
+    Some(format!("`{name}` must be built anew for its new key, but {why}"))
+}
+
 /// A new column while it is filled: no field can have this name already.
 pub(crate) fn draft(at: usize) -> Ident {
     Ident::new(format!("refactor_new_{at}"))
@@ -89,15 +105,7 @@ pub fn materialize(
     let going =
         |wanted: Way| -> Vec<&Relation> { ways.iter().filter(|(_, way)| *way == wanted).map(|(r, _)| *r).collect() };
     let (rebuilt, beside) = (going(Way::Rebuild), going(Way::Beside));
-    for relation in &beside {
-        if let Some(why) = rebuild::odd(version, relation) {
-            plan.obstacles.push(format!(
-                "`{}` cannot be made like `{}`, since {why}",
-                relation.name.short(),
-                relation.base.short()
-            ));
-        }
-    }
+    plan.obstacles.extend(ways.iter().filter_map(|(relation, _)| cannot_be(version, relation)));
     for (relation, _) in ways.iter().filter(|(_, way)| *way == Way::InPlace) {
         let Some(why) = rebuild::obstacle(version, relation) else { continue };
         if matches!(relation.rows, Rows::United(_)) {
@@ -105,8 +113,9 @@ pub fn materialize(
         }
         let name = relation.name.short();
         if rebuild::has_new_key(version, relation) {
-            plan.obstacles.push(format!("`{name}` must be built anew for its new key, but {why}"));
-        } else if let Some((step, why)) = rebuild::fixed_order(version, relation) {
+            continue;
+        }
+        if let Some((step, why)) = rebuild::fixed_order(version, relation) {
             plan.obstacles.push(format!("{why} ({step})"));
         } else if version.is_reordered(relation) {
             plan.notes.push(format!(

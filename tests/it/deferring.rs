@@ -247,3 +247,27 @@ fn a_part_of_a_key_may_be_deferrable() {
     shop.ok(refer);
     shop.ok(&["materialize", "--yes"]);
 }
+
+#[test]
+fn a_trigger_of_one_field_fires_where_that_is_written() {
+    let shop = Database::new(
+        "CREATE TABLE products (id int PRIMARY KEY, name text, price numeric, stock int, vendor text, ft tsvector); CREATE TABLE log (what text, product int);
+         CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (TG_ARGV[0], NEW.id); RETURN NULL; END $$;
+         CREATE TRIGGER price AFTER UPDATE OF price ON products FOR EACH ROW EXECUTE FUNCTION log('price was written');
+         CREATE TRIGGER stock AFTER UPDATE OF stock ON products FOR EACH ROW EXECUTE FUNCTION log('stock was written');
+         CREATE TRIGGER ft BEFORE INSERT OR UPDATE ON products FOR EACH ROW EXECUTE FUNCTION tsvector_update_trigger('ft', 'pg_catalog.english', 'name');
+         INSERT INTO products VALUES (1, 'wine', 1, 2, 'v'), (2, 'beer', 1, 2, 'v');",
+    );
+    shop.ok(&["extract-table", "products.vendor", "--into", "vendors"]);
+    let mut next = shop.next();
+    next.batch_execute(
+        "UPDATE products SET name = 'ale' WHERE id = 2; UPDATE products SET vendor_id = NULL WHERE id = 1",
+    )
+    .unwrap();
+    assert_eq!(shop.rows("SELECT * FROM log"), Vec::<String>::new());
+    next.batch_execute(
+        "UPDATE products SET price = 3 WHERE id = 2; UPDATE products SET stock = 3, name = 'gin' WHERE id = 1",
+    )
+    .unwrap();
+    assert_eq!(shop.rows("SELECT * FROM log"), ["(\"price was written\",2)", "(\"stock was written\",1)"]);
+}
