@@ -197,12 +197,12 @@ impl Fact {
                 w.field
             ),
             Claim::Listed { words: w, .. } => {
-                format!("each `{}` in `{}` must be in `{}`", w.field, w.table.short(), w.other.short())
+                format!("each `{}` in `{}` must be in `{}`", w.field.as_str(), w.table.short(), w.other.short())
             }
             Claim::Stays { words: w, .. } => {
                 format!(
                     "each `{}` of `{}` must be of a row that stays in `{}`",
-                    w.field,
+                    w.field.as_str(),
                     w.table.short(),
                     w.other.short()
                 )
@@ -223,7 +223,7 @@ impl Fact {
             }
             Claim::Apart { words: w, places } => {
                 let tables: Vec<String> = places.iter().map(|(t, _)| t.short()).collect();
-                format!("each `{}` must be in one of {} only", w.field, crate::refusal::list(&tables))
+                format!("each `{}` must be in one of {} only", w.field.as_str(), crate::refusal::list(&tables))
             }
             Claim::Fits { words: w, type_name, .. } if w.field.as_str() == "--where" => {
                 format!("the condition must be a {type_name} for each `{}`", w.table.short())

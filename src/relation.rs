@@ -367,6 +367,14 @@ impl Relation {
         self.indexes.iter_mut().for_each(|i| i.item.rename(names));
     }
 
+    /// Takes fields away, with the constraints and indexes that name one of them.
+    pub fn remove_fields(&mut self, names: &[Ident]) {
+        let mentions = |fields: &[Ident]| fields.iter().any(|f| names.contains(f));
+        self.fields.retain(|f| !names.contains(&f.shape.name));
+        self.constraints.retain(|c| !mentions(&c.item.fields));
+        self.indexes.retain(|i| !mentions(&i.item.fields));
+    }
+
     /// Puts a new field before another one, or last.
     pub fn insert_field(&mut self, field: Field, before: Option<&Ident>) {
         let at = before.and_then(|name| self.fields.iter().position(|f| f.shape.name == *name));

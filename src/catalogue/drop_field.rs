@@ -10,7 +10,7 @@ use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::fact::{Elsewhere, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident};
 use crate::refusal::Refusal;
-use crate::relation::{Condition, Field, Hidden, Home, NamesFields, Relation, Stores};
+use crate::relation::{Condition, Field, Hidden, Home, Relation, Stores};
 use crate::sql::Expression;
 use crate::version::Version;
 
@@ -108,9 +108,7 @@ impl Refactor for DropField {
             words: Words { table: name.clone(), field: shape.name.clone(), other: name.clone() },
         }));
         let changed = after.change(&name, step);
-        changed.fields.retain(|f| f.shape.name != shape.name);
-        changed.constraints.retain(|c| !c.item.fields().contains(&shape.name));
-        changed.indexes.retain(|i| !i.item.fields().contains(&shape.name));
+        changed.remove_fields(std::slice::from_ref(&shape.name));
         if let (Home::Own(_), Some(column)) = (home, column) {
             let stores = default.map_or(Stores::BaseDefault, Stores::Value);
             changed.hidden.push(Hidden { column, stores });

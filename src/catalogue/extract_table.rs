@@ -420,8 +420,8 @@ impl ExtractTable {
 /// What the data must satisfy, and which values are left out.
 fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payload) -> Result<(), Refusal> {
     let (table, other) = (&lookup.words.0, &lookup.words.1);
-    let field = payload.by[0].field.shape.name.clone();
-    let words = Words { table: table.clone(), field, other: other.clone() };
+    let fields: Vec<&str> = payload.by.iter().map(|l| l.field.shape.name.as_str()).collect();
+    let words = Words { table: table.clone(), field: Ident::new(fields.join(", ")), other: other.clone() };
     let mut claims = Vec::new();
     if !lookup.unique {
         let field = payload.by[0].name.clone();

@@ -247,9 +247,7 @@ impl Refactor for MakeAssociative {
         linked.rows = Rows::Linked(at);
         linked.indexes.extend(indexes);
         let changed = after.change(&relation.name, step);
-        changed.fields.retain(|f| !fields.contains(&f.shape.name));
-        changed.constraints.retain(|c| !c.item.fields.iter().any(|f| fields.contains(f)));
-        changed.indexes.retain(|i| !i.item.fields.iter().any(|f| fields.contains(f)));
+        changed.remove_fields(fields);
         let null = "NULL".parse().map_err(|e: crate::sql::ExpressionError| Refusal::Expression(e.to_string()))?;
         let hidden = after.links[at].columns.clone().into_iter();
         let hidden: Vec<Hidden> =

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::bring_back::shapes;
+use crate::catalogue::split_rows;
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::TableName;
 use crate::refusal::Refusal;
@@ -151,13 +152,7 @@ fn check(version: &Version, relation: &Relation) -> Result<(), Refusal> {
             hint: Some("materialize that refactoring first: `refactor materialize`".into()),
         });
     }
-    match looked.chain(made).chain(sliced).chain(linked).chain(spread).next() {
-        None => Ok(()),
-        Some(step) => Err(Refusal::Other {
-            why: format!("`{}` has a part in {step}, which is not real yet", relation.name.short()),
-            hint: Some("materialize that refactoring first: `refactor materialize`".into()),
-        }),
-    }
+    split_rows::takes_part(relation, looked.chain(made).chain(sliced).chain(linked).chain(spread).next())
 }
 
 /// The foreign keys that refer to a table, with the tables that have them.

@@ -9,7 +9,7 @@ use crate::catalogue::{Refactor, Refactoring, primary, renumber, rule};
 use crate::fact::{Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident};
 use crate::refusal::Refusal;
-use crate::relation::{Field, Hidden, NamesFields, Relation, Stores};
+use crate::relation::{Field, Hidden, Relation, Stores};
 use crate::sql::Expression;
 use crate::version::Version;
 
@@ -125,10 +125,7 @@ impl Refactor for ReplaceSurrogateKey {
             words: Words { table: relation.name.clone(), field: shape.name.clone(), other: relation.name.clone() },
         });
         let changed = after.change(&relation.name, step);
-        primary::take_off(changed);
-        changed.fields.retain(|f| f.shape.name != shape.name);
-        changed.constraints.retain(|c| !c.item.fields().contains(&shape.name));
-        changed.indexes.retain(|i| !i.item.fields().contains(&shape.name));
+        changed.remove_fields(std::slice::from_ref(&shape.name));
         changed.hidden.push(Hidden { column, stores: Stores::BaseDefault });
         if !self.bare {
             let unique = primary::taken_over(relation, &self.with);

@@ -274,7 +274,11 @@ pub fn must_not_be_read(version: &Version, relation: &Relation) -> Result<(), Re
     takes_part(relation, carried.chain(looked).chain(made).next())
 }
 
-fn takes_part(relation: &Relation, step: Option<&String>) -> Result<(), Refusal> {
+/// Refuses a table that has a part in a refactoring.
+///
+/// # Errors
+/// Names it.
+pub fn takes_part(relation: &Relation, step: Option<&String>) -> Result<(), Refusal> {
     match step {
         None => Ok(()),
         Some(step) => Err(Refusal::Other {
@@ -348,7 +352,9 @@ pub fn over_columns(version: &Version, relation: &Relation, condition: &Expressi
     version.over_base(relation, condition)
 }
 
-fn fact(step: &str, relation: &Relation, holds: &Expression) -> Fact {
+/// That a condition is one.
+#[must_use]
+pub fn fact(step: &str, relation: &Relation, holds: &Expression) -> Fact {
     let name = &relation.name;
     Fact {
         step: step.to_owned(),

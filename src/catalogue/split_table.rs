@@ -156,23 +156,23 @@ impl Found<'_> {
     /// The condition must be one, and what a part must have is there.
     fn note_facts(&self, after: &mut Version, step: &str, slice: &Relation, holds: Option<&Expression>) {
         let relation = self.relation;
-        let fits = |expression: String, type_name: &str, not_null: bool, field: Ident| Fact {
+        let given = |column: &Ident, field: &schema::Field| Fact {
             step: step.to_owned(),
             claim: Claim::Fits {
                 table: relation.base.clone(),
-                expression,
-                type_name: type_name.to_owned(),
-                not_null,
-                rows: holds.filter(|_| not_null).cloned(),
-                words: Words { table: relation.name.clone(), field, other: relation.name.clone() },
+                expression: column.to_string(),
+                type_name: field.type_name.clone(),
+                not_null: true,
+                rows: holds.cloned(),
+                words: Words { table: relation.name.clone(), field: field.name.clone(), other: relation.name.clone() },
             },
         };
-        after.facts.extend(holds.map(|h| fits(h.to_string(), "boolean", false, Ident::new("--where"))));
+        after.facts.extend(holds.map(|h| split_rows::fact(step, relation, h)));
         let must = |f: &Field| {
             !f.shape.not_null && slice.field(&self.renames[&f.shape.name]).is_some_and(|there| there.shape.not_null)
         };
         for (field, column) in self.fields.iter().filter(|(f, _)| must(f)) {
-            after.facts.push(fits(column.to_string(), &field.shape.type_name, true, field.shape.name.clone()));
+            after.facts.push(given(column, &field.shape));
         }
     }
 }
@@ -440,11 +440,8 @@ impl Refactor for SplitTable {
             },
         }));
         let gone: Vec<Ident> = found.fields.iter().map(|(f, _)| f.shape.name.clone()).collect();
-        let mentions = |fields: &[Ident]| fields.iter().any(|f| gone.contains(f));
         let changed = after.change(&relation.name, step);
-        changed.fields.retain(|f| !gone.contains(&f.shape.name));
-        changed.constraints.retain(|c| !mentions(&c.item.fields));
-        changed.indexes.retain(|i| !mentions(&i.item.fields));
+        changed.remove_fields(&gone);
         for (field, column) in &found.fields {
             let stores = fill(&field.shape.name).map_or(Stores::BaseDefault, Stores::Value);
             changed.hidden.push(Hidden { column: column.clone(), stores });

@@ -213,9 +213,7 @@ impl Refactor for Unpivot {
         after.change(&name, step).rows = Rows::Spread(after.spreads.len() - 1);
         let null: Expression = "NULL".parse().map_err(|e: ExpressionError| Refusal::Expression(e.to_string()))?;
         let changed = after.change(&relation.name, step);
-        changed.fields.retain(|f| !names.contains(&f.shape.name));
-        changed.constraints.retain(|c| !c.item.fields.iter().any(|f| names.contains(f)));
-        changed.indexes.retain(|i| !i.item.fields.iter().any(|f| names.contains(f)));
+        changed.remove_fields(&names);
         changed.hidden.extend(columns.into_iter().map(|column| Hidden { column, stores: Stores::Value(null.clone()) }));
         Ok(after)
     }

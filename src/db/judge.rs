@@ -100,14 +100,6 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
         let old = format!("(LIKE {})", shaped.table);
         let new: Vec<String> = shaped.names.iter().zip(&shaped.types).map(|(n, t)| format!("{n} {t}")).collect();
         let new = format!("({})", list(&new));
-        if let ([column], [kind]) = (&shaped.columns[..], &shaped.types[..]) {
-            follow(client, &shaped.table, column, kind).map_err(|error| {
-                let mut problem = Problem::server(wish.clone(), &error);
-                problem.why.insert(0, format!("an index or statistics over `{column}` cannot follow"));
-                problem.kind = Kind::Refused(Refusal::Expression(kind.clone()));
-                problem.hint("drop it first if it is no longer wanted")
-            })?;
-        }
         let there = shaped.get.iter().zip(&shaped.types).map(|(e, t)| (&old, e, t));
         let back = shaped.put.iter().zip(&shaped.column_types).map(|(e, t)| (&new, e, t));
         for (row, expression, kind) in there.chain(back) {
@@ -119,6 +111,15 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
                     "`{text}` as {kind} depends on settings of the session if DateStyle, TimeZone or the like matter to it; readers and writers must then share them"
                 )),
             }
+        }
+        // The type is there by now.
+        if let ([column], [kind]) = (&shaped.columns[..], &shaped.types[..]) {
+            follow(client, &shaped.table, column, kind).map_err(|error| {
+                let mut problem = Problem::server(wish.clone(), &error);
+                problem.why.insert(0, format!("an index or statistics over `{column}` cannot follow"));
+                problem.kind = Kind::Refused(Refusal::Expression(kind.clone()));
+                problem.hint("drop it first if it is no longer wanted")
+            })?;
         }
     }
     for sql in version.told.iter().filter(|t| t.step == step.name) {
