@@ -493,6 +493,8 @@ pub struct Spread {
 /// code makes it stale by itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shaped {
+    /// Whether old code, too, may store only what comes back the same: keys rest on it.
+    pub exact: bool,
     /// The refactoring.
     pub step: String,
     /// Short unique name for what is generated.

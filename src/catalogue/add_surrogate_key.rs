@@ -85,6 +85,12 @@ impl AddSurrogateKey {
                 hint: Some("add the field with `refactor add-field`".into()),
             });
         }
+        if let Some(made) = before.made.iter().find(|m| m.table == relation.base) {
+            return Err(Refusal::Other {
+                why: format!("`{}` is made by {}, which is not real yet", relation.name.short(), made.step),
+                hint: Some("materialize that first: `refactor materialize`".into()),
+            });
+        }
         entangled::must_be_free(relation, &self.field.field, "choose another name")?;
         if let Some(Field { home: Home::Numbered(at), .. }) =
             relation.fields.iter().find(|f| matches!(f.home, Home::Numbered(_)))

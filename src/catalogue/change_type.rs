@@ -7,6 +7,8 @@ use crate::catalogue::reshape::{Reshape, Told, replaced};
 use crate::catalogue::{Refactor, Refactoring};
 use crate::name::{FieldRef, Ident};
 use crate::refusal::Refusal;
+use crate::relation::{Attached, Relation};
+use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::codes::{self, Mapping};
 use crate::sql::{Expression, TypeName};
 use crate::version::Version;
@@ -79,6 +81,20 @@ impl ChangeType {
     }
 }
 
+/// Whether keys or foreign keys rest on a field.
+fn keyed(version: &Version, wanted: &ChangeType) -> Result<bool, Refusal> {
+    let (relation, field) = version.find_field(&wanted.field)?;
+    let name = &field.shape.name;
+    let column = relation.column(&version.schema, field);
+    let key = |c: &Attached<Constraint>| !matches!(c.item.kind, ConstraintKind::Check | ConstraintKind::NotNull);
+    let others = version.relations.values().flat_map(Relation::foreign_keys);
+    let referred = others.filter(|(_, key)| key.table == relation.base).flat_map(|(_, key)| &key.fields);
+    Ok(field.shape.sequence.is_some()
+        || relation.constraints.iter().any(|c| key(c) && c.item.fields.contains(name))
+        || relation.indexes.iter().any(|i| i.item.unique && i.item.fields.contains(name))
+        || referred.into_iter().any(|c| Some(c) == column))
+}
+
 impl Refactor for ChangeType {
     fn wish(&self) -> String {
         format!("change the type of `{}` to {}", self.field, self.type_name)
@@ -96,7 +112,18 @@ impl Refactor for ChangeType {
         }
         let new_type = self.type_name.to_string();
         let (using, back) = self.expressions(&old.name, &old.type_name)?;
+        // Numbers and strings are equal in each of their types where they fit.
+        let family = |kind: &str| match kind.split('(').next().unwrap_or_default().trim().to_lowercase().as_str() {
+            "smallint" | "integer" | "bigint" | "int" | "int2" | "int4" | "int8" => Some("number"),
+            "text" | "character varying" | "varchar" => Some("string"),
+            _ => None,
+        };
+        let plain = self.using.is_none() && self.back.is_none() && self.map.is_empty();
+        let exact = plain && family(&new_type).is_some() && family(&new_type) == family(&old.type_name);
         let converted = |default: &String| {
+            if exact && old.sequence.is_some() {
+                return default.clone();
+            }
             let constant = Expression::parse(default).ok().and_then(|d| codes::constant(&d));
             let code = constant.and_then(|code| codes::mapped_constant(&code, &new_type, &self.map));
             code.unwrap_or_else(|| format!("({})::{new_type}", replaced(&using, &old.name, default)))
@@ -105,7 +132,7 @@ impl Refactor for ChangeType {
         let shape = crate::schema::Field {
             type_name: new_type.clone(),
             default,
-            collation: None,
+            collation: old.collation.clone().filter(|_| exact),
             storage: None,
             compression: None,
             ..old.clone()
@@ -117,6 +144,7 @@ impl Refactor for ChangeType {
             back: vec![back],
             restores: self.restores.clone(),
             stays: Some((0, 0)),
+            exact: exact && keyed(before, self)?,
             before: None,
         };
         reshape.after(step, before)

@@ -107,6 +107,7 @@ impl Refactor for CodeToFlags {
             back: vec![back],
             restores: self.restores.clone(),
             stays: None,
+            exact: false,
             before: self.before.clone(),
         };
         let table = relation.name.clone();

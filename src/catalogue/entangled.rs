@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
 use crate::relation::{self, Attached, Field, Home, NamesFields, Relation};
-use crate::schema::{Constraint, ConstraintKind, Table, Trigger};
+use crate::schema::{Constraint, ConstraintKind, Identity, Table, Trigger};
 use crate::sql::trigger_arguments;
 use crate::version::{RemarkKind, Version, numbered};
 
@@ -20,6 +20,8 @@ pub enum Purpose {
     Change,
     /// To be in the same place with another type; indexes stay.
     Retype,
+    /// The same, and what is equal stays equal: keys stay, too.
+    Widen,
     /// To be told by a row of another table that is referred to instead.
     Refer,
 }
@@ -60,8 +62,9 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
         let role = match &constraint.kind {
             // It stays where what takes the field's place is unique and given, too.
             ConstraintKind::Primary | ConstraintKind::Unique if purpose == Purpose::Refer => continue,
-            ConstraintKind::Primary => format!("is part of the primary key `{name}`"),
             ConstraintKind::Exclude => format!("is part of the exclusion constraint `{name}`"),
+            _ if purpose == Purpose::Widen => continue,
+            ConstraintKind::Primary => format!("is part of the primary key `{name}`"),
             ConstraintKind::Foreign(_) if !alone => format!("is part of the foreign key `{name}`"),
             ConstraintKind::Unique if !alone => format!("is part of the unique constraint `{name}`"),
             ConstraintKind::Check if !alone && matches!(purpose, Purpose::Move | Purpose::Refer) => {
@@ -75,7 +78,7 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
         return held(role, Some("drop that constraint first if it is no longer wanted"));
     }
     for index in relation.indexes.iter().map(|i| &i.item).filter(|i| i.fields.contains(&field.shape.name)) {
-        if purpose != Purpose::Refer
+        if !matches!(purpose, Purpose::Refer | Purpose::Widen)
             && index.unique
             && (index.fields.len() > 1 || purpose.changes())
             && index.constraint.is_none()
@@ -84,7 +87,7 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
         }
     }
     let Some(column) = column else { return Ok(()) };
-    for other in version.relations.values() {
+    for other in version.relations.values().filter(|_| purpose != Purpose::Widen) {
         if let Some((key, _)) =
             other.foreign_keys().find(|(_, key)| key.table == relation.base && key.fields.contains(column))
         {
@@ -127,7 +130,8 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
     }
     if purpose != Purpose::Drop {
         let shape = &field.shape;
-        if shape.identity.is_some() || shape.sequence.is_some() {
+        let numbered = shape.identity.is_some() || shape.sequence.is_some();
+        if numbered && (purpose != Purpose::Widen || shape.identity == Some(Identity::Always)) {
             return held("is numbered by a sequence of its table".into(), None);
         }
         if shape.generated.is_some() {
@@ -189,7 +193,7 @@ pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field,
         let goes = match purpose {
             Purpose::Drop | Purpose::Change => true,
             Purpose::Move => index.item.fields.len() > 1,
-            Purpose::Retype | Purpose::Refer => false,
+            Purpose::Retype | Purpose::Widen | Purpose::Refer => false,
         };
         if goes {
             let with: Vec<String> = index.item.fields.iter().filter(|f| *f != name).map(ToString::to_string).collect();
@@ -214,7 +218,11 @@ pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field,
     let Some(column) = relation.column(&after.schema, field).cloned() else { return };
     let schema = after.schema.clone();
     let Some(table) = schema.table(&relation.base) else { return };
-    for statistics in table.statistics.iter().filter(|s| purpose != Purpose::Retype && s.fields.contains(&column)) {
+    for statistics in table
+        .statistics
+        .iter()
+        .filter(|s| !matches!(purpose, Purpose::Retype | Purpose::Widen) && s.fields.contains(&column))
+    {
         after.remark(step, RemarkKind::Lost, format!("extended statistics `{}`", statistics.name.short()));
     }
     for view in schema.views.iter().filter(|v| v.reads.contains(&(relation.base.clone(), column.clone()))) {
@@ -329,7 +337,9 @@ pub fn beside(relation: &Relation, wanted: &TableRef) -> TableName {
 pub fn row_key(version: &Version, relation: &Relation) -> Result<Vec<Ident>, Refusal> {
     let table = relation.name.clone();
     let key = relation::row_key(version.table(relation)).ok_or(Refusal::NoKey { table })?;
-    let real = relation.row_key().is_some_and(|names| relation.columns(&version.schema, &names).as_ref() == Some(&key));
+    let place = |name: &Ident| version.stays(relation, relation.field(name)?).cloned();
+    let real =
+        relation.row_key().is_some_and(|names| names.iter().map(place).collect::<Option<_>>().as_ref() == Some(&key));
     if !real {
         return Err(Refusal::Other {
             why: format!("the rows of `{}` get another key, which is not real yet", relation.name.short()),

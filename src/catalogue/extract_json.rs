@@ -91,6 +91,7 @@ impl Refactor for ExtractJson {
             back: vec![place.with(document, &name, &type_name)?],
             restores: self.restores.clone(),
             stays: Some((0, 0)),
+            exact: false,
             before: self.before.clone(),
         };
         reshape.after(step, before)

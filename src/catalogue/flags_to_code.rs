@@ -154,6 +154,7 @@ impl Refactor for FlagsToCode {
             back: back.collect::<Result<_, _>>().map_err(unreadable)?,
             restores: self.restores.clone(),
             stays: None,
+            exact: false,
             before: self.before.clone(),
         };
         let mut after = reshape.after(step, &unchecked)?;

@@ -65,6 +65,7 @@ impl Refactor for FoldJson {
             back: vec![place.without(name)?, place.value(name, &field.shape.type_name)?],
             restores: self.restores.clone(),
             stays: Some((0, 0)),
+            exact: false,
             before: None,
         };
         reshape.after(step, before)

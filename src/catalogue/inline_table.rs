@@ -204,7 +204,7 @@ impl Refactor for InlineTable {
             key_type: KeyType::default(),
             as_name: found.reference.first().filter(|_| !natural).cloned(),
             by: Vec::new(),
-            on_missing: Some(Unlisted::Insert),
+            on_missing: Some(Unlisted::Insert).filter(|_| !self.keep || found.can_be_made_of(&fields)),
             restores: Some(step.to_owned()).filter(|_| !self.keep),
             elements: if self.keep { Vec::new() } else { elements(before, found.table)? },
             constraint: found.path.keys.first().map(|k| Ident::new(&**k)),
@@ -214,6 +214,14 @@ impl Refactor for InlineTable {
 }
 
 impl Found<'_> {
+    /// Whether a row of the table needs no more than these fields.
+    fn can_be_made_of(&self, fields: &[&Field]) -> bool {
+        let by_itself =
+            |f: &Field| f.shape.identity.is_some() || f.shape.default.is_some() || f.shape.generated.is_some();
+        let named = |f: &Field| self.key.contains(&f.shape.name) || fields.iter().any(|n| n.shape.name == f.shape.name);
+        self.table.fields.iter().all(|f| !f.shape.not_null || by_itself(f) || named(f))
+    }
+
     /// Whether a new row gets its key by itself.
     fn is_numbered(&self) -> bool {
         let by_itself = |f: &Field| f.shape.identity.is_some() || f.shape.default.is_some();
@@ -307,7 +315,8 @@ impl InlineTable {
             likeness::rename_indexes(&after, &into.name, brought.iter_mut().map(|i| &mut i.item));
             after.change(&into.name, step).indexes.extend(brought);
         }
-        for text in gone.into_iter().chain(cannot_follow(table, &names)) {
+        let left = if self.keep { Vec::new() } else { cannot_follow(table, &names) };
+        for text in gone.into_iter().chain(left) {
             after.remark(step, RemarkKind::Lost, text);
         }
         Ok(after)

@@ -99,6 +99,7 @@ impl Refactor for MergeFields {
             back: self.back.clone(),
             restores: self.restores.clone(),
             stays: None,
+            exact: false,
             before: self.before.clone(),
         };
         reshape.after(step, before)

@@ -7,7 +7,7 @@ use crate::catalogue::entangled::{self, Purpose};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, TableRef};
 use crate::refusal::{Refusal, similar};
-use crate::relation::{Field, Home};
+use crate::relation::{Field, Home, Relation};
 use crate::sql::Expression;
 use crate::version::{Shaped, Version};
 
@@ -33,6 +33,8 @@ pub struct Reshape {
     pub restores: Option<String>,
     /// The field whose column one of the new ones will have, and that one.
     pub stays: Option<(usize, usize)>,
+    /// Whether what is equal stays equal there and back, so that keys stay.
+    pub exact: bool,
     /// The field that the first new one stands before, instead of last.
     pub before: Option<Ident>,
 }
@@ -51,8 +53,10 @@ impl Reshape {
         let key = entangled::row_key(version, relation)?;
         let mut columns = Vec::new();
         let mut old = Vec::new();
-        let purpose = |at: usize| {
-            if stays.is_some_and(|(column, _)| column == at) { Purpose::Retype } else { Purpose::Change }
+        let purpose = |at: usize| match stays {
+            Some((column, _)) if column == at && self.exact => Purpose::Widen,
+            Some((column, _)) if column == at => Purpose::Retype,
+            _ => Purpose::Change,
         };
         for (at, name) in self.from.iter().enumerate() {
             let wanted = FieldRef { table: self.table.clone(), field: name.clone() };
@@ -83,19 +87,9 @@ impl Reshape {
             |c: &Ident| table.fields.iter().find(|f| f.name == *c).map(|f| f.type_name.clone()).unwrap_or_default();
         let mut after = version.clone();
         let at = after.shaped.len();
-        for (told, get) in self.to.iter().zip(&get) {
-            after.facts.push(Fact {
-                step: step.to_owned(),
-                claim: Claim::Fits {
-                    table: base.clone(),
-                    expression: get.to_string(),
-                    type_name: told.shape.type_name.clone(),
-                    not_null: told.shape.not_null,
-                    rows: None,
-                    words: Words { table: name.clone(), field: told.shape.name.clone(), other: name.clone() },
-                },
-            });
-        }
+        let column_types: Vec<String> = columns.iter().map(types).collect();
+        let facts = self.facts(step, relation, (&columns, &column_types), &get)?;
+        after.facts.extend(facts);
         let first = new.first().cloned().unwrap_or_else(|| Ident::new(""));
         after.losses.push(Loss {
             step: step.to_owned(),
@@ -114,13 +108,14 @@ impl Reshape {
             id: entangled::generated_id(step, &first),
             table: base,
             key,
-            column_types: columns.iter().map(types).collect(),
+            column_types,
             columns,
             stays,
             names: new.clone(),
             types: self.to.iter().map(|t| t.shape.type_name.clone()).collect(),
             get,
             put: self.back.clone(),
+            exact: self.exact,
             restores: self.restores.clone(),
         });
         let changed = after.change(&name, step);
@@ -142,6 +137,40 @@ impl Reshape {
             changed.insert_field(field, place.as_ref().filter(|p| !from(p)));
         }
         Ok(after)
+    }
+
+    /// That each row has a value of each new type; where keys rest on it, one that comes back the same.
+    fn facts(
+        &self,
+        step: &str,
+        relation: &Relation,
+        (columns, types): (&[Ident], &[String]),
+        get: &[Expression],
+    ) -> Result<Vec<Fact>, Refusal> {
+        let fits = |told: &Told, expression: String, not_null: bool, rows: Option<Expression>| Fact {
+            step: step.to_owned(),
+            claim: Claim::Fits {
+                table: relation.base.clone(),
+                expression,
+                type_name: told.shape.type_name.clone(),
+                not_null,
+                rows,
+                words: Words {
+                    table: relation.name.clone(),
+                    field: told.shape.name.clone(),
+                    other: relation.name.clone(),
+                },
+            },
+        };
+        if let ([column], [old], [told], true) = (columns, types, &self.to[..], self.exact) {
+            let kind = &told.shape.type_name;
+            let same = format!("CASE WHEN (({column})::{kind})::{old} = {column} THEN ({column})::{kind} END");
+            let given = Expression::parse(&format!("{column} IS NOT NULL"));
+            let given = given.map_err(|e| Refusal::Expression(e.to_string()))?;
+            return Ok(vec![fits(told, same, true, Some(given))]);
+        }
+        let each = self.to.iter().zip(get);
+        Ok(each.map(|(told, get)| fits(told, get.to_string(), told.shape.not_null, None)).collect())
     }
 }
 

@@ -75,6 +75,7 @@ impl Refactor for SplitField {
             back: vec![self.back.clone()],
             restores: self.restores.clone(),
             stays: (self.into.len() == 1).then_some((0, 0)),
+            exact: false,
             before: self.before.clone(),
         };
         reshape.after(step, before)

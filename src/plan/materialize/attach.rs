@@ -21,6 +21,7 @@ pub fn attach(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     };
     for field in relation.fields.iter().filter(new) {
         lines.extend(field_lines(name, &field.shape));
+        lines.extend(fitted(&field.shape));
     }
     let came = |i: &&Attached<Index>| {
         i.item.constraint.is_none() && i.brought_by().is_none() && came_along(version, relation, i)
@@ -78,7 +79,10 @@ pub fn definition(constraint: &Attached<Constraint>) -> String {
 pub fn foreign_key(version: &Version, constraint: &Constraint, key: &ForeignKey) -> String {
     let far = version.over(&key.table);
     let table = far.map_or(&key.table, |r| &r.name);
-    let shown = |c: &Ident| far.and_then(|r| r.showing(&version.schema, c)).map(|f| f.shape.name.clone());
+    let shown = |c: &Ident| {
+        let far = far?;
+        far.fields.iter().find(|f| version.stays(far, f) == Some(c)).map(|f| f.shape.name.clone())
+    };
     let fields: Vec<Ident> = key.fields.iter().map(|c| shown(c).unwrap_or_else(|| c.clone())).collect();
     key.definition(constraint, table, &fields)
 }
@@ -114,6 +118,13 @@ pub fn index_lines(version: &Version, table: &TableName, index: &Attached<Index>
         lines.push(format!("ALTER INDEX {own} ALTER COLUMN {member} SET STATISTICS {target};"));
     }
     lines
+}
+
+/// Lets the sequence of a field draw what the field can hold.
+#[must_use]
+pub fn fitted(field: &Field) -> Option<String> {
+    let sequence = field.sequence.as_ref().filter(|_| field.identity.is_none())?;
+    Some(format!("ALTER SEQUENCE {sequence} AS {};", field.type_name))
 }
 
 /// What a field has besides its type and values.

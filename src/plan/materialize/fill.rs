@@ -34,8 +34,11 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                 functions.push(function(version, &id, base, &columns, kind, &body));
                 let call = format!("{}({})", filler(&id), list(&columns));
                 if let Some(column) = version.stays(relation, field) {
-                    adds.push(format!("ALTER COLUMN {column} DROP DEFAULT"));
-                    fills.push(format!("ALTER COLUMN {column} TYPE {kind} USING {call}"));
+                    // PostgreSQL takes the sequence of an identity along.
+                    if field.shape.identity.is_none() {
+                        adds.push(format!("ALTER COLUMN {column} DROP DEFAULT"));
+                    }
+                    fills.push(format!("ALTER COLUMN {column} TYPE {kind}{} USING {call}", collation(&field.shape)));
                 } else {
                     adds.push(format!("ADD COLUMN {draft} boolean"));
                     fills.push(format!("ALTER COLUMN {draft} TYPE {kind} USING {call}"));

@@ -209,7 +209,7 @@ pub fn swap(version: &Version, rebuilt: &[&Relation], keep: &BTreeSet<TableName>
         for (table, constraint) in followers(version, relation, keep) {
             lines.push(format!("ALTER TABLE {table} DROP CONSTRAINT {};", constraint.name));
         }
-        for field in relation.fields.iter().filter(|f| matches!(f.home, Home::Own(_))) {
+        for field in relation.fields.iter().filter(|f| version.stays(relation, f).is_some()) {
             match (&field.shape.sequence, field.shape.identity) {
                 (Some(sequence), Some(_)) => lines.push(remember(sequence)),
                 (Some(sequence), None) => lines.push(format!("ALTER SEQUENCE {sequence} OWNED BY NONE;")),
@@ -256,6 +256,12 @@ fn untyped(options: &str) -> &str {
     options.find("INCREMENT").map_or("", |at| &options[at..])
 }
 
+/// The same without an end that is only the type's, which may be another one now.
+fn unbound(options: &str) -> String {
+    let ends = [i64::from(i16::MAX), i64::from(i32::MAX), i64::MAX].map(|most| format!("MAXVALUE {most} "));
+    ends.iter().fold(options.to_owned(), |options, end| options.replace(end, "NO MAXVALUE "))
+}
+
 /// Numbers a field as before.
 fn identity(version: &Version, table: &TableName, field: &Field, options: &str) -> Option<String> {
     let sequence = field.sequence.as_ref()?;
@@ -263,7 +269,7 @@ fn identity(version: &Version, table: &TableName, field: &Field, options: &str) 
         Identity::Always => "ALWAYS",
         Identity::ByDefault => "BY DEFAULT",
     };
-    let options = untyped(version.schema.sequences.get(sequence).map_or(options, |s| &s.options));
+    let options = unbound(untyped(version.schema.sequences.get(sequence).map_or(options, |s| &s.options)));
     let at = position(sequence);
     let name = beside(sequence, table);
     Some(format!(

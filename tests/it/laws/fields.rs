@@ -4,6 +4,18 @@ use super::check;
 use super::twin::Scenario;
 
 scenarios! {
+    change_type_of_keys {
+        sql: "CREATE TABLE t (id serial PRIMARY KEY, code varchar(5) UNIQUE, n int DEFAULT 3, CHECK (code <> ''));
+            CREATE TABLE u (id int PRIMARY KEY, t_id int REFERENCES t ON UPDATE CASCADE ON DELETE SET NULL, code varchar(5) REFERENCES t (code) ON UPDATE CASCADE ON DELETE CASCADE);
+            CREATE INDEX ON u (t_id); CREATE INDEX ON u (code);
+            INSERT INTO t (code, n) VALUES ('x', 1), ('y', NULL), (NULL, 3); INSERT INTO u VALUES (1, 1, 'x'), (2, NULL, 'y'), (3, 2, NULL);",
+        commands: &[
+            &["change-type", "t.id", "bigint"], &["change-type", "t.code", "varchar(9)"], &["change-type", "u.t_id", "bigint"], &["rename-field", "t.n", "m"],
+        ],
+        pools: &[("code", &["'x'", "'y'", "'z'", "'w'", "''", "NULL"]), ("t_id", &["1", "2", "3", "NULL"])],
+        moves: &["t"],
+        renamed: &[("n", "m")],
+    }
     exchange_names {
         sql: "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int DEFAULT 4 CHECK (a < 5), b text UNIQUE, c int NOT NULL DEFAULT 2, g int GENERATED ALWAYS AS (a + c) STORED);
             CREATE TABLE u (id int PRIMARY KEY, t_id int NOT NULL REFERENCES t ON UPDATE CASCADE, n int);

@@ -76,7 +76,7 @@ fn fields(version: &Version, relation: &Relation) -> Vec<String> {
     if !changes.is_empty() {
         lines.push(format!("ALTER TABLE {name}\n  {};", changes.join(",\n  ")));
     }
-    for field in relation.fields.iter().filter(|f| matches!(f.home, Home::Own(_))) {
+    for field in relation.fields.iter().filter(|f| version.stays(relation, f).is_some()) {
         let shape = &field.shape;
         let Some(sequence) = &shape.sequence else { continue };
         if let Some(numbered) = identity(version, name, shape, "") {
@@ -89,6 +89,9 @@ fn fields(version: &Version, relation: &Relation) -> Vec<String> {
             lines.push(format!("ALTER SEQUENCE {sequence} SET SCHEMA {};", name.schema));
         }
         lines.push(format!("ALTER SEQUENCE {} OWNED BY {name}.{};", beside(sequence, name), shape.name));
+        if matches!(field.home, Home::Shaped(..)) {
+            lines.push(format!("ALTER SEQUENCE {} AS {};", beside(sequence, name), shape.type_name));
+        }
     }
     lines.extend(numbered::give(version, relation));
     lines
