@@ -421,13 +421,22 @@ fn stand_in(
     (table, names): (&Relation, &[Ident]),
     news: &[Ident],
 ) -> Result<Vec<String>, Refusal> {
-    let given = names.iter().all(|n| table.field(n).is_some_and(|f| f.shape.not_null));
-    let unique = table.is_unique(names);
+    let given = |n: &Ident| table.field(n).is_some_and(|f| f.shape.not_null);
+    let is_key = |i: &&Index| i.unique && i.immediate && i.valid && !i.partial;
+    let among = |i: &Index| i.keys.iter().cloned().collect::<Option<Vec<Ident>>>();
+    let keys = table.indexes.iter().map(|i| &i.item).filter(is_key).filter_map(among);
+    let key = keys.filter(|key| key.iter().all(|k| names.contains(k) && given(k))).min_by_key(Vec::len);
+    // The fields that tell the rows apart are enough.
+    let stands: Vec<Ident> = match &key {
+        Some(key) => names.iter().zip(news).filter(|(n, _)| key.contains(n)).map(|(_, new)| new.clone()).collect(),
+        None => news.to_vec(),
+    };
     let keys = into.constraints.iter().map(|c| &c.item).filter(|c| c.kind == ConstraintKind::Primary);
     let primary = |index: &Index| keys.clone().any(|c| Some(&c.name) == index.constraint.as_ref());
     // A unique key does not tell NULL from NULL, and several fields may be NULL in part.
-    let follows = |index: &Index| !index.unique || unique && (given || names.len() == 1 && !primary(index));
-    let gone = leaving::stand_in(step, changed, std::slice::from_ref(reference), news, follows);
+    let single = names.len() == 1 && table.is_unique(names);
+    let follows = |index: &Index| !index.unique || key.is_some() || single && !primary(index);
+    let gone = leaving::stand_in(step, changed, std::slice::from_ref(reference), &stands, follows);
     if let Some(index) = gone.iter().find(|i| primary(i)) {
         let table = table.name.short();
         return Err(Refusal::Entangled {

@@ -113,22 +113,25 @@ pub fn replace(
     let held = |index: &Index, why: &str, hint: &str| {
         Err(Refusal::Entangled {
             field: FieldRef { table: entangled::reference(&from.name), field: names[0].clone() },
-            role: format!("is part of the unique index `{}`, {why}", index.name),
+            role: match &index.constraint {
+                Some(key) => format!("is part of the key `{key}`, {why}"),
+                None => format!("is part of the unique index `{}`, {why}", index.name),
+            },
             hint: Some(hint.into()),
         })
     };
     if let Some(index) = gone.iter().find(|i| i.unique) {
-        return held(index, "which cannot follow", "drop that index first");
+        return held(
+            index,
+            "which cannot follow",
+            "let only fields that it has tell the rows apart: `--by`; or drop it first",
+        );
     }
     let primary = |c: &&Attached<Constraint>| c.item.kind == ConstraintKind::Primary && c.item.fields.contains(&new);
     if let Some(key) = changed.constraints.iter().find(primary).filter(|_| !given) {
         let index = changed.indexes.iter().find(|i| i.item.constraint.as_ref() == Some(&key.item.name));
         if let Some(index) = index {
-            return held(
-                &index.item,
-                "a primary key, and would be NULL where a value is not listed",
-                "say `--on-missing insert`",
-            );
+            return held(&index.item, "and would be NULL where a value is not listed", "say `--on-missing insert`");
         }
     }
     changed.fields.retain(|f| !names.contains(&f.shape.name));

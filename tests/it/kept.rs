@@ -44,6 +44,14 @@ fn rows_whose_key_refers_to_another_table() {
     let extract: &[&str] = &["extract-table", "links.space", "title", "--into", "targets"];
     there_and_back(LINKS, &[extract, &["drop-field", "links.note"]], &["links"]);
     there_and_back(LINKS, &[&["drop-field", "links.note"], extract], &["links"]);
+    let lines =
+        "CREATE TABLE lines (ord int, prod int, pname text, PRIMARY KEY (ord, prod)); CREATE INDEX ON lines (prod);
+        INSERT INTO lines VALUES (1, 1, 'a'), (1, 2, NULL), (2, 1, 'a');";
+    there_and_back(
+        lines,
+        &[&["extract-table", "lines.prod", "pname", "--into", "products", "--by", "prod"]],
+        &["lines"],
+    );
 }
 
 #[test]
