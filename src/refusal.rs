@@ -26,7 +26,7 @@ pub enum Refusal {
         now: Option<String>,
     },
     /// It is a view, a sequence …
-    #[error("`{name}` is a {kind}, not a table")]
+    #[error("`{name}` is {}, not a table", one(kind))]
     NotATable {
         /// The name.
         name: TableName,
@@ -220,4 +220,11 @@ pub fn similar<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<St
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     scored.into_iter().take(3).map(|(_, n)| n.to_owned()).collect()
+}
+
+/// `an index`, `a view`
+#[must_use]
+pub fn one(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {kind}")
 }

@@ -688,6 +688,12 @@ impl Version {
                 hint: Some("rename it first".into()),
             });
         }
+        if let Some(name) = next.ours() {
+            return Err(Refusal::Other {
+                why: format!("a field is called `{name}`, as hidden fields of the views are"),
+                hint: Some("rename it first".into()),
+            });
+        }
         debug_assert_eq!(check(&next), Ok(()), "{} broke an invariant", step.name);
         Ok(next)
     }
@@ -705,6 +711,17 @@ impl Version {
             Home::Shaped(..) | Home::Calculated(_) | Home::United(_) => None,
         };
         relation.row_key().and_then(|key| key.iter().map(place).collect()).unwrap_or_default()
+    }
+
+    /// A field that a view would show beside a hidden one of the same name.
+    fn ours(&self) -> Option<Ident> {
+        let hidden = |name: &Ident| {
+            let name = name.as_str();
+            ["refactor_token", "refactor_part", "refactor_branch", "refactor_own"].contains(&name)
+                || name.starts_with("refactor_key_")
+                || name.starts_with("refactor_hidden_")
+        };
+        self.touched().flat_map(|r| &r.fields).map(|f| &f.shape.name).find(|name| hidden(name)).cloned()
     }
 
     /// A name that cannot stand in the text of a function.

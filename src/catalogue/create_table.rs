@@ -93,7 +93,7 @@ impl Version {
         if let Some(kind) = kind.or_else(|| self.schema.other_names.get(&name).copied()) {
             return Err(Refusal::Taken {
                 place: format!("schema `{}`", name.schema),
-                kind: format!("a {kind}"),
+                kind: crate::refusal::one(kind),
                 name: name.name,
                 hint: "choose another name".into(),
             });

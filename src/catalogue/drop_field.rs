@@ -12,7 +12,7 @@ use crate::name::{FieldRef, Ident};
 use crate::refusal::Refusal;
 use crate::relation::{Condition, Field, Hidden, Home, Relation, Stores};
 use crate::sql::Expression;
-use crate::version::Version;
+use crate::version::{RemarkKind, Version};
 
 /// Remove a field.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -91,6 +91,10 @@ impl Refactor for DropField {
                 entangled::value_hint("--default", &field.shape.type_name),
             ));
         }
+        if let Some(sequence) = shape.sequence.as_ref().filter(|_| matches!(home, Home::Own(_))) {
+            let text = format!("`{}`, which numbers `{}`", sequence.short(), shape.name);
+            after.remark(step, RemarkKind::Lost, text);
+        }
         let kind = match home {
             Home::Own(_) => Some(LossKind::All).filter(|_| shape.generated.is_none()),
             Home::Carried(at) => Some(LossKind::Unreal(Elsewhere::Carried(at))),
@@ -127,7 +131,9 @@ impl Refactor for DropField {
                 before: relation.following(&field.shape.name),
             }));
         }
-        let default = field.shape.default.as_deref().map(Expression::parse).transpose().map_err(unreadable)?;
+        // Its sequence goes with it.
+        let default = field.shape.default.as_deref().filter(|_| field.shape.sequence.is_none());
+        let default = default.map(Expression::parse).transpose().map_err(unreadable)?;
         Ok(Refactoring::AddField(AddField {
             field: self.field.clone(),
             type_name: field.shape.type_name.parse().map_err(unreadable)?,

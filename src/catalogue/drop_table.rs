@@ -8,8 +8,8 @@ use crate::catalogue::{Refactor, Refactoring, entangled};
 use crate::fact::{Loss, LossKind, Words};
 use crate::name::{Ident, TableRef};
 use crate::refusal::Refusal;
-use crate::relation::{Home, Relation};
-use crate::schema::TableKind;
+use crate::relation::{Attached, Home, Relation};
+use crate::schema::{Constraint, ForeignKey, TableKind};
 use crate::version::{Dropped, Gone, RemarkKind, Version};
 
 /// Remove a table.
@@ -77,7 +77,9 @@ impl Version {
             });
         }
         for other in self.relations.values().filter(|r| r.base != relation.base) {
-            if let Some((key, _)) = other.foreign_keys().find(|(_, key)| key.table == relation.base) {
+            // A partition's copy goes with its original.
+            let refers = |c: &Attached<Constraint>, key: &ForeignKey| !c.item.inherited && key.table == relation.base;
+            if let Some((key, _)) = other.foreign_keys().find(|(c, key)| refers(c, key)) {
                 return Err(Refusal::TableKind {
                     table: relation.name.clone(),
                     why: format!("is what the foreign key `{}` of `{}` refers to", key.item.name, other.name.short()),

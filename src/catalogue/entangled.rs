@@ -87,15 +87,8 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
         }
     }
     let Some(column) = column else { return Ok(()) };
-    for other in version.relations.values().filter(|_| purpose != Purpose::Widen) {
-        if let Some((key, _)) =
-            other.foreign_keys().find(|(_, key)| key.table == relation.base && key.fields.contains(column))
-        {
-            return held(
-                format!("is what the foreign key `{}` of `{}` refers to", key.item.name, other.name.short()),
-                Some("drop that foreign key first if it is no longer wanted"),
-            );
-        }
+    if let Some(role) = referred(version, relation, column).filter(|_| purpose != Purpose::Widen) {
+        return held(role, Some("drop that foreign key first if it is no longer wanted"));
     }
     if let Some((role, hint)) = looked_up(version, relation, column) {
         return held(role, Some(&hint));
@@ -156,6 +149,16 @@ fn by_itself(
     version.schema.domain(kind).filter(|domain| leaves && domain.not_null)?;
     let hint = "let the field be NOT NULL instead: `ALTER TABLE … SET NOT NULL`, `ALTER DOMAIN … DROP NOT NULL`";
     Some((format!("is of the domain `{kind}`, of which nothing can be without a value"), Some(hint)))
+}
+
+/// Foreign keys refer to the column. A partition's copy goes with its original.
+fn referred(version: &Version, relation: &Relation, column: &Ident) -> Option<String> {
+    version.relations.values().find_map(|other| {
+        let (key, _) = other
+            .foreign_keys()
+            .find(|(c, key)| !c.item.inherited && key.table == relation.base && key.fields.contains(column))?;
+        Some(format!("is what the foreign key `{}` of `{}` refers to", key.item.name, other.name.short()))
+    })
 }
 
 /// Rows of another table are found by the column.

@@ -13,7 +13,7 @@ use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, OWN, Renaming, TableName, TableRef, listed};
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Field, Home, Origin, Relation};
+use crate::relation::{self, Attached, Field, Home, Origin, Relation};
 use crate::schema::element::{Element, FieldElement, Rule, RuleElement};
 use crate::schema::{self, Constraint, ConstraintKind, ForeignKey, Identity, Index};
 use crate::sql::Expression;
@@ -134,8 +134,7 @@ impl ExtractTable {
     /// Values that are equal must be the same, else one row could not stand for all of them.
     fn must_be_exact(&self, field: &Field) -> Result<(), Refusal> {
         let kind = field.shape.type_name.as_str();
-        let loose = ["numeric", "citext", "interval", "real", "double precision", "jsonb", "point", "box", "circle"];
-        if !field.shape.comparable || loose.contains(&kind) || kind.ends_with(".citext") {
+        if !field.shape.comparable || leaving::is_loose(kind) {
             return Err(Refusal::Entangled {
                 field: FieldRef { table: self.field.table.clone(), field: field.shape.name.clone() },
                 role: format!("is of type {kind}, where values can be equal and not the same"),
@@ -252,6 +251,7 @@ impl Refactor for ExtractTable {
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let from = before.find_own(&self.field.table)?;
         before.must_be_whole(from)?;
+        relation::row_key(before.table(from)).ok_or_else(|| Refusal::NoKey { table: from.name.clone() })?;
         let payload = self.payload(before, from)?;
         let (key, natural) = self.key(&payload);
         for leaving in payload.by.iter().filter(|_| !natural) {

@@ -435,7 +435,8 @@ fn stand_in(
     let primary = |index: &Index| keys.clone().any(|c| Some(&c.name) == index.constraint.as_ref());
     // A unique key does not tell NULL from NULL, and several fields may be NULL in part.
     let single = names.len() == 1 && table.is_unique(names);
-    let follows = |index: &Index| !index.unique || key.is_some() || single && !primary(index);
+    let ordered = names.iter().all(|n| table.field(n).is_some_and(|f| f.shape.comparable));
+    let follows = |index: &Index| if index.unique { key.is_some() || single && !primary(index) } else { ordered };
     let gone = leaving::stand_in(step, changed, std::slice::from_ref(reference), &stands, follows);
     if let Some(index) = gone.iter().find(|i| primary(i)) {
         let table = table.name.short();

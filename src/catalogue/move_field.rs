@@ -4,6 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::entangled::{self, Purpose, reference};
+use crate::catalogue::leaving::is_loose;
 use crate::catalogue::path::{self, Path};
 use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
@@ -291,7 +292,7 @@ fn note_facts(
             claims.push(Claim::Agree {
                 column: stored.name.clone(),
                 hops: hops.clone(),
-                comparable: stored.comparable,
+                comparable: stored.comparable && !is_loose(&stored.type_name) && stored.collation.is_none(),
                 words: words.clone(),
             });
             // Where values come back, those without a partner were kept.

@@ -12,7 +12,7 @@ use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::TableName;
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Condition, Origin, Part, Relation, Rows, row_key};
-use crate::schema::{Constraint, ConstraintKind, ForeignKey};
+use crate::schema::{Constraint, ConstraintKind, ForeignKey, TableKind};
 use crate::sql::Expression;
 use crate::version::{Quarantined, RemarkKind, Version, lost_table};
 
@@ -131,6 +131,19 @@ fn check(version: &Version, relation: &Relation) -> Result<(), Refusal> {
             table: relation.name.clone(),
             why: format!("has the rule `{}`, which may make another statement of a DELETE", rule.name),
             hint: Some("drop the rule first".into()),
+        });
+    }
+    if table.kind != TableKind::Plain {
+        return Err(Refusal::TableKind {
+            table: relation.name.clone(),
+            why: "is partitioned, and the rows could not come back from quarantine".into(),
+            hint: Some("correct them first, and leave `--on-violation quarantine` out".into()),
+        });
+    }
+    if let Some(exclusion) = table.constraints.iter().find(|c| c.kind == ConstraintKind::Exclude) {
+        return Err(Refusal::Other {
+            why: format!("`{}` could not be kept over two tables, should the rows come back", exclusion.name),
+            hint: Some("correct them first, and leave `--on-violation quarantine` out".into()),
         });
     }
     let base = &relation.base;

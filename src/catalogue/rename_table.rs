@@ -47,7 +47,7 @@ impl Refactor for RenameTable {
             return taken("a table");
         }
         if let Some(kind) = before.schema.other_names.get(&new) {
-            return taken(&format!("a {kind}"));
+            return taken(&crate::refusal::one(kind));
         }
         let mentions = entangled::functions_that_mention_table(before, relation);
         let mut after = before.clone();

@@ -212,7 +212,7 @@ pub fn must_be_free(version: &Version, name: &TableName, but: &[&TableName], hin
     } else if version.relations.contains_key(name) {
         "a table".to_owned()
     } else if let Some(kind) = version.schema.other_names.get(name) {
-        format!("a {kind}")
+        crate::refusal::one(kind)
     } else {
         return Ok(());
     };

@@ -20,7 +20,7 @@ pub fn offenders(version: &Version, fact: &Fact) -> String {
             let last = hops.len() - 1;
             let from = way_up(hops);
             let keys: Vec<String> = hops[last].from_columns.iter().map(|c| format!("a{last}.{c}")).collect();
-            let value = if *comparable { format!("a0.{column}") } else { format!("a0.{column}::text") };
+            let value = if *comparable { format!("a0.{column}") } else { format!("a0.{column}::text COLLATE \"C\"") };
             format!(
                 "SELECT {key} FROM {from} WHERE {present} GROUP BY {group}\nHAVING count(DISTINCT {value}) + max(CASE WHEN a0.{column} IS NULL THEN 1 ELSE 0 END) > 1",
                 key = key_text(&keys),

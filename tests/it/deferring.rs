@@ -271,3 +271,54 @@ fn a_trigger_of_one_field_fires_where_that_is_written() {
     .unwrap();
     assert_eq!(shop.rows("SELECT * FROM log"), ["(\"price was written\",2)", "(\"stock was written\",1)"]);
 }
+
+#[test]
+fn values_that_are_equal_and_not_the_same_are_not_one() {
+    let shop = Database::new(
+        "CREATE TABLE c (id int PRIMARY KEY); CREATE TABLE o (id int PRIMARY KEY, c int REFERENCES c, n numeric, i interval, m numeric(9,2));
+         CREATE INDEX ON o (c); INSERT INTO c VALUES (1); INSERT INTO o VALUES (1, 1, 1.0, '1 day', 1), (2, 1, 1.00, '24:00', 1.0);",
+    );
+    for field in ["o.n", "o.i"] {
+        assert!(shop.refused(&["move-field", field, "c"]).contains("1 row of `c` does not"));
+    }
+    shop.ok(&["move-field", "o.m", "c"]);
+}
+
+#[test]
+fn an_index_that_cannot_be_over_the_reference_is_named() {
+    let shop = Database::new(
+        "CREATE TABLE t (id int PRIMARY KEY, tags text[]); CREATE INDEX t_tags ON t USING gin (tags); INSERT INTO t VALUES (1, '{a}');
+         CREATE TABLE g (id serial PRIMARY KEY, j json, big text); CREATE TABLE u (id int PRIMARY KEY, g int REFERENCES g); CREATE INDEX u_g ON u (g);
+         INSERT INTO g (j) VALUES ('{}'); INSERT INTO u VALUES (1, 1);",
+    );
+    let told = |command: &[&str]| String::from_utf8(shop.run(command).stderr).unwrap();
+    assert!(told(&["extract-table", "t.tags", "--into", "s"]).contains("materializing will drop index `t_tags`"));
+    assert!(told(&["inline-table", "g", "--into", "u"]).contains("materializing will drop index `u_g`"));
+    shop.ok(&["materialize", "--yes"]);
+}
+
+#[test]
+fn a_partitioned_table_gets_the_fields_of_one_that_it_refers_to() {
+    let shop = Database::new(
+        "CREATE TABLE g (id serial PRIMARY KEY, name text); INSERT INTO g (name) VALUES ('a'), ('b');
+         CREATE TABLE t (a int, b int, g int REFERENCES g, PRIMARY KEY (a, b)) PARTITION BY LIST (a); CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
+         INSERT INTO t VALUES (1, 1, 1), (1, 2, 2), (1, 3, NULL);",
+    );
+    assert!(shop.refused(&["set-not-null", "t.g", "--on-violation", "quarantine"]).contains("is partitioned"));
+    shop.ok(&["inline-table", "g", "--into", "t"]);
+    shop.next().batch_execute("UPDATE t SET name = 'q' WHERE b = 1").unwrap();
+    shop.ok(&["materialize", "--yes"]);
+    assert_eq!(shop.rows("SELECT * FROM t"), ["(1,1,q)", "(1,2,b)", "(1,3,)"]);
+}
+
+#[test]
+fn names_of_hidden_fields_and_tables_without_a_key_are_refused() {
+    let shop = Database::new(
+        "CREATE TABLE s (a int, b text); CREATE TABLE t (id int PRIMARY KEY, s text, refactor_key_1 text, n serial);",
+    );
+    assert!(shop.refused(&["extract-table", "s.b", "--into", "x"]).contains("has no primary key"));
+    assert!(shop.refused(&["extract-table", "t.s", "--into", "x"]).contains("a field is called `refactor_key_1`"));
+    shop.ok(&["drop-field", "t.refactor_key_1"]);
+    let said = String::from_utf8(shop.run(&["drop-field", "t.n"]).stderr).unwrap();
+    assert!(said.contains("materializing will drop `t_n_seq`, which numbers `n`"), "{said}");
+}
