@@ -175,8 +175,12 @@ pub fn stand_in(
             relation.indexes.push(index);
             continue;
         }
-        // The other methods are for other types.
-        let any_type = ["btree", "hash", "brin"].contains(&index.item.method.as_str());
+        // The other methods are for other types, and a hash is of one field.
+        let any_type = match index.item.method.as_str() {
+            "btree" | "brin" => true,
+            "hash" => news.len() == 1,
+            _ => false,
+        };
         let follows = any_type && names.iter().all(|n| index.item.fields.contains(n)) && may_follow(&index.item);
         let Some(start) = before_fields(&index).filter(|_| follows) else {
             gone.push(index.item);
