@@ -503,6 +503,18 @@ impl Constraint {
 }
 
 impl Field {
+    /// Whether a default or an identity gives it a value in a row that says none.
+    #[must_use]
+    pub fn fills_itself(&self) -> bool {
+        self.default.is_some() || self.identity.is_some()
+    }
+
+    /// Whether no row can be made without a value for it.
+    #[must_use]
+    pub fn must_be_given(&self) -> bool {
+        self.not_null && !self.fills_itself() && self.generated.is_none()
+    }
+
     /// As CREATE TABLE says it, with the name of its sequence if it is numbered by one.
     #[must_use]
     pub fn definition(&self) -> String {

@@ -486,11 +486,10 @@ fn is_exact(other: &Relation, found_by: &[Ident], null_safe: &[bool]) -> bool {
 fn must_fit(after: &Version, lookup: &Lookup, payload: &Payload) -> Result<Vec<Claim>, Refusal> {
     let Some(other) = after.over(&lookup.other) else { return Ok(Vec::new()) };
     let required = |f: &&Field| f.shape.not_null && f.shape.generated.is_none();
-    let given = |f: &&Field| f.shape.default.is_some() || f.shape.identity.is_some();
     let mut claims = Vec::new();
     for field in other.fields.iter().filter(required) {
         let Some(leaving) = payload.by.iter().find(|l| l.name == field.shape.name) else {
-            if given(&field) {
+            if field.shape.fills_itself() {
                 continue;
             }
             return Err(Refusal::Other {

@@ -216,16 +216,13 @@ impl Refactor for InlineTable {
 impl Found<'_> {
     /// Whether a row of the table needs no more than these fields.
     fn can_be_made_of(&self, fields: &[&Field]) -> bool {
-        let by_itself =
-            |f: &Field| f.shape.identity.is_some() || f.shape.default.is_some() || f.shape.generated.is_some();
         let named = |f: &Field| self.key.contains(&f.shape.name) || fields.iter().any(|n| n.shape.name == f.shape.name);
-        self.table.fields.iter().all(|f| !f.shape.not_null || by_itself(f) || named(f))
+        self.table.fields.iter().all(|f| !f.shape.must_be_given() || named(f))
     }
 
     /// Whether a new row gets its key by itself.
     fn is_numbered(&self) -> bool {
-        let by_itself = |f: &Field| f.shape.identity.is_some() || f.shape.default.is_some();
-        matches!(&self.key[..], [key] if self.table.field(key).is_some_and(by_itself))
+        matches!(&self.key[..], [key] if self.table.field(key).is_some_and(|f| f.shape.fills_itself()))
     }
 }
 

@@ -145,8 +145,7 @@ impl MergeTables {
                 hint: Some("make it ON DELETE SET NULL or NO ACTION first".into()),
             });
         }
-        let filled = |f: &schema::Field| !f.not_null || f.default.is_some() || f.identity.is_some();
-        match found.left.iter().find(|f| !filled(&f.shape) && f.shape.generated.is_none()) {
+        match found.left.iter().find(|f| f.shape.must_be_given()) {
             Some(field) => Err(self.held(
                 field,
                 "is NOT NULL and has no default, so no row could be made without it",

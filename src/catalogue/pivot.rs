@@ -93,8 +93,7 @@ impl Pivot {
         }
         version.stored(found.table, &[found.label.shape.name.clone(), found.value.shape.name.clone()])?;
         for field in Self::left(found) {
-            let filled = !field.not_null || field.default.is_some() || field.identity.is_some();
-            if !filled && field.generated.is_none() {
+            if field.must_be_given() {
                 return Err(Refusal::Entangled {
                     field: FieldRef { table: self.table.clone(), field: field.name.clone() },
                     role: "is NOT NULL and has no default, so no row could be made without it".into(),

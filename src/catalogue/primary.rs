@@ -51,7 +51,10 @@ pub fn demote(
     relation: &mut Relation,
     unique: Option<&Ident>,
 ) -> Result<Option<(Ident, Ident)>, Refusal> {
-    let Some(key) = of(relation).cloned() else { return Ok(None) };
+    let primary = |c: &&Attached<Constraint>| c.item.kind == ConstraintKind::Primary;
+    let Some(Attached { item: key, columns, .. }) = relation.constraints.iter().find(primary).cloned() else {
+        return Ok(None);
+    };
     let name = rule::free_name(version, relation, unique, &key.fields, "key")?;
     let Some(index) = relation.indexes.iter().find(|i| i.item.constraint.as_ref() == Some(&key.name)) else {
         return Err(Refusal::NoKey { table: relation.name.clone() });
@@ -60,8 +63,7 @@ pub fn demote(
     let definition = crate::sql::rename_in_definition(&index.item.definition, &renames);
     let index = Index { name: name.clone(), constraint: Some(name.clone()), definition, ..index.item.clone() };
     let definition = key.definition.replacen("PRIMARY KEY", "UNIQUE", 1);
-    let columns = relation.constraints.iter().find(|c| c.item.name == key.name).map(|c| c.columns.clone());
-    let renames = entangled::renames(&columns.unwrap_or_default(), &key.fields);
+    let renames = entangled::renames(&columns, &key.fields);
     let definition = crate::sql::rename_in_definition(&definition, &renames);
     let constraint = Constraint { name: name.clone(), kind: ConstraintKind::Unique, definition, ..key.clone() };
     forget(relation, &key.name);

@@ -101,7 +101,7 @@ impl Refactor for ReplaceSurrogateKey {
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let (relation, field, column) = self.find(before)?;
         let shape = &field.shape;
-        if shape.default.is_none() && shape.identity.is_none() {
+        if !shape.fills_itself() {
             return Err(Refusal::NeedsValue(
                 format!(
                     "nothing draws `{}`, so new code could insert no row while old code still needs it",

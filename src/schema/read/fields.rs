@@ -151,7 +151,7 @@ pub(super) fn read(
         field.sequence = sequences.remove(&(oid, field.number));
         if let Some(domain) = domains.get(&field.type_name) {
             field.not_null |= domain.not_null;
-            if field.generated.is_none() && field.identity.is_none() && field.default.is_none() {
+            if field.generated.is_none() && !field.fills_itself() {
                 field.default.clone_from(&domain.default);
             }
         }
