@@ -156,46 +156,8 @@ BEGIN
   END IF;
 {%- endif %}
 {%- endfor %}
-{%- if has_up %}
-  IF strong THEN
-    SELECT b.ctid AS token, b.xmin AS writer{{ part_now }}{% for l in looks %}{{ l.before }}{% endfor %} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR UPDATE;
-  ELSE
-    SELECT b.ctid AS token, b.xmin AS writer{{ part_now }}{% for l in looks %}{{ l.before }}{% endfor %} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR NO KEY UPDATE;
-  END IF;
-{%- else %}
-  SELECT b.ctid AS token, b.xmin AS writer{{ part_now }}{% for l in looks %}{{ l.before }}{% endfor %} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR NO KEY UPDATE;
-{%- endif %}
-  IF NOT FOUND THEN RETURN NULL; END IF;
-  IF now.token <> OLD.refactor_token{{ part_changed }} THEN
-    -- Matched twice by this statement: a table takes the first match and ignores the rest.
-    IF refactor.written_by_us(now.writer){{ self_same }} THEN
-{%- if !followed.is_empty() %}
-      -- Or a foreign key action came with another row of this statement; a table would look at the row before that.
-      IF {{ followed }} THEN
-        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
-          MESSAGE = 'a row cannot be updated by a statement that also renumbers the row it refers to',
-          HINT = 'Renumber in a statement of its own.';
-      END IF;
-{%- endif %}
-      RETURN NULL;
-    END IF;
-    IF NOT refactor.written_by_us(now.writer) THEN
-      RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
-        HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
-    END IF;
-{%- if !stale.is_empty() %}
-  -- The row is as this statement saw it, whoever wrote it, but a value that it gets from elsewhere is not.
-  ELSIF {% for condition in stale %}{% if !loop.first %}
-    OR {% endif %}{{ condition }}{% endfor %} THEN
-    RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
-      HINT = 'A value of the row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
-{%- endif %}
-  END IF;
-{%- for rule in early %}
-  IF {{ rule.on_update }} THEN
-    {{ rule }}
-  END IF;
-{%- endfor %}
+{%- if unchanged.is_empty() %}
+  {{ look }}
 {%- for l in looks %}
 {%- if !l.on_update.is_empty() %}
   IF {{ l.changed }} THEN
@@ -206,18 +168,26 @@ BEGIN
 {%- for setting in quiet %}
   PERFORM pg_catalog.set_config('{{ setting }}', '1', true);
 {%- endfor %}
+{%- else %}
+  -- Written at once if it still is the row that the statement saw. If not, see why.
+{%- endif %}
 {%- for u in updates %}
 {%- if !u.when.is_empty() %}
   {% if loop.first %}IF{% else %}ELSIF{% endif %} {{ u.when }} THEN
 {%- else if updates.len() > 1 %}
   ELSE
 {%- endif %}
-  UPDATE {{ base }} AS b SET {{ u.sets }} WHERE {{ this_row }} RETURNING b.* INTO r;
+  UPDATE {{ base }} AS b SET {{ u.sets }} WHERE {{ this_row }}{{ unchanged }} RETURNING b.* INTO r;
 {%- endfor %}
 {%- if updates.len() > 1 %}
   END IF;
 {%- endif %}
-{%- if quiet.is_empty() %}
+{%- if !unchanged.is_empty() %}
+  IF NOT FOUND THEN
+    {{ look|indent(2) }}
+    RETURN NULL;
+  END IF;
+{%- else if quiet.is_empty() %}
   IF NOT FOUND THEN RETURN NULL; END IF;
 {%- else %}
   IF NOT FOUND THEN

@@ -141,6 +141,8 @@ struct PutBack {
     rules: Vec<Rule>,
     flags: Vec<String>,
     quiet: Vec<String>,
+    look: String,
+    unchanged: String,
     insert_columns: String,
     insert_values: String,
     overriding: bool,
@@ -154,16 +156,41 @@ struct PutBack {
     carried: Vec<Carried>,
     added: Vec<Kept>,
     numbered: Vec<Numbered>,
-    self_same: String,
-    followed: String,
     keeps: Vec<(String, String)>,
     looks: Vec<lookup::Put>,
-    stale: Vec<String>,
     part: Option<slice::Put>,
     without_parts: Vec<String>,
     delete: TableName,
     taken_along: Vec<String>,
     may_stay: bool,
+}
+
+/// Looks at the row as it is, locks it, and refuses what cannot be written to it.
+#[derive(Template)]
+#[template(path = "look.sql", escape = "none")]
+struct Look<'p> {
+    base: &'p TableName,
+    this_row: &'p str,
+    has_up: bool,
+    part_now: &'static str,
+    part_changed: &'static str,
+    before: String,
+    self_same: String,
+    followed: String,
+    stale: Vec<String>,
+    early: &'p [Rule],
+}
+
+impl Look<'_> {
+    /// How an UPDATE tells by itself that there is nothing to look at: the row is what the statement saw, and may be
+    /// written. Empty where it cannot tell. With `=` a plan could find the row by its place alone, and then does not look
+    /// again after it has waited for another session (a fault of PostgreSQL until its releases of November 2025).
+    fn unchanged(&self) -> String {
+        let same = "b.ctid IS NOT DISTINCT FROM OLD.refactor_token";
+        let part = if self.part_now.is_empty() { "" } else { " AND b.tableoid = OLD.refactor_part" };
+        let allowed = self.early.iter().map(|rule| format!(" AND ({}) IS NOT TRUE", rule.on_update));
+        format!(" AND {same}{part}{}", allowed.collect::<String>())
+    }
 }
 
 /// What is written to the columns of the base.
@@ -359,7 +386,34 @@ pub fn put_back(
     let taken_along = part.as_ref().map_or_else(|| refused.chain(own_parts).collect(), |part| part.take_away.clone());
     let kept_keys = held.into_iter().filter(|h| h.on_update).map(|h| h.keeps_its_key);
     let updates = columns.updates(version.table(relation), &key);
+    let early: Vec<Rule> = rule::early(relation).into_iter().chain(kept_keys).collect();
+    let has_up = carried.iter().any(|c: &Carried| c.up);
+    let (part_now, part_changed) =
+        if partitioned { (", b.tableoid AS part", " OR now.part <> OLD.refactor_part") } else { ("", "") };
+    let look = Look {
+        base: &relation.base,
+        this_row: &this_row,
+        has_up,
+        part_now,
+        part_changed,
+        before: columns.looks.iter().map(|l| l.before.as_str()).collect(),
+        self_same: self_same(version, relation, &columns.own, &key, &old_keys),
+        followed: followed(version, relation, &key, &old_keys),
+        stale: carried
+            .iter()
+            .map(|c| format!("record_image_ne(ROW(({}({})){}), ROW(OLD.{}))", c.get, c.keys_old, c.part, c.field))
+            .chain(columns.looks.iter().flat_map(|l| l.stale.clone()))
+            .collect(),
+        early: &early,
+    };
+    // Values from elsewhere want the row locked before they are brought there.
+    let at_once = carried.is_empty() && columns.looks.is_empty() && part.is_none();
+    let (unchanged, look) = (if at_once { look.unchanged() } else { String::new() }, look.render()?);
     PutBack {
+        look,
+        unchanged,
+        part_now,
+        part_changed,
         rights: if owned { owners_rights(version, relation) } else { String::new() },
         owner: if owned { carry::owner(version, &relation.base).to_string() } else { String::new() },
         inner: inner.clone(),
@@ -375,7 +429,7 @@ pub fn put_back(
         comment: about(relation),
         generated: columns.generated,
         checks: checks(version, relation),
-        early: rule::early(relation).into_iter().chain(kept_keys).collect(),
+        early,
         rules: rule::rules(version, relation),
         flags: columns.flags,
         quiet,
@@ -384,17 +438,8 @@ pub fn put_back(
         overriding: columns.overriding,
         updates,
         this_row,
-        stale: carried
-            .iter()
-            .map(|c| format!("record_image_ne(ROW(({}({})){}), ROW(OLD.{}))", c.get, c.keys_old, c.part, c.field))
-            .chain(columns.looks.iter().flat_map(|l| l.stale.clone()))
-            .collect(),
         looks: columns.looks,
-        part_now: if partitioned { ", b.tableoid AS part" } else { "" },
-        part_changed: if partitioned { " OR now.part <> OLD.refactor_part" } else { "" },
-        has_up: carried.iter().any(|c| c.up),
-        followed: followed(version, relation, &key, &old_keys),
-        self_same: self_same(version, relation, &columns.own, &key, &old_keys),
+        has_up,
         own: columns.own,
         calculated: columns.calculated,
         carried,
