@@ -134,12 +134,19 @@ BEGIN
       MESSAGE = 'the key of this row cannot be changed yet', HINT = 'Delete it and insert it anew.';
   END IF;
 {%- endif %}
+{%- if generated.len() > 1 %}
+  -- One look for all: most updates change none.
+  IF {{ generated_changed }} THEN
+{%- endif %}
 {%- for f in generated %}
   IF record_image_ne(ROW(NEW.{{ f }}), ROW(OLD.{{ f }})) THEN
     RAISE EXCEPTION 'column "%" can only be updated to DEFAULT', {{ f.literal }} USING ERRCODE = '428C9',
       DETAIL = {{ f.detail }};
   END IF;
 {%- endfor %}
+{%- if generated.len() > 1 %}
+  END IF;
+{%- endif %}
 {%- for c in carried %}
   -- The order in which a writer of the old shape takes its locks: first the rows with the value, then this one.
   IF record_image_ne(ROW(NEW.{{ c.field }}), ROW(OLD.{{ c.field }})){{ c.or_key_changed }} THEN
@@ -242,6 +249,9 @@ BEGIN
     UPDATE {{ n.kept }} AS x SET refactor_value = NEW.{{ n.field }} WHERE {{ n.this_row }};
   END IF;
 {%- endfor %}
+{%- if added.len() > 1 %}
+  IF {{ added_may_differ }} THEN
+{%- endif %}
 {%- for a in added %}
   IF {{ a.may_differ }} THEN
     IF record_image_ne(ROW(NEW.{{ a.field }}), ROW({{ a.get_r }})) THEN
@@ -250,6 +260,9 @@ BEGIN
     END IF;
   END IF;
 {%- endfor %}
+{%- if added.len() > 1 %}
+  END IF;
+{%- endif %}
   RETURN NEW;
 END
 $refactor$;

@@ -110,8 +110,16 @@ struct Kept {
     keys: String,
     keys_r: String,
     seed_r: String,
+    /// Values now and before, on which it depends whether it must be kept. None if it must be looked at always.
+    told_by: Option<Vec<(String, String)>>,
     may_differ: String,
     get_r: String,
+}
+
+/// Whether some of these values are not as they were.
+fn differ(pairs: impl IntoIterator<Item = (String, String)>) -> String {
+    let (now, before): (Vec<String>, Vec<String>) = pairs.into_iter().unzip();
+    format!("record_image_ne(ROW({}), ROW({}))", list(&now), list(&before))
 }
 
 /// A field whose numbers the complement has.
@@ -136,6 +144,7 @@ struct PutBack {
     update: TableName,
     comment: Literal,
     generated: Vec<Generated>,
+    generated_changed: String,
     checks: Vec<Check>,
     early: Vec<Rule>,
     rules: Vec<Rule>,
@@ -155,6 +164,7 @@ struct PutBack {
     calculated: Vec<(Ident, String)>,
     carried: Vec<Carried>,
     added: Vec<Kept>,
+    added_may_differ: String,
     numbered: Vec<Numbered>,
     keeps: Vec<(String, String)>,
     looks: Vec<lookup::Put>,
@@ -427,6 +437,7 @@ pub fn put_back(
         taken_along,
         part,
         comment: about(relation),
+        generated_changed: differ(columns.generated.iter().map(|g| (format!("NEW.{g}"), format!("OLD.{g}")))),
         generated: columns.generated,
         checks: checks(version, relation),
         early,
@@ -443,6 +454,11 @@ pub fn put_back(
         own: columns.own,
         calculated: columns.calculated,
         carried,
+        added_may_differ: added
+            .iter()
+            .map(|a| a.told_by.clone())
+            .collect::<Option<Vec<_>>>()
+            .map_or_else(|| "true".into(), |each| differ(each.into_iter().flatten())),
         added,
         numbered,
         keeps: columns.keeps,
@@ -640,18 +656,13 @@ fn one_added(version: &Version, relation: &Relation, field: &Ident, at: usize) -
     let added = &version.added[at];
     // What was shown before goes on being shown, unless it was told by columns that are others now.
     let told_by: Vec<Ident> = added.seed.iter().flat_map(Expression::fields).collect();
-    let shown = told_by.iter().map(|c| relation.showing(&version.schema, c).map(|f| format!("OLD.{}", f.shape.name)));
-    let may_differ = match shown.collect::<Option<Vec<String>>>() {
-        None => "true".to_owned(),
-        Some(before) => {
-            let now = told_by.iter().map(|c| format!("r.{c}")).collect::<Vec<_>>();
-            let (now, before) =
-                ([&[format!("NEW.{field}")][..], &now].concat(), [vec![format!("OLD.{field}")], before].concat());
-            format!("record_image_ne(ROW({}), ROW({}))", list(&now), list(&before))
-        }
-    };
+    let before = |c: &Ident| relation.showing(&version.schema, c).map(|f| format!("OLD.{}", f.shape.name));
+    let told_by = told_by.iter().map(|c| Some((format!("r.{c}"), before(c)?)));
+    let itself = Some((format!("NEW.{field}"), format!("OLD.{field}")));
+    let told_by: Option<Vec<_>> = [itself].into_iter().chain(told_by).collect();
     Kept {
-        may_differ,
+        may_differ: told_by.clone().map_or_else(|| "true".into(), differ),
+        told_by,
         field: field.clone(),
         complement: own(&["kept", added.id.as_str()]),
         value: Ident::new("refactor_value"),
