@@ -550,6 +550,8 @@ pub struct Lookup {
     pub missing: Missing,
     /// What stored values do that no row of the other table has.
     pub unlisted: Unlisted,
+    /// Which values lead somewhere at all, if not all.
+    pub only: Option<Only>,
     /// Whether the other table keeps itself from having two rows with the same `found_by`.
     pub unique: bool,
     /// The tables' names in sentences and messages: the one with the fields, the other.
@@ -566,6 +568,15 @@ impl Lookup {
     pub fn is_natural(&self) -> bool {
         self.shows == self.found_by
     }
+}
+
+/// Values that lead somewhere; the others are no values, as NULL is none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Only {
+    /// What holds for them, over the stored columns.
+    pub holds: Expression,
+    /// What is stored where there is none: a value for each column, if not NULL.
+    pub none: Vec<Option<Expression>>,
 }
 
 /// What writing fields does where no row of the looked-up table has them.

@@ -9,6 +9,7 @@ use crate::catalogue::inline_table::{Default, InlineTable};
 use crate::catalogue::leaving::{self, Leaving, Payload, follow, null_safe, same_types};
 use crate::catalogue::move_field::MoveField;
 use crate::catalogue::path::Path;
+use crate::catalogue::split_rows;
 use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, OWN, Renaming, TableName, TableRef, listed};
@@ -17,7 +18,9 @@ use crate::relation::{self, Attached, Field, Home, Origin, Relation};
 use crate::schema::element::{Element, FieldElement, Rule, RuleElement};
 use crate::schema::{self, Constraint, ConstraintKind, ForeignKey, Identity, Index};
 use crate::sql::Expression;
-use crate::version::{Direction, Hop, Lookup, Made, Missing, RemarkKind, Unlisted, Version, kept_apart, lost_table};
+use crate::version::{
+    Direction, Hop, Lookup, Made, Missing, Only, RemarkKind, Unlisted, Version, kept_apart, lost_table,
+};
 
 /// Make a table of the distinct values of fields.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -52,6 +55,10 @@ pub struct ExtractTable {
     #[arg(long, value_name = "FIELD", value_delimiter = ',', value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<Ident>,
+    /// What holds for values that get a row; the others refer to none [default: all get one]
+    #[arg(long = "where", value_name = "CONDITION")]
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Expression>,
     /// What to do with values that an existing table does not list
     #[arg(long, value_name = "POLICY", value_enum)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -228,6 +235,12 @@ impl ExtractTable {
         draft.rule(&rule(Rule::Primary(vec![key])))?;
         let nullable = null_safe.contains(&true);
         draft.rule(&rule(Rule::Unique(names.clone(), !nullable)))?;
+        if let Some(condition) = &self.condition {
+            let named = payload.by.iter().map(|l| (l.field.shape.name.clone(), l.name.to_string())).collect();
+            let condition =
+                Expression::parse(&condition.with(&named)).map_err(|e| Refusal::Expression(e.to_string()))?;
+            draft.rule(&rule(Rule::Check(condition)))?;
+        }
         if nullable && !null_safe.contains(&false) {
             // A row without any value is what NULL refers to.
             let text = format!("num_nonnulls({}) > 0", listed(&names));
@@ -257,10 +270,14 @@ impl Refactor for ExtractTable {
         for leaving in payload.by.iter().filter(|_| !natural) {
             entangled::check(before, from, &leaving.field, Purpose::Refer)?;
         }
+        let only = self.only(before, from, &payload)?;
         let mut after = before.clone();
         let (other, is_new) = self.other(step, &mut after, from, &payload)?;
-        let lookup = self.lookup(step, &after, (from, &other), &payload, is_new)?;
+        let lookup = Lookup { only, ..self.lookup(step, &after, (from, &other), &payload, is_new)? };
         note_facts(step, &mut after, &lookup, &payload)?;
+        if let Some(only) = &lookup.only {
+            after.facts.insert(before.facts.len(), split_rows::fact(step, from, &only.holds));
+        }
         let reference = lookup.fields[0].clone();
         let foreign = foreign_key(&lookup);
         let origin = Origin::Table(other.base.clone(), 0);
@@ -273,7 +290,7 @@ impl Refactor for ExtractTable {
         };
         if !natural {
             let there = other.field(&key).map_or_else(|| schema::Field::named(key.clone()), |f| f.shape.clone());
-            let may_be_null = lookup.unlisted == Unlisted::Null;
+            let may_be_null = lookup.unlisted == Unlisted::Null || lookup.only.is_some();
             let shape = schema::Field {
                 type_name: there.type_name,
                 collation: there.collation,
@@ -389,10 +406,61 @@ impl ExtractTable {
             types: kind.into_iter().collect(),
             missing: Missing::Refuse(constraint),
             unlisted: self.on_missing.unwrap_or(if is_new { Unlisted::Insert } else { Unlisted::Reject }),
+            only: None,
             words: (from.name.clone(), other.name.clone()),
             fields: vec![reference],
             restores: self.restores.clone().filter(|_| natural),
         })
+    }
+
+    /// Which values lead somewhere, if not all.
+    fn only(&self, version: &Version, from: &Relation, payload: &Payload) -> Result<Option<Only>, Refusal> {
+        let Some(condition) = &self.condition else { return Ok(None) };
+        let refused = |why: &str, hint: &str| Refusal::Other { why: why.into(), hint: Some(hint.into()) };
+        if version.find_own(&self.into).is_ok() {
+            return Err(refused(
+                "which values an existing table lists is told by its rows, not by a condition",
+                "leave `--where` out, and say `--on-missing null`",
+            ));
+        }
+        if self.key(payload).1 {
+            return Err(refused(
+                "with a key that is one of the fields, every value that is stored refers to a row",
+                "let the table be numbered: leave `--key` out, or give a new name",
+            ));
+        }
+        if let Some(leaving) = payload.rest.first() {
+            let why = format!("`{}` would be without a row to live in where there is none", leaving.field.shape.name);
+            return Err(refused(&why, "extract the fields without it, and move it there later: `refactor move-field`"));
+        }
+        let holds = split_rows::over_columns(version, from, condition)?;
+        let among = |f: &Ident| payload.by.iter().any(|l| l.field.shape.name == *f);
+        if let Some(other) = condition.fields().into_iter().find(|f| !among(f)) {
+            return Err(refused(
+                &format!("`{condition}` reads `{other}`, which stays: it must be told by the fields that leave alone"),
+                "write the condition over those",
+            ));
+        }
+        let none = |leaving: &Leaving| {
+            let Field { shape, .. } = &leaving.field;
+            if !shape.not_null {
+                return Ok(None);
+            }
+            let default =
+                shape.default.as_ref().and_then(|d| Expression::parse(d).ok()).filter(Expression::is_constant);
+            default.map(Some).ok_or_else(|| {
+                let table = self.field.table.clone();
+                let field = FieldRef { table, field: shape.name.clone() };
+                refused(
+                    &format!(
+                        "`{field}` is NOT NULL and has no constant default, which a row that refers to none could store"
+                    ),
+                    "give it one that the condition excludes: `refactor set-default`",
+                )
+            })
+        };
+        let none = payload.by.iter().map(none).collect::<Result<_, Refusal>>()?;
+        Ok(Some(Only { holds, none }))
     }
 
     /// A field that follows the others is carried along what they store.
@@ -422,6 +490,16 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
     let (table, other) = (&lookup.words.0, &lookup.words.1);
     let fields: Vec<&str> = payload.by.iter().map(|l| l.field.shape.name.as_str()).collect();
     let words = Words { table: table.clone(), field: Ident::new(fields.join(", ")), other: other.clone() };
+    let at = after.lookups.len();
+    let left_out = |leaving: &Leaving| Loss {
+        step: step.to_owned(),
+        table: lookup.table.clone(),
+        columns: vec![leaving.column.clone()],
+        rows: None,
+        kind: LossKind::Unlisted(at),
+        key: Vec::new(),
+        words: Words { field: leaving.field.shape.name.clone(), ..words.clone() },
+    };
     let mut claims = Vec::new();
     if !lookup.unique {
         let field = payload.by[0].name.clone();
@@ -433,7 +511,10 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
         });
     }
     match lookup.unlisted {
-        Unlisted::Insert if lookup.other.schema.as_str() == OWN => {}
+        Unlisted::Insert if lookup.other.schema.as_str() == OWN => {
+            let some = payload.by.iter().filter(|_| lookup.only.is_some());
+            after.losses.extend(some.map(left_out));
+        }
         Unlisted::Insert => {
             claims.extend(must_fit(after, lookup, payload)?);
             let text = format!(
@@ -456,15 +537,7 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
                 hint: None,
             });
         }
-        Unlisted::Null => after.losses.push(Loss {
-            step: step.to_owned(),
-            table: lookup.table.clone(),
-            columns: lookup.columns.clone(),
-            rows: None,
-            kind: LossKind::Unlisted(after.lookups.len()),
-            key: Vec::new(),
-            words,
-        }),
+        Unlisted::Null => after.losses.extend(payload.by.iter().map(left_out)),
     }
     after.facts.extend(claims.into_iter().map(|claim| Fact { step: step.to_owned(), claim }));
     Ok(())

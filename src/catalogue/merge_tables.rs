@@ -322,6 +322,7 @@ impl MergeTables {
                 goes: found.fields.iter().any(|f| needed(&f)),
             },
             unlisted: Unlisted::Null,
+            only: None,
             unique: found.table.is_unique(&found.reference),
             restores: None,
             words: (into.name.clone(), table.name.clone()),

@@ -188,6 +188,7 @@ impl Refactor for Pivot {
                 types: vec![found.value.shape.type_name.clone()],
                 missing: Missing::Part { absent: vec![None], goes: found.value.shape.not_null },
                 unlisted: Unlisted::Null,
+                only: None,
                 unique: true,
                 restores: None,
                 words: (into.name.clone(), table.name.clone()),

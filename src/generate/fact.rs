@@ -161,7 +161,7 @@ pub fn lost_with(version: &Version, loss: &Loss) -> Vec<TableName> {
             carried(at).chain([Names::of(&version.carries[at]).complement]).collect()
         }
         LossKind::Unreal(Elsewhere::Added(at)) => vec![own(&["kept", version.added[at].id.as_str()])],
-        LossKind::Unreal(Elsewhere::Looked(at, _)) => vec![version.lookups[at].other.clone()],
+        LossKind::Unreal(Elsewhere::Looked(at, _)) | LossKind::Unlisted(at) => vec![version.lookups[at].other.clone()],
         _ => Vec::new(),
     }
 }
@@ -179,7 +179,7 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
             return format!("{among}{} IS NOT NULL", elsewhere(version, place, "t"));
         }
         LossKind::Table => return "true".into(),
-        LossKind::Unlisted(at) => return lookup::unlisted(&version.lookups[at], "t"),
+        LossKind::Unlisted(at) => return format!("{has_value} AND {}", lookup::unlisted(&version.lookups[at], "t")),
         LossKind::Unshown(at) => return lookup::unshown(version, &version.lookups[at]),
         LossKind::Unfaithful(at) => {
             let among = loss.rows.iter().map(|rows| format!("({}) AND ", over(rows, "t"))).collect::<String>();

@@ -7,7 +7,7 @@ use crate::generate::{Piece, all, comment, each_of, equal, list, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, row_key};
 use crate::sql::Literal;
-use crate::version::{Lookup, Missing, Unlisted, Version};
+use crate::version::{Lookup, Missing, Only, Unlisted, Version};
 
 /// The function that finds the row of the other table for what is written.
 #[must_use]
@@ -96,8 +96,30 @@ pub fn joined(lookup: &Lookup, at: usize, member: usize) -> (Option<String>, Str
 
 /// Values that lead nowhere.
 fn none(lookup: &Lookup, values: &[String]) -> String {
+    let null = null(lookup, values);
+    match &lookup.only {
+        None => null,
+        Some(only) => format!("{null} OR ({}) IS NOT TRUE", holds(lookup, only, values)),
+    }
+}
+
+/// The same of NULL alone.
+fn null(lookup: &Lookup, values: &[String]) -> String {
     let nulls: Vec<String> = values.iter().map(|v| format!("{v} IS NULL")).collect();
     if lookup.null_safe.contains(&true) { all(&nulls) } else { nulls.join(" OR ") }
+}
+
+/// Whether values are such that lead somewhere.
+fn holds(lookup: &Lookup, only: &Only, values: &[String]) -> String {
+    only.holds.with(&lookup.columns.iter().cloned().zip(values.iter().cloned()).collect())
+}
+
+/// What a column gets that says: none. A value that would lead somewhere after all is none; then it is NULL, which the
+/// column refuses.
+fn nothing_to_store(lookup: &Lookup, only: &Only, at: usize) -> String {
+    let none: Vec<String> =
+        only.none.iter().map(|v| v.as_ref().map_or_else(|| "NULL".into(), |v| format!("({v})"))).collect();
+    format!("CASE WHEN {} THEN NULL ELSE {} END", holds(lookup, only, &none), none[at])
 }
 
 /// Whether values say something: none is NULL, or not all where NULL is a value beside others.
@@ -163,8 +185,15 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
     let with = |more: &[String]| list(&[given("NEW"), if make { more.to_vec() } else { Vec::new() }].concat());
     let variable = format!("look_{at}");
     let changed = format!("record_image_ne({}, {})", row(&given("NEW")), row(&given("OLD")));
-    let columns = lookup.columns.iter().zip(&lookup.found_by).filter(|_| !natural && !part).map(|(column, found)| {
-        let value = format!("{variable}.{found}");
+    let stores = lookup.columns.iter().zip(&lookup.found_by).enumerate().filter(|_| !natural && !part);
+    let columns = stores.map(|(i, (column, found))| {
+        let found = format!("{variable}.{found}");
+        let value = match lookup.only.as_ref().filter(|only| only.none[i].is_some()) {
+            None => found,
+            Some(only) => {
+                format!("CASE WHEN {found} IS NULL THEN {} ELSE {found} END", nothing_to_store(lookup, only, i))
+            }
+        };
         (column.clone(), value.clone(), format!("CASE WHEN {changed} THEN {value} ELSE b.{column} END"))
     });
     let stored: Vec<String> = lookup.columns.iter().map(|c| format!("b.{c}")).collect();
@@ -622,7 +651,7 @@ pub fn unlisted(lookup: &Lookup, row_alias: &str) -> String {
     let stored = each_of(row_alias, &lookup.columns);
     format!(
         "NOT ({}) AND NOT EXISTS (SELECT FROM {} AS o WHERE {} AND record_image_eq({}, {}))",
-        none(lookup, &stored),
+        null(lookup, &stored),
         lookup.other,
         found(lookup, "o", &stored),
         row(&each_of("o", &lookup.found_by)),
