@@ -46,6 +46,7 @@ pub mod renumber;
 pub mod reorder_fields;
 pub mod replace_surrogate_key;
 pub mod reshape;
+pub mod restored;
 pub mod rule;
 pub mod set_default;
 pub mod set_not_null;

@@ -9,6 +9,7 @@ use crate::catalogue::inline_table::{Default, InlineTable};
 use crate::catalogue::leaving::{self, Leaving, Payload, follow, null_safe, same_types};
 use crate::catalogue::move_field::MoveField;
 use crate::catalogue::path::Path;
+use crate::catalogue::restored::Restored;
 use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, OWN, Renaming, TableName, TableRef, listed};
@@ -321,6 +322,7 @@ impl Refactor for ExtractTable {
                 .collect(),
             only: if keep { leaving().map(|l| l.name.clone()).collect() } else { Vec::new() },
             keep,
+            restores: Restored::all(step, &after),
             defaults: defaults.collect(),
             before: following,
         }))
@@ -392,6 +394,7 @@ impl ExtractTable {
             words: (from.name.clone(), other.name.clone()),
             fields: vec![reference],
             restores: self.restores.clone().filter(|_| natural),
+            kept: Vec::new(),
         })
     }
 

@@ -8,6 +8,7 @@ use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::extract_table::{ExtractTable, KeyType};
 use crate::catalogue::move_field::MoveField;
 use crate::catalogue::path::{self, Path};
+use crate::catalogue::restored::Restored;
 use crate::catalogue::{Refactor, Refactoring, leaving, likeness};
 use crate::fact::LossKind;
 use crate::name::{FieldRef, Ident, Renaming, TableRef, listed};
@@ -42,6 +43,10 @@ pub struct InlineTable {
     #[arg(long, value_name = "FIELD", value_delimiter = ',', requires = "keep", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<Ident>,
+    /// Field whose values were kept, and what for
+    #[arg(long, hide = true, value_name = "FIELD=REFACTORING", value_parser = str::parse::<Restored>)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restores: Vec<Restored>,
     /// Default of a field
     #[arg(long, hide = true, value_name = "FIELD=EXPRESSION", value_parser = str::parse::<Default>)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -246,7 +251,7 @@ impl InlineTable {
         let optional = !referring.shape.not_null;
         let at = after.lookups.len();
         let news: Vec<Ident> = names.iter().map(|n| self.name(n)).collect();
-        after.lookups.push(Lookup {
+        let mut lookup = Lookup {
             step: step.to_owned(),
             id: id(step, found),
             table: into.base.clone(),
@@ -261,9 +266,12 @@ impl InlineTable {
             unlisted: Unlisted::Null,
             unique: true,
             restores: None,
+            kept: Vec::new(),
             words: (into.name.clone(), table.name.clone()),
             fields: news.clone(),
-        });
+        };
+        lookup.kept = Restored::kept(&self.restores, before, into, &lookup)?;
+        after.lookups.push(lookup);
         let_go(step, before, &mut after, found)?;
         // Without an index each write would search the whole table.
         let indexed = table
@@ -331,12 +339,13 @@ impl InlineTable {
             let name = &field.shape.name;
             let new = self.name(name);
             let column = after.stored(found.table, std::slice::from_ref(name))?.remove(0);
-            let moving = MoveField::plain(
+            let mut moving = MoveField::plain(
                 FieldRef { table: entangled::reference(&found.table.name), field: name.clone() },
                 entangled::reference(&found.into.name),
-                (new != *name).then_some(new),
+                (new != *name).then(|| new.clone()),
                 self.before.clone(),
             );
+            moving.restores = self.restores.iter().find(|r| r.field == new).map(|r| r.from.clone());
             after = moving.along_with_others(step, &after, &column, found.path.clone())?;
         }
         // The foreign key is there until all is real: a key that is new gets a row.
@@ -357,6 +366,7 @@ impl InlineTable {
             unlisted: Unlisted::Null,
             unique: true,
             restores: None,
+            kept: Vec::new(),
             words: (found.into.name.clone(), found.table.name.clone()),
             fields: found.reference.clone(),
         });

@@ -190,6 +190,7 @@ impl Refactor for Pivot {
                 unlisted: Unlisted::Null,
                 unique: true,
                 restores: None,
+                kept: Vec::new(),
                 words: (into.name.clone(), table.name.clone()),
                 fields: vec![to.clone()],
             });
