@@ -90,6 +90,11 @@ pub trait Refactor {
     }
 }
 
+/// The version after more refactorings, which come as parts of one.
+fn bring_along(these: &[Refactoring], step: &str, after: Version) -> Result<Version, Refusal> {
+    these.iter().try_fold(after, |version, one| one.after(step, &version))
+}
+
 macro_rules! catalogue {
     ($($(#[doc = $doc:literal])+ $variant:ident($type:ty) = $name:literal,)+) => {
         /// One refactoring.

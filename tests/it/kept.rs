@@ -146,6 +146,36 @@ fn fields_that_may_not_be_null() {
 }
 
 #[test]
+fn what_hung_on_a_field_that_was_dropped() {
+    let shop = "CREATE TABLE firms (id int PRIMARY KEY); INSERT INTO firms VALUES (1), (2);
+        CREATE TABLE t (id int PRIMARY KEY, n int, firm int REFERENCES firms ON DELETE SET NULL, code text UNIQUE, a int, CHECK (a < n));
+        CREATE INDEX t_lower_idx ON t (lower(code)) WHERE n > 0; CREATE INDEX t_firm_idx ON t (firm DESC, a);
+        INSERT INTO t VALUES (1, 5, 1, 'a', 1), (2, 7, 2, 'b', 2), (3, NULL, NULL, NULL, NULL);";
+    let hangs = "(SELECT pg_get_constraintdef(oid), conname FROM pg_constraint WHERE conrelid = 't'::regclass AND contype <> 'n'
+        UNION ALL SELECT pg_get_indexdef(indexrelid), '' FROM pg_index WHERE indrelid = 't'::regclass) AS h";
+    for field in ["t.n", "t.firm", "t.code"] {
+        there_and_back(shop, &[&["drop-field", field]], &["t", hangs]);
+    }
+    let (check, unique, key, index): (&[&str], &[&str], &[&str], &[&str]) = (
+        &["add-check", "t", "n >= a"],
+        &["add-unique", "t", "firm"],
+        &["add-foreign-key", "t", "n", "--references", "firms", "--on-delete", "cascade"],
+        &["create-index", "t", "n", "a"],
+    );
+    let plain = "CREATE TABLE firms (id int PRIMARY KEY); INSERT INTO firms VALUES (1), (2);
+        CREATE TABLE t (id int PRIMARY KEY, n int, firm int, a int); INSERT INTO t VALUES (1, 1, 1, 1), (2, 2, 2, NULL), (3, 2, NULL, NULL);";
+    there_and_back(plain, &[check, key, index, &["drop-field", "t.n"]], &["t", hangs]);
+    there_and_back(plain, &[check, key, index, &["rename-field", "t.n", "m"], &["drop-field", "t.m"]], &["t", hangs]);
+    there_and_back(plain, &[unique, index, &["drop-field", "t.firm"], &["drop-field", "t.n"]], &["t", hangs]);
+    there_and_back(
+        "CREATE TABLE t (id int PRIMARY KEY, a int, double int GENERATED ALWAYS AS (a * 2) STORED); INSERT INTO t VALUES (1, 1);",
+        &[&["add-check", "t", "double > 0"], &["create-index", "t", "double"], &["drop-field", "t.double"]],
+        &["t", hangs],
+    );
+    there_and_back(ORDERS, &[EXTRACT_CITIES, &["drop-field", "orders.city_id"]], &["orders", "cities"]);
+}
+
+#[test]
 fn tables_that_number_their_rows_and_links() {
     let tables = "CREATE TABLE t (id serial PRIMARY KEY, n text); CREATE TABLE c (id int PRIMARY KEY, parent_id int REFERENCES c);
         INSERT INTO t (n) VALUES ('a'), ('b'); INSERT INTO c VALUES (1, NULL), (2, 1);";
