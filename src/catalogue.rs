@@ -46,6 +46,7 @@ pub mod renumber;
 pub mod reorder_fields;
 pub mod replace_surrogate_key;
 pub mod reshape;
+pub mod restored;
 pub mod rule;
 pub mod set_default;
 pub mod set_not_null;
@@ -87,6 +88,11 @@ pub trait Refactor {
     fn data(&self) -> Option<&data::Data> {
         None
     }
+}
+
+/// The version after more refactorings, which come as parts of one.
+fn bring_along(these: &[Refactoring], step: &str, after: Version) -> Result<Version, Refusal> {
+    these.iter().try_fold(after, |version, one| one.after(step, &version))
 }
 
 macro_rules! catalogue {

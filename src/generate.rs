@@ -8,6 +8,7 @@ pub mod drawn;
 pub mod fact;
 pub mod get;
 pub mod held;
+pub mod kept;
 pub mod link;
 pub mod lookup;
 pub mod made;

@@ -560,6 +560,21 @@ pub struct Lookup {
     pub fields: Vec<Ident>,
     /// The refactoring whose kept table has more rows to list.
     pub restores: Option<String>,
+    /// What fields are where nothing is found, as it was kept.
+    pub kept: Vec<Kept>,
+}
+
+/// Values of a looked-up field that rows had which find nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Short unique name for what is generated.
+    pub id: Ident,
+    /// Which of the fields.
+    pub member: usize,
+    /// The key of the table, which the complement follows.
+    pub key: Vec<Ident>,
+    /// What they were kept for: the refactoring, and the field if it is not its first.
+    pub restores: String,
 }
 
 impl Lookup {
@@ -1093,15 +1108,21 @@ impl Version {
         if let Some(dropped) = self.dropped.iter().find(table) {
             return self.kept_as(dropped);
         }
+        lost_table(&self.kept_for(loss))
+    }
+
+    /// What the values of a loss are kept for: its refactoring, and the field if it is not its first.
+    #[must_use]
+    pub fn kept_for(&self, loss: &Loss) -> String {
         match self.losses.iter().find(|l| l.step == loss.step) {
             Some(first) if first != loss => {
                 let (step, Words { table, field, .. }) = (&loss.step, &loss.words);
                 let same = |l: &&Loss| l.step == *step && l.words.field == *field;
                 let alone = self.losses.iter().find(same) == Some(loss);
                 let apart = if alone { step.clone() } else { kept_apart(step, &table.name) };
-                lost_table(&kept_apart(&apart, field))
+                kept_apart(&apart, field)
             }
-            _ => lost_table(&loss.step),
+            _ => loss.step.clone(),
         }
     }
 

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::drop_field::DropField;
-use crate::catalogue::{Refactor, Refactoring, entangled};
+use crate::catalogue::{Refactor, Refactoring, bring_along, entangled};
 use crate::fact::{Claim, Fact, Words};
 use crate::name::{FieldRef, Ident};
 use crate::refusal::{Refusal, similar};
@@ -31,6 +31,10 @@ pub struct AddCalculated {
     #[arg(long, hide = true, value_name = "FIELD", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Ident>,
+    /// What comes back with it: rules and indexes
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<Refactoring>,
 }
 
 /// Every field that is read must be there, and stored.
@@ -93,7 +97,7 @@ impl Refactor for AddCalculated {
         });
         let shape = schema::Field { type_name, generated: Some(generated), ..schema::Field::named(name) };
         after.change(&table, step).insert_field(Field { shape, home: Home::Calculated(at) }, self.before.as_ref());
-        Ok(after)
+        bring_along(&self.with, step, after)
     }
 
     fn inverse(&self, _: &str, _: &Version) -> Result<Refactoring, Refusal> {

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::drop_field::DropField;
-use crate::catalogue::{Refactor, Refactoring, entangled};
+use crate::catalogue::{Refactor, Refactoring, bring_along, entangled};
 use crate::fact::{Claim, Fact, Words};
 use crate::name::{FieldRef, Ident};
 use crate::refusal::{Refusal, similar};
@@ -47,6 +47,10 @@ pub struct AddField {
     #[arg(long, hide = true, value_name = "FIELD", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Ident>,
+    /// What comes back with it: rules and indexes
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<Refactoring>,
 }
 
 impl Refactor for AddField {
@@ -138,7 +142,7 @@ impl Refactor for AddField {
             ..schema::Field::named(name)
         };
         after.change(&relation_name, step).insert_field(Field { shape, home: Home::Added(at) }, self.before.as_ref());
-        Ok(after)
+        bring_along(&self.with, step, after)
     }
 
     fn inverse(&self, _: &str, _: &Version) -> Result<Refactoring, Refusal> {

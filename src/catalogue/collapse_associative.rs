@@ -44,6 +44,7 @@ impl CollapseAssociative {
             without: Vec::new(),
             fill: Vec::new(),
             total: false,
+            restores: Vec::new(),
             order: self.order.clone(),
         }
     }

@@ -170,7 +170,8 @@ impl Refactor for DropConstraint {
                 Ok(Refactoring::AddUnique(AddUnique { table, fields: item.fields.clone(), name, on_violation }))
             }
             ConstraintKind::Foreign(key)
-                if constraint.brought_by().is_some() || definition == printed(&listed(&constraint.columns), key) =>
+                if constraint.brought_by().is_some()
+                    || ["", &*printed(&listed(&constraint.columns), key)].contains(&definition) =>
             {
                 let far = before.over(&key.table).ok_or_else(|| unknown("add-foreign-key"))?;
                 let shown = |c: &Ident| far.showing(&before.schema, c).map(|f| f.shape.name.clone());

@@ -5,12 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::add_calculated::AddCalculated;
 use crate::catalogue::add_field::AddField;
+use crate::catalogue::drop_constraint::DropConstraint;
+use crate::catalogue::drop_index::DropIndex;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::fact::{Elsewhere, Loss, LossKind, Words};
-use crate::name::{FieldRef, Ident};
+use crate::name::{FieldRef, Ident, TableRef};
 use crate::refusal::Refusal;
 use crate::relation::{Condition, Field, Hidden, Home, Relation, Stores};
+use crate::schema::Index;
 use crate::sql::Expression;
 use crate::version::{RemarkKind, Version};
 
@@ -129,6 +132,7 @@ impl Refactor for DropField {
                 type_name: field.shape.type_name.parse().map_err(unreadable)?,
                 expression,
                 before: relation.following(&field.shape.name),
+                with: hung_on(before, relation, field),
             }));
         }
         // Its sequence goes with it.
@@ -143,8 +147,20 @@ impl Refactor for DropField {
             not_null: field.shape.not_null,
             restores: Some(step.to_owned()),
             before: relation.following(&field.shape.name),
+            with: hung_on(before, relation, field),
         }))
     }
+}
+
+/// The rules and indexes that go with a field, as far as refactorings can say them.
+fn hung_on(before: &Version, relation: &Relation, field: &Field) -> Vec<Refactoring> {
+    let name = &field.shape.name;
+    let rules = relation.constraints.iter().map(|c| &c.item).filter(|c| c.fields.contains(name) && !c.inherited);
+    let indexes = relation.indexes.iter().map(|i| &i.item).filter(|i| i.fields.contains(name) && !i.inherited);
+    let index = |i: &Index| TableRef { schema: Some(relation.name.schema.clone()), name: i.name.clone() };
+    let rules = rules.map(|c| DropConstraint::new(rule::typed(relation), c.name.clone()).inverse("", before));
+    let indexes = indexes.filter(|i| !i.unique).map(|i| DropIndex { index: index(i) }.inverse("", before));
+    rules.chain(indexes).filter_map(Result::ok).collect()
 }
 
 /// How a field is computed from those that are shown, if it is.

@@ -9,6 +9,7 @@ use crate::catalogue::inline_table::{Default, InlineTable};
 use crate::catalogue::leaving::{self, Leaving, Payload, follow, null_safe, same_types};
 use crate::catalogue::move_field::MoveField;
 use crate::catalogue::path::Path;
+use crate::catalogue::restored::Restored;
 use crate::catalogue::split_rows;
 use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
@@ -317,6 +318,9 @@ impl Refactor for ExtractTable {
         let reference = self.reference(&payload, &key, natural);
         let (_, other) = &after.lookups[after.lookups.len() - 1].words;
         let keep = before.relations.contains_key(other);
+        // What makes a row of the new table one has no meaning where there is none.
+        let checks = after.relations[other].constraints.iter().filter(|c| c.item.kind == ConstraintKind::Check);
+        let checks = checks.filter(|_| !keep && self.restores.is_none());
         let constraint = after.relations[&from.name]
             .foreign_keys()
             .find(|(c, _)| c.item.fields == [reference.clone()])
@@ -338,6 +342,9 @@ impl Refactor for ExtractTable {
                 .collect(),
             only: if keep { leaving().map(|l| l.name.clone()).collect() } else { Vec::new() },
             keep,
+            restores: Restored::all(step, &after),
+            without: checks.map(|c| c.item.name.clone()).collect(),
+            condition: self.condition.clone(),
             defaults: defaults.collect(),
             before: following,
         }))
@@ -410,6 +417,7 @@ impl ExtractTable {
             words: (from.name.clone(), other.name.clone()),
             fields: vec![reference],
             restores: self.restores.clone().filter(|_| natural),
+            kept: Vec::new(),
         })
     }
 

@@ -8,6 +8,7 @@ use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::extract_table::{ExtractTable, KeyType};
 use crate::catalogue::move_field::MoveField;
 use crate::catalogue::path::{self, Path};
+use crate::catalogue::restored::Restored;
 use crate::catalogue::{Refactor, Refactoring, leaving, likeness};
 use crate::fact::LossKind;
 use crate::name::{FieldRef, Ident, Renaming, TableRef, listed};
@@ -42,6 +43,18 @@ pub struct InlineTable {
     #[arg(long, value_name = "FIELD", value_delimiter = ',', requires = "keep", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<Ident>,
+    /// Field whose values were kept, and what for
+    #[arg(long, hide = true, value_name = "FIELD=REFACTORING", value_parser = str::parse::<Restored>)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restores: Vec<Restored>,
+    /// Checks that only made sense in the table
+    #[arg(long, hide = true, value_name = "NAME", value_delimiter = ',', value_parser = str::parse::<Ident>)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<Ident>,
+    /// What holds for values that get a row when this is taken back
+    #[arg(long = "where", hide = true, value_name = "CONDITION")]
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Expression>,
     /// Default of a field
     #[arg(long, hide = true, value_name = "FIELD=EXPRESSION", value_parser = str::parse::<Default>)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -204,7 +217,7 @@ impl Refactor for InlineTable {
             key_type: KeyType::default(),
             as_name: found.reference.first().filter(|_| !natural).cloned(),
             by: Vec::new(),
-            condition: None,
+            condition: self.condition.clone(),
             on_missing: Some(Unlisted::Insert).filter(|_| !self.keep || found.can_be_made_of(&fields)),
             restores: Some(step.to_owned()).filter(|_| !self.keep),
             elements: if self.keep { Vec::new() } else { elements(before, found.table)? },
@@ -247,7 +260,7 @@ impl InlineTable {
         let optional = !referring.shape.not_null;
         let at = after.lookups.len();
         let news: Vec<Ident> = names.iter().map(|n| self.name(n)).collect();
-        after.lookups.push(Lookup {
+        let mut lookup = Lookup {
             step: step.to_owned(),
             id: id(step, found),
             table: into.base.clone(),
@@ -263,9 +276,12 @@ impl InlineTable {
             only: None,
             unique: true,
             restores: None,
+            kept: Vec::new(),
             words: (into.name.clone(), table.name.clone()),
             fields: news.clone(),
-        });
+        };
+        lookup.kept = Restored::kept(&self.restores, before, into, &lookup)?;
+        after.lookups.push(lookup);
         let_go(step, before, &mut after, found)?;
         // Without an index each write would search the whole table.
         let indexed = table
@@ -308,7 +324,7 @@ impl InlineTable {
         }
         let changed = after.change(&into.name, step);
         let came = changed.indexes.len();
-        bring(changed, table, &names, &news);
+        bring(changed, table, (&names, &news), &self.without);
         if self.keep {
             let mut brought = changed.indexes.split_off(came);
             likeness::rename_indexes(&after, &into.name, brought.iter_mut().map(|i| &mut i.item));
@@ -333,12 +349,13 @@ impl InlineTable {
             let name = &field.shape.name;
             let new = self.name(name);
             let column = after.stored(found.table, std::slice::from_ref(name))?.remove(0);
-            let moving = MoveField::plain(
+            let mut moving = MoveField::plain(
                 FieldRef { table: entangled::reference(&found.table.name), field: name.clone() },
                 entangled::reference(&found.into.name),
-                (new != *name).then_some(new),
+                (new != *name).then(|| new.clone()),
                 self.before.clone(),
             );
+            moving.restores = self.restores.iter().find(|r| r.field == new).map(|r| r.from.clone());
             after = moving.along_with_others(step, &after, &column, found.path.clone())?;
         }
         // The foreign key is there until all is real: a key that is new gets a row.
@@ -360,6 +377,7 @@ impl InlineTable {
             only: None,
             unique: true,
             restores: None,
+            kept: Vec::new(),
             words: (found.into.name.clone(), found.table.name.clone()),
             fields: found.reference.clone(),
         });
@@ -393,10 +411,11 @@ fn let_go(step: &str, before: &Version, after: &mut Version, found: &Found) -> R
 }
 
 /// Checks, foreign keys and indexes over the fields come along.
-fn bring(into: &mut Relation, table: &Relation, names: &[Ident], news: &[Ident]) {
+fn bring(into: &mut Relation, table: &Relation, (names, news): (&[Ident], &[Ident]), without: &[Ident]) {
     let renames = names.iter().cloned().zip(news.iter().cloned()).collect();
     let all = |fields: &[Ident]| !fields.is_empty() && fields.iter().all(|f| names.contains(f));
-    for constraint in table.constraints.iter().filter(|c| all(&c.item.fields)) {
+    let comes = |c: &&Attached<Constraint>| all(&c.item.fields) && !without.contains(&c.item.name);
+    for constraint in table.constraints.iter().filter(comes) {
         if matches!(constraint.item.kind, ConstraintKind::Check | ConstraintKind::Foreign(_)) {
             let mut constraint: Attached<Constraint> = constraint.clone();
             constraint.item.rename(&renames);

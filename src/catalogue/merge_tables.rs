@@ -4,6 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::inline_table::Default;
+use crate::catalogue::restored::Restored;
 use crate::catalogue::split_table::SplitTable;
 use crate::catalogue::{Refactor, Refactoring, create_table, entangled, path, rule};
 use crate::fact::{Claim, Fact, LossKind, Words};
@@ -43,6 +44,10 @@ pub struct MergeTables {
     #[arg(long)]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub total: bool,
+    /// Field whose values were kept, and what for
+    #[arg(long, hide = true, value_name = "FIELD=REFACTORING", value_parser = str::parse::<Restored>)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restores: Vec<Restored>,
     /// Order of the fields there
     #[arg(long, hide = true, value_name = "FIELD", value_delimiter = ',', value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -306,7 +311,7 @@ impl MergeTables {
         }
         let at = after.lookups.len();
         let tables = Ident::generated(&[into.name.name.as_str(), table.name.name.as_str()]);
-        after.lookups.push(Lookup {
+        let mut lookup = Lookup {
             step: step.to_owned(),
             id: entangled::generated_id(step, &tables),
             table: into.base.clone(),
@@ -325,9 +330,12 @@ impl MergeTables {
             only: None,
             unique: found.table.is_unique(&found.reference),
             restores: None,
+            kept: Vec::new(),
             words: (into.name.clone(), table.name.clone()),
             fields: names.iter().map(|n| self.name(n)).collect(),
-        });
+        };
+        lookup.kept = Restored::kept(&self.restores, before, into, &lookup)?;
+        after.lookups.push(lookup);
         let together = self.together(&found);
         let changed = after.change(&into.name, step);
         for (member, field) in found.fields.iter().enumerate() {

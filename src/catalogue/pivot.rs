@@ -191,6 +191,7 @@ impl Refactor for Pivot {
                 only: None,
                 unique: true,
                 restores: None,
+                kept: Vec::new(),
                 words: (into.name.clone(), table.name.clone()),
                 fields: vec![to.clone()],
             });

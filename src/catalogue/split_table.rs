@@ -9,6 +9,7 @@ use crate::catalogue::draft::Draft;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::inline_table::Default;
 use crate::catalogue::merge_tables::MergeTables;
+use crate::catalogue::restored::Restored;
 use crate::catalogue::{Refactor, Refactoring, rule, split_rows};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, Renaming, TableRef};
@@ -451,7 +452,7 @@ impl Refactor for SplitTable {
         Ok(after)
     }
 
-    fn inverse(&self, _: &str, before: &Version) -> Result<Refactoring, Refusal> {
+    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
         let found = self.find(before)?;
         let back = found.fields.iter().map(|(f, _)| &f.shape.name);
         let names = back.filter(|name| found.renames[*name] != **name);
@@ -462,6 +463,7 @@ impl Refactor for SplitTable {
             names: names.map(|n| Renaming { from: found.renames[n].clone(), to: n.clone() }).collect(),
             without: Vec::new(),
             total: true,
+            restores: Restored::all(step, &self.after(step, before)?),
             fill: found
                 .fields
                 .iter()

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
-use crate::generate::{Piece, all, comment, equal, get, list, numbering, own, shaped, slice, told};
+use crate::generate::{Piece, all, comment, equal, get, kept, list, numbering, own, shaped, slice, told};
 use crate::name::{Ident, TableName};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::{Literal, rename_in_definition};
@@ -185,6 +185,12 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
         let text = format!("{}: what the stored fields cannot tell exactly", shaped.step);
         add(&shaped.step, Complement::of(version, name, (&shaped.table, &shaped.key), values, &text))?;
     }
+    for (looked_up, kept) in version.lookups.iter().flat_map(|l| l.kept.iter().map(move |k| (l, k))) {
+        let values = vec![(Ident::new("refactor_value"), looked_up.types[kept.member].clone())];
+        let text = format!("{}: values that are found nowhere", looked_up.step);
+        let rows = (&looked_up.table, &*kept.key);
+        add(&looked_up.step, Complement::of(version, kept::kept_in(kept), rows, values, &text))?;
+    }
     for slice in &version.slices {
         let text = format!("{}: rows that have no such part", slice.step);
         let (name, rows) = (slice::absent(slice), (&slice.table, &*slice.key));
@@ -269,7 +275,9 @@ fn followers(version: &Version) -> Vec<(&TableName, &[Ident], Vec<Forgetful>)> {
     let numbered = numbered.map(|n| (&n.step, &n.id, &n.table, &*n.key, never()));
     let shaped = version.shaped.iter().map(|s| (&s.step, &s.id, &s.table, &*s.key, shaped::columns_changed(s)));
     let sliced = version.slices.iter().map(|s| (&s.step, &s.id, &s.table, &*s.key, never()));
-    for (step, id, table, key, stored_anew) in added.chain(numbered).chain(shaped).chain(sliced) {
+    let looked_up = version.lookups.iter().flat_map(|l| l.kept.iter().map(move |k| (l, k)));
+    let looked_up = looked_up.map(|(l, k)| (&l.step, &k.id, &l.table, &*k.key, never()));
+    for (step, id, table, key, stored_anew) in added.chain(numbered).chain(shaped).chain(sliced).chain(looked_up) {
         add(table, key, Forgetful::new(step, id, vec![table.schema.clone()], stored_anew));
     }
     groups

@@ -3,7 +3,7 @@
 use crate::fact::{Claim, Elsewhere, Fact, Loss, LossKind};
 use crate::generate::carry::Names;
 use crate::generate::get::{complement_keys, elsewhere, over, rows, way_up};
-use crate::generate::{all, apart, each_of, equal, held, list, lookup, own, rule, shaped, slice};
+use crate::generate::{all, apart, each_of, equal, held, kept, list, lookup, own, rule, shaped, slice};
 use crate::name::TableName;
 use crate::sql::Expression;
 use crate::version::{Carry, Direction, Hop, Version};
@@ -161,7 +161,11 @@ pub fn lost_with(version: &Version, loss: &Loss) -> Vec<TableName> {
             carried(at).chain([Names::of(&version.carries[at]).complement]).collect()
         }
         LossKind::Unreal(Elsewhere::Added(at)) => vec![own(&["kept", version.added[at].id.as_str()])],
-        LossKind::Unreal(Elsewhere::Looked(at, _)) | LossKind::Unlisted(at) => vec![version.lookups[at].other.clone()],
+        LossKind::Unreal(Elsewhere::Looked(at, _)) => {
+            let lookup = &version.lookups[at];
+            lookup.kept.iter().map(kept::kept_in).chain([lookup.other.clone()]).collect()
+        }
+        LossKind::Unlisted(at) => vec![version.lookups[at].other.clone()],
         _ => Vec::new(),
     }
 }
@@ -186,7 +190,7 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
             return among + &shaped::unfaithful(&version.shaped[at], "t");
         }
         LossKind::Quarantined(at) => return rows(version, &version.quarantined[at].rows, "t"),
-        LossKind::Apart(at) => return format!("{has_value} AND {}", slice::left_over(version, at, "t", &loss.columns)),
+        LossKind::Apart(at) => return slice::left_over(version, at, "t", &loss.columns),
         LossKind::Unreached(at) => at,
     };
     let carry = &version.carries[at];

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use crate::generate::carry::{changed, guarded, trigger};
+use crate::generate::kept::{self, is_kept, kept_by, kept_in};
 use crate::generate::{Piece, all, comment, each_of, equal, list, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, row_key};
@@ -18,7 +19,7 @@ pub fn finder(lookup: &Lookup) -> TableName {
 /// The value of a field for the row `row` of the table.
 #[must_use]
 pub fn get(lookup: &Lookup, member: usize, row: &str) -> String {
-    looked_up(lookup, member, &each_of(row, &lookup.columns))
+    looked_up(lookup, member, &each_of(row, &lookup.columns), &is_kept(row, kept_by(lookup)))
 }
 
 /// Whether the writes of a relation look something up.
@@ -42,14 +43,17 @@ fn names<'r>(version: &Version, relation: &'r Relation, at: usize) -> Vec<&'r Id
     shown.map(|f| &f.shape.name).collect()
 }
 
-fn looked_up(lookup: &Lookup, member: usize, stored: &[String]) -> String {
+fn looked_up(lookup: &Lookup, member: usize, stored: &[String], is_kept: &str) -> String {
     let (shows, other, found) = (&lookup.shows[member], &lookup.other, found(lookup, "o", stored));
-    match without(lookup, member) {
-        None => format!("(SELECT o.{shows} FROM {other} AS o WHERE {found})"),
-        Some(value) => format!(
-            "(SELECT s.v FROM (SELECT o.{shows} AS v FROM {other} AS o WHERE {found}\n    UNION ALL SELECT {value}) AS s LIMIT 1)"
-        ),
+    let kept = lookup.kept.iter().filter(|k| k.member == member);
+    let kept =
+        kept.map(|k| format!("\n    UNION ALL SELECT x.refactor_value FROM {} AS x WHERE {is_kept}", kept_in(k)));
+    let without = without(lookup, member).map(|value| format!("\n    UNION ALL SELECT {value}"));
+    let others: String = kept.chain(without).collect();
+    if others.is_empty() {
+        return format!("(SELECT o.{shows} FROM {other} AS o WHERE {found})");
     }
+    format!("(SELECT s.v FROM (SELECT o.{shows} AS v FROM {other} AS o WHERE {found}{others}) AS s LIMIT 1)")
 }
 
 /// What a field is where nothing is found, if not NULL.
@@ -80,7 +84,7 @@ fn same(a: &str, b: &str, null_safe: bool) -> String {
 /// The same as a join for the row `b`, and the value: for reading all rows.
 #[must_use]
 pub fn joined(lookup: &Lookup, at: usize, member: usize) -> (Option<String>, String) {
-    if lookup.null_safe.contains(&true) {
+    if lookup.null_safe.contains(&true) || lookup.kept.iter().any(|k| k.member == member) {
         return (None, get(lookup, member, "b"));
     }
     let t = format!("l{at}");
@@ -203,19 +207,21 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
     let this = given("NEW");
     let this = [each_of("r", &lookup.columns), this].concat();
     let is_part = equal("t", &lookup.found_by, "b", &lookup.columns);
+    let key: Vec<Ident> = (1..=kept_by(lookup).len()).map(|i| Ident::new(format!("look_{at}_key_{i}"))).collect();
+    let find_part = part.then(|| format!("{variable} := {}({});", finder(lookup), list(&this)));
+    let is_over =
+        lookup.kept.iter().map(|k| format!("DELETE FROM {} AS x WHERE {};", kept_in(k), is_kept("r", &k.key)));
+    let seen = lookup.columns.iter().enumerate().map(|(i, c)| format!(", b.{c} AS {}", alias(i)));
+    let seen = seen.chain(kept_by(lookup).iter().zip(&key).map(|(column, key)| format!(", b.{column} AS {key}")));
     Some(Put {
-        after: if part { format!("{variable} := {}({});", finder(lookup), list(&this)) } else { String::new() },
+        after: find_part.into_iter().chain(is_over).collect::<Vec<_>>().join(" "),
         // A foreign key's action would come at the end of the statement, which may have put the row back by then.
         take_away: part.then(|| {
             format!("DELETE FROM {} AS t USING {} AS b WHERE {this_row} AND {is_part};", lookup.other, lookup.table)
         }),
         on_insert: looked(&nothing),
         on_update: looked(&current),
-        before: if make || part {
-            lookup.columns.iter().enumerate().map(|(i, c)| format!(", b.{c} AS {}", alias(i))).collect()
-        } else {
-            String::new()
-        },
+        before: if make || part { seen.collect() } else { String::new() },
         columns: columns.collect(),
         lock: theirs.then(|| {
             format!(
@@ -226,7 +232,8 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
             )
         }),
         stale: if theirs {
-            let now = (0..names.len()).map(|i| looked_up(lookup, i, &current)).collect::<Vec<_>>();
+            let is_kept = is_kept("now", &key);
+            let now = (0..names.len()).map(|i| looked_up(lookup, i, &current, &is_kept)).collect::<Vec<_>>();
             vec![format!("record_image_ne({}, {})", row(&now), row(&given("OLD")))]
         } else {
             Vec::new()
@@ -389,6 +396,10 @@ pub fn companions(version: &Version, at: usize) -> Result<Piece, askama::Error> 
     if !lookup.unique {
         sql += "\n";
         sql += &alone(lookup)?;
+    }
+    if !lookup.kept.is_empty() {
+        sql += "\n";
+        sql += &kept::over(lookup, &path(lookup))?;
     }
     let sql = guarded(version, &sql, &[&lookup.table, &lookup.other], &[&finder(lookup)], &lookup.table);
     let title = format!("helpers and table triggers for {} ({})", quoted(&lookup.fields), lookup.step);

@@ -35,9 +35,13 @@ pub fn left_over(version: &Version, at: usize, row: &str, columns: &[Ident]) -> 
         let field = fields.iter().find(|f| f.name == *column);
         let default = || Expression::parse(field?.default.as_ref()?).ok();
         let kind = field.map_or("text", |f| &f.type_name);
+        let value = fill.or_else(default).unwrap_or_else(Expression::null);
         // What changes from one time to the next is no value that a row has had without a part.
-        let value = fill.or_else(default).filter(Expression::is_constant).unwrap_or_else(Expression::null);
-        format!("record_image_ne(ROW({row}.{column}), ROW(({value})::{kind}))")
+        if value.is_constant() {
+            format!("record_image_ne(ROW({row}.{column}), ROW(({value})::{kind}))")
+        } else {
+            "true".to_owned()
+        }
     };
     let differs: Vec<String> = columns.iter().map(filled).collect();
     all(&[vec![format!("NOT {}", has_part(slice, row, &slice.key))], differs].concat())

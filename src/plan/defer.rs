@@ -302,10 +302,16 @@ fn reasons(version: &Version) -> Vec<String> {
 
 /// Which triggers a lookup needs, and why: no view sees what is written to the tables themselves.
 fn lookup_reasons(lookup: &Lookup) -> Vec<String> {
-    if matches!(lookup.missing, Missing::Make { .. } | Missing::Part { .. }) {
-        return Vec::new();
-    }
     let (table, other) = (lookup.words.0.short(), lookup.words.1.short());
+    let over = |table: &str| {
+        let text = format!("triggers on `{table}`: what a row has without one of `{other}` is over when it gets one");
+        lookup.kept.first().map(|_| format!("{text} ({})", lookup.step)).into_iter().collect()
+    };
+    match lookup.missing {
+        Missing::Make { .. } => return over(&table),
+        Missing::Part { .. } => return over(&other),
+        Missing::Refuse(_) => {}
+    }
     let (columns, step) = (list(&lookup.columns), &lookup.step);
     let mut reasons = vec![format!(
         "triggers on `{other}`: a row that is referred to cannot go, and when its values change, those who refer to it follow ({step})"
@@ -383,14 +389,16 @@ fn restores(version: &Version, installed: &Installed) -> Vec<PlanStep> {
     let carries = version
         .carries
         .iter()
-        .map(|c| (&c.restores, &c.id, c.target_key(), &c.target, one.clone(), c.direction == Direction::Up));
-    let added = version.added.iter().map(|a| (&a.restores, &a.id, &*a.key, &a.table, one.clone(), false));
+        .map(|c| (c.restores.as_ref(), &c.id, c.target_key(), &c.target, one.clone(), c.direction == Direction::Up));
+    let added = version.added.iter().map(|a| (a.restores.as_ref(), &a.id, &*a.key, &a.table, one.clone(), false));
     let shaped = version.shaped.iter();
-    let shaped = shaped.map(|s| (&s.restores, &s.id, &*s.key, &s.table, generate::shaped::kept(s), false));
+    let shaped = shaped.map(|s| (s.restores.as_ref(), &s.id, &*s.key, &s.table, generate::shaped::kept(s), false));
     let mut steps = Vec::new();
-    for (restores, id, key, table, values, up) in carries.chain(added).chain(shaped) {
+    let looked_up = version.lookups.iter().flat_map(|l| l.kept.iter().map(move |k| (l, k)));
+    let looked_up = looked_up.map(|(l, k)| (Some(&k.restores), &k.id, &*k.key, &l.table, one.clone(), false));
+    for (restores, id, key, table, values, up) in carries.chain(added).chain(shaped).chain(looked_up) {
         let complement = own(&["kept", id.as_str()]);
-        let lost = restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t));
+        let lost = restores.map(|step| lost_table(step)).filter(|t| installed.tables.contains(t));
         let Some(lost) = lost.filter(|_| !installed.tables.contains(&complement)) else { continue };
         // They are kept by what tells the rows of the table apart, be it what the complement follows or not.
         let row_key = row_key(&version.schema.tables[table]).unwrap_or_default();

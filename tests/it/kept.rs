@@ -1,6 +1,6 @@
 //! Values that are kept when something becomes real find their rows again, whatever tells these apart by then.
 
-use crate::support::Database;
+use crate::support::{Database, rows};
 
 /// Makes refactorings real at once or one after another, and takes them back from the last to the first: all is there
 /// as it was.
@@ -29,6 +29,18 @@ fn there_and_back(sql: &str, commands: &[&[&str]], tables: &[&str]) {
 const PEOPLE: &str = "CREATE TABLE people (id serial PRIMARY KEY, name text NOT NULL, note text, firm boolean NOT NULL DEFAULT false);
     INSERT INTO people (name, firm, note) VALUES ('Ann', false, 'a'), ('Acme', true, 'b'), ('Ben', false, 'c'), ('Ajax', true, 'd');";
 
+const PAGES: &str = "CREATE TABLE pages (id int PRIMARY KEY, slug text, layout text DEFAULT 'wide', at timestamptz DEFAULT now());
+    INSERT INTO pages VALUES (1, 'a', 'wide', now()), (2, NULL, NULL, now()), (3, NULL, 'slim', NULL), (4, NULL, 'wide', '2020-01-01');";
+
+const SPLIT_PAGES: &[&str] =
+    &["split-table", "pages", "slug", "layout", "at", "--into", "parts", "--where", "slug IS NOT NULL"];
+
+const ORDERS: &str = "CREATE TABLE cities (id serial PRIMARY KEY, name text NOT NULL UNIQUE); INSERT INTO cities (name) VALUES ('Ulm');
+    CREATE TABLE orders (id int PRIMARY KEY, city text); INSERT INTO orders VALUES (1, 'Ulm'), (2, 'Bonn'), (3, 'Jena'), (4, NULL);";
+
+const EXTRACT_CITIES: &[&str] =
+    &["extract-table", "orders.city", "--into", "cities", "--names", "name", "--as", "city_id", "--on-missing", "null"];
+
 const LINKS: &str = "CREATE TABLE links (page int, space int NOT NULL DEFAULT 0, title text, note text, PRIMARY KEY (page, space, title));
     INSERT INTO links VALUES (1, 0, 'Ulm', 'a'), (1, 4, 'Ulm', 'b'), (2, 0, 'Ulm', 'c');";
 
@@ -52,6 +64,21 @@ fn rows_whose_key_refers_to_another_table() {
         &[&["extract-table", "lines.prod", "pname", "--into", "products", "--by", "prod"]],
         &["lines"],
     );
+}
+
+#[test]
+fn values_that_get_no_row() {
+    let tasks = "CREATE TABLE tasks (id int PRIMARY KEY, author text NOT NULL DEFAULT '', zip int, note text);
+        INSERT INTO tasks VALUES (1, 'Ann', 1, 'a'), (2, '', NULL, 'b'), (3, '-', 2, 'c'), (4, 'Ann', 1, 'd'), (5, '-', NULL, 'e');";
+    let only = |more: &[&'static str]| -> Vec<&'static str> {
+        [&["extract-table", "tasks.author"], more, &["--into", "authors", "--where", "author NOT IN ('', '-')"]]
+            .concat()
+    };
+    there_and_back(tasks, &[&only(&[]), &["drop-field", "tasks.note"]], &["tasks"]);
+    there_and_back(tasks, &[&["drop-field", "tasks.note"], &only(&["zip"])], &["tasks"]);
+    let none = "CREATE TABLE tasks (id int PRIMARY KEY, author text, zip int);
+        INSERT INTO tasks VALUES (1, 'Ann', 1), (2, NULL, NULL), (3, 'Ann', NULL);";
+    there_and_back(none, &[&["extract-table", "tasks.author", "zip", "--into", "authors"]], &["tasks"]);
 }
 
 #[test]
@@ -134,6 +161,36 @@ fn fields_that_may_not_be_null() {
 }
 
 #[test]
+fn what_hung_on_a_field_that_was_dropped() {
+    let shop = "CREATE TABLE firms (id int PRIMARY KEY); INSERT INTO firms VALUES (1), (2);
+        CREATE TABLE t (id int PRIMARY KEY, n int, firm int REFERENCES firms ON DELETE SET NULL, code text UNIQUE, a int, CHECK (a < n));
+        CREATE INDEX t_lower_idx ON t (lower(code)) WHERE n > 0; CREATE INDEX t_firm_idx ON t (firm DESC, a);
+        INSERT INTO t VALUES (1, 5, 1, 'a', 1), (2, 7, 2, 'b', 2), (3, NULL, NULL, NULL, NULL);";
+    let hangs = "(SELECT pg_get_constraintdef(oid), conname FROM pg_constraint WHERE conrelid = 't'::regclass AND contype <> 'n'
+        UNION ALL SELECT pg_get_indexdef(indexrelid), '' FROM pg_index WHERE indrelid = 't'::regclass) AS h";
+    for field in ["t.n", "t.firm", "t.code"] {
+        there_and_back(shop, &[&["drop-field", field]], &["t", hangs]);
+    }
+    let (check, unique, key, index): (&[&str], &[&str], &[&str], &[&str]) = (
+        &["add-check", "t", "n >= a"],
+        &["add-unique", "t", "firm"],
+        &["add-foreign-key", "t", "n", "--references", "firms", "--on-delete", "cascade"],
+        &["create-index", "t", "n", "a"],
+    );
+    let plain = "CREATE TABLE firms (id int PRIMARY KEY); INSERT INTO firms VALUES (1), (2);
+        CREATE TABLE t (id int PRIMARY KEY, n int, firm int, a int); INSERT INTO t VALUES (1, 1, 1, 1), (2, 2, 2, NULL), (3, 2, NULL, NULL);";
+    there_and_back(plain, &[check, key, index, &["drop-field", "t.n"]], &["t", hangs]);
+    there_and_back(plain, &[check, key, index, &["rename-field", "t.n", "m"], &["drop-field", "t.m"]], &["t", hangs]);
+    there_and_back(plain, &[unique, index, &["drop-field", "t.firm"], &["drop-field", "t.n"]], &["t", hangs]);
+    there_and_back(
+        "CREATE TABLE t (id int PRIMARY KEY, a int, double int GENERATED ALWAYS AS (a * 2) STORED); INSERT INTO t VALUES (1, 1);",
+        &[&["add-check", "t", "double > 0"], &["create-index", "t", "double"], &["drop-field", "t.double"]],
+        &["t", hangs],
+    );
+    there_and_back(ORDERS, &[EXTRACT_CITIES, &["drop-field", "orders.city_id"]], &["orders", "cities"]);
+}
+
+#[test]
 fn tables_that_number_their_rows_and_links() {
     let tables = "CREATE TABLE t (id serial PRIMARY KEY, n text); CREATE TABLE c (id int PRIMARY KEY, parent_id int REFERENCES c);
         INSERT INTO t (n) VALUES ('a'), ('b'); INSERT INTO c VALUES (1, NULL), (2, 1);";
@@ -149,10 +206,58 @@ fn what_a_row_without_a_part_has() {
     );
     database.ok(&["split-table", "pages", "slug", "layout", "--into", "parts", "--where", "slug IS NOT NULL"]);
     let plan = String::from_utf8(database.run(&["plan"]).stderr).unwrap();
-    assert!(plan.contains("1 value of `pages.layout` has no `parts` to live in; kept in"), "{plan}");
+    assert!(plan.contains("2 values of `pages.layout` have no `parts` to live in; kept in"), "{plan}");
     database.ok(&["materialize", "--yes"]);
     let kept = "SELECT refactor_key_1, refactor_value FROM refactor.\"lost_0001-split-parts-off-pages_layout\"";
-    assert_eq!(database.rows(kept), ["(3,slim)"]);
+    assert_eq!(database.rows(kept), ["(2,)", "(3,slim)"]);
+}
+
+#[test]
+fn what_had_no_row_to_live_in() {
+    there_and_back(PAGES, &[SPLIT_PAGES], &["pages"]);
+    let drop: &[&str] = &["drop-field", "parts.layout"];
+    there_and_back(PAGES, &[SPLIT_PAGES, drop], &["pages"]);
+    there_and_back(ORDERS, &[EXTRACT_CITIES], &["orders", "cities"]);
+    let lines = "CREATE TABLE lines (id int PRIMARY KEY, prod int, pname text); CREATE INDEX ON lines (prod);
+        INSERT INTO lines VALUES (1, 1, 'a'), (2, 1, 'a'), (3, NULL, 'b'), (4, NULL, NULL), (5, 2, NULL);";
+    for key in ["nr", "prod"] {
+        let extract: &[&str] =
+            &["extract-table", "lines.prod", "pname", "--into", "products", "--by", "prod", "--key", key];
+        there_and_back(lines, &[extract], &["lines"]);
+    }
+}
+
+/// What comes back stays as long as a row has nothing else, and is over when it is written or has got a row to live in.
+#[test]
+fn what_has_come_back_is_over_once_it_is_written() {
+    let database = Database::new(PAGES);
+    database.ok(&["split-table", "pages", "slug", "layout", "--into", "parts", "--where", "slug IS NOT NULL"]);
+    database.ok(&["materialize", "--yes"]);
+    database.take_back("0001");
+    let (mut old, mut next) = (database.client(), database.next());
+    let shown = |next: &mut _| rows(next, "SELECT id, slug, layout FROM pages");
+    assert_eq!(shown(&mut next), ["(1,a,wide)", "(2,,)", "(3,,slim)", "(4,,wide)"]);
+    next.batch_execute("UPDATE pages SET layout = layout; UPDATE pages SET layout = 'wide' WHERE id = 2").unwrap();
+    assert_eq!(database.rows("SELECT * FROM parts"), ["(1,a,wide)"]);
+    assert_eq!(shown(&mut next), ["(1,a,wide)", "(2,,wide)", "(3,,slim)", "(4,,wide)"]);
+    next.batch_execute("UPDATE pages SET id = 5 WHERE id = 3").unwrap();
+    assert_eq!(shown(&mut next), ["(1,a,wide)", "(2,,wide)", "(4,,wide)", "(5,,slim)"]);
+    old.batch_execute("INSERT INTO parts VALUES (5, 'b', 'tall')").unwrap();
+    assert_eq!(shown(&mut next), ["(1,a,wide)", "(2,,wide)", "(4,,wide)", "(5,b,tall)"]);
+    old.batch_execute("DELETE FROM parts WHERE id = 5").unwrap();
+    assert_eq!(shown(&mut next), ["(1,a,wide)", "(2,,wide)", "(4,,wide)", "(5,,wide)"]);
+    let database = Database::new(ORDERS);
+    database.ok(EXTRACT_CITIES);
+    database.ok(&["materialize", "--yes"]);
+    database.take_back("0001");
+    let (mut old, mut next) = (database.client(), database.next());
+    let shown = |next: &mut _| rows(next, "SELECT * FROM orders");
+    assert_eq!(shown(&mut next), ["(1,Ulm)", "(2,Bonn)", "(3,Jena)", "(4,)"]);
+    old.batch_execute("UPDATE orders SET city_id = 1 WHERE id = 2").unwrap();
+    assert_eq!(shown(&mut next), ["(1,Ulm)", "(2,Ulm)", "(3,Jena)", "(4,)"]);
+    old.batch_execute("UPDATE orders SET city_id = NULL WHERE id < 3").unwrap();
+    next.batch_execute("UPDATE orders SET city = NULL WHERE id = 3").unwrap();
+    assert_eq!(shown(&mut next), ["(1,)", "(2,)", "(3,)", "(4,)"]);
 }
 
 #[test]

@@ -49,9 +49,11 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                 let kind = &lookup.types[member];
                 let id = Ident::generated(&[lookup.id.as_str(), &member.to_string()]);
                 let body = lookup::get(lookup, member, "b");
-                functions.push(function(version, &id, base, &lookup.columns, kind, &body));
+                let kept = lookup.kept.iter().filter(|k| k.member == member).flat_map(|k| &k.key);
+                let columns = once_each(lookup.columns.iter().chain(kept));
+                functions.push(function(version, &id, base, &columns, kind, &body));
                 adds.push(format!("ADD COLUMN {draft} boolean"));
-                let call = format!("{}({})", filler(&id), list(&lookup.columns));
+                let call = format!("{}({})", filler(&id), list(&columns));
                 fills.push(format!("ALTER COLUMN {draft} TYPE {kind}{} USING {call}", collation(&field.shape)));
             }
             Home::Carried(carry) => {
