@@ -13,6 +13,7 @@ pub mod bring_back;
 pub mod change_type;
 pub mod code_to_flags;
 pub mod collapse_associative;
+pub mod copy_field;
 pub mod create_index;
 pub mod create_table;
 pub mod data;
@@ -166,6 +167,8 @@ catalogue! {
     Pivot(pivot::Pivot) = "pivot",
     /// Move a table to another schema
     MoveToSchema(move_to_schema::MoveToSchema) = "move-to-schema",
+    /// Copy a field to the rows that refer to its table
+    CopyField(copy_field::CopyField) = "copy-field",
     /// Add a field with a type, a default or an expression over the row
     AddField(add_field::AddField) = "add-field",
     /// Add a field that is computed from its row and cannot be written

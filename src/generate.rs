@@ -4,6 +4,7 @@
 pub mod apart;
 pub mod calculated;
 pub mod carry;
+pub mod copied;
 pub mod drawn;
 pub mod fact;
 pub mod get;
@@ -140,6 +141,9 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
         pieces.push(carry::companions(version, index)?);
     }
     pieces.extend(carry::forgetting(version)?);
+    for added in &version.added {
+        pieces.extend(added.copied.as_ref().map(|c| copied::companions(version, added, c)).transpose()?);
+    }
     for index in 0..version.shaped.len() {
         pieces.push(shaped::guard(version, index)?);
     }

@@ -283,8 +283,35 @@ pub struct Added {
     pub type_name: String,
     /// What a row without an own value shows: over the physical columns of the table.
     pub seed: Option<Expression>,
+    /// The same, from the row that it refers to.
+    pub copied: Option<Copied>,
     /// The refactoring whose kept values it starts with.
     pub restores: Option<String>,
+}
+
+/// Where a field gets its first values: once, for what is written there later is no longer its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// The way to the other table.
+    pub hop: Hop,
+    /// The column there.
+    pub column: Ident,
+}
+
+impl Added {
+    /// Whether it starts with the values of that column, or finds them by it.
+    #[must_use]
+    pub fn is_copied_from(&self, table: &TableName, column: &Ident) -> bool {
+        let reads = |c: &Copied| c.hop.to == *table && (c.column == *column || c.hop.to_columns.contains(column));
+        self.copied.as_ref().is_some_and(reads)
+    }
+
+    /// The columns of its table that tell the value of a row without an own one.
+    #[must_use]
+    pub fn told_by(&self) -> Vec<Ident> {
+        let referring = self.copied.iter().flat_map(|c| c.hop.from_columns.clone());
+        self.seed.iter().flat_map(Expression::fields).chain(referring).collect()
+    }
 }
 
 /// Rows of several tables shown as one's.
@@ -752,7 +779,8 @@ impl Version {
 
     /// A name that cannot stand in the text of a function.
     fn unspeakable(&self) -> Option<Ident> {
-        let hops = self.carries.iter().flat_map(|c| &c.hops).flat_map(|h| [&h.from, &h.to]);
+        let copied = self.added.iter().flat_map(|a| &a.copied).map(|c| &c.hop);
+        let hops = self.carries.iter().flat_map(|c| &c.hops).chain(copied).flat_map(|h| [&h.from, &h.to]);
         let united = self.unions.iter().flat_map(|u| u.branches.iter().map(|b| &b.table));
         let tables = self.touched().map(|r| &r.base).chain(hops).chain(united);
         let below = tables.flat_map(|name| {

@@ -104,7 +104,7 @@ BEGIN
   NEW.{{ n.field }} := {{ n.get_r }};
 {%- endfor %}
 {%- for a in added %}
-  IF record_image_ne(ROW(NEW.{{ a.field }}), ROW({{ a.seed_r }})) THEN
+  IF {{ a.is_own }} THEN
     INSERT INTO {{ a.complement }} AS x ({{ a.keys }}, {{ a.value }}) VALUES ({{ a.keys_r }}, NEW.{{ a.field }})
     ON CONFLICT ({{ a.keys }}) DO UPDATE SET {{ a.value }} = excluded.{{ a.value }};
   END IF;
@@ -254,7 +254,7 @@ BEGIN
 {%- endif %}
 {%- for a in added %}
   IF {{ a.may_differ }} THEN
-    IF record_image_ne(ROW(NEW.{{ a.field }}), ROW({{ a.get_r }})) THEN
+    IF {{ a.differs }} THEN
       INSERT INTO {{ a.complement }} AS x ({{ a.keys }}, {{ a.value }}) VALUES ({{ a.keys_r }}, NEW.{{ a.field }})
       ON CONFLICT ({{ a.keys }}) DO UPDATE SET {{ a.value }} = excluded.{{ a.value }};
     END IF;

@@ -133,6 +133,7 @@ impl Refactor for AddField {
             key,
             type_name: self.type_name.to_string(),
             seed,
+            copied: None,
             restores: self.restores.clone(),
         });
         let shape = schema::Field {

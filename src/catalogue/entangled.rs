@@ -114,7 +114,7 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
     if let Some(added) = version
         .added
         .iter()
-        .find(|a| a.table == relation.base && a.seed.as_ref().is_some_and(|s| s.fields().contains(column)))
+        .find(|a| a.table == relation.base && a.told_by().contains(column) || a.is_copied_from(&relation.base, column))
     {
         return held(
             format!("is what a field added by {} is computed from", added.step),

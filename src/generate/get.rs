@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::fact::Elsewhere;
 use crate::generate::carry::Names;
-use crate::generate::{all, equal, lookup, numbering, own, shaped, slice};
+use crate::generate::{all, copied, equal, lookup, numbering, own, shaped, slice};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation, Rows};
 use crate::sql::Expression;
@@ -150,9 +150,10 @@ pub fn added(added: &Added, row: &str) -> String {
 /// The seed of an added field for the row `row`, cast to its type.
 #[must_use]
 pub fn seed(added: &Added, row: &str) -> String {
-    match &added.seed {
-        None => format!("NULL::{}", added.type_name),
-        Some(seed) => format!("({})::{}", over(seed, row), added.type_name),
+    match (&added.seed, &added.copied) {
+        (Some(seed), _) => format!("({})::{}", over(seed, row), added.type_name),
+        (None, Some(copied)) => format!("{}::{}", copied::source(copied, row), added.type_name),
+        (None, None) => format!("NULL::{}", added.type_name),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::generate::{all, comment, get, list, lookup, numbering, own, shaped, s
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
 use crate::schema::{Field, Identity, Table};
-use crate::sql::{Expression, Literal, trigger_arguments};
+use crate::sql::{Literal, trigger_arguments};
 use crate::version::{Carry, Direction, Version};
 
 /// A field that PostgreSQL fills.
@@ -109,11 +109,11 @@ struct Kept {
     value: Ident,
     keys: String,
     keys_r: String,
-    seed_r: String,
+    is_own: String,
     /// Values now and before, on which it depends whether it must be kept. None if it must be looked at always.
     told_by: Option<Vec<(String, String)>>,
     may_differ: String,
-    get_r: String,
+    differs: String,
 }
 
 /// Whether some of these values are not as they were.
@@ -655,10 +655,11 @@ fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Ca
 fn one_added(version: &Version, relation: &Relation, field: &Ident, at: usize) -> Kept {
     let added = &version.added[at];
     // What was shown before goes on being shown, unless it was told by columns that are others now.
-    let told_by: Vec<Ident> = added.seed.iter().flat_map(Expression::fields).collect();
     let before = |c: &Ident| relation.showing(&version.schema, c).map(|f| format!("OLD.{}", f.shape.name));
+    let told_by = added.told_by();
     let told_by = told_by.iter().map(|c| Some((format!("r.{c}"), before(c)?)));
     let itself = Some((format!("NEW.{field}"), format!("OLD.{field}")));
+    let differs = |shown: String| format!("record_image_ne(ROW(NEW.{field}), ROW({shown}))");
     let told_by: Option<Vec<_>> = [itself].into_iter().chain(told_by).collect();
     Kept {
         may_differ: told_by.clone().map_or_else(|| "true".into(), differ),
@@ -668,8 +669,9 @@ fn one_added(version: &Version, relation: &Relation, field: &Ident, at: usize) -
         value: Ident::new("refactor_value"),
         keys: list(&get::complement_keys(added.key.len())),
         keys_r: list(&added.key.iter().map(|c| format!("r.{c}")).collect::<Vec<_>>()),
-        seed_r: get::seed(added, "r"),
-        get_r: get::added(added, "r"),
+        // What is copied may be written elsewhere meanwhile.
+        is_own: if added.copied.is_some() { "true".into() } else { differs(get::seed(added, "r")) },
+        differs: differs(get::added(added, "r")),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::generate::carry::Names;
 use crate::generate::{all, equal, get, link, list, lookup, numbering, own, shaped, spread, united};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation, Rows, row_key};
-use crate::version::{Added, Carry, Direction, Version};
+use crate::version::{Added, Carry, Copied, Direction, Version};
 
 /// From this many bytes on a table is compared by the hashes of its new values instead of by the texts of its rows, and
 /// what its view shows is joined instead of looked up row by row.
@@ -123,8 +123,14 @@ fn of_added(added: &Added, at: usize) -> (String, String) {
     let complement = format!("y{at}");
     let keys = get::complement_keys(added.key.len());
     let on = equal(&complement, &keys, "b", &added.key);
-    let join = format!("\n  LEFT JOIN {} AS {complement} ON {on}", own(&["kept", added.id.as_str()]));
-    let seed = get::seed(added, "b");
+    let mut join = format!("\n  LEFT JOIN {} AS {complement} ON {on}", own(&["kept", added.id.as_str()]));
+    let mut seed = get::seed(added, "b");
+    if let Some(Copied { hop, column }) = &added.copied {
+        // It leads to a unique key, so no row is doubled.
+        let on = equal(&format!("z{at}"), &hop.to_columns, "b", &hop.from_columns);
+        join += &format!("\n  LEFT JOIN {} AS z{at} ON {on}", hop.to);
+        seed = format!("z{at}.{column}");
+    }
     (join, format!("CASE WHEN {complement}.{} IS NULL THEN {seed} ELSE {complement}.refactor_value END", keys[0]))
 }
 

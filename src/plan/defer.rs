@@ -267,6 +267,11 @@ fn reasons(version: &Version) -> Vec<String> {
     notes.extend(version.numberings.iter().flat_map(|n| number_reasons(version, n)));
     notes.extend(version.lookups.iter().flat_map(lookup_reasons));
     notes.extend(version.carries.iter().flat_map(trigger_reasons));
+    let copied = version.added.iter().filter_map(|a| Some((a.copied.as_ref()?, &a.step)));
+    notes.extend(copied.map(|(c, step)| {
+        let (from, to) = (c.hop.to.short(), c.hop.from.short());
+        format!("triggers on `{from}` and `{to}`: a copy stays what it was, whatever is written to `{from}` ({step})")
+    }));
     notes.extend(
         version.links.iter().map(|l| {
             format!("trigger on `{}`: what old code refers to is no second link ({})", l.table.short(), l.step)

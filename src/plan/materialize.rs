@@ -201,6 +201,7 @@ fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
     tables.extend(version.lookups.iter().flat_map(|l| [&l.table, &l.other]));
     tables.extend(version.dropped.iter().map(|d| &d.table));
     tables.extend(version.carries.iter().flat_map(|c| c.hops.iter().flat_map(|h| [&h.from, &h.to])));
+    tables.extend(version.added.iter().flat_map(|a| &a.copied).map(|c| &c.hop.to));
     tables.extend(rebuild::neighbours(version, rebuilt));
     tables.extend(rules::far_ends(version));
     tables.extend(unite::tables(version));

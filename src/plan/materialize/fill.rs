@@ -6,7 +6,7 @@ use crate::plan::PlanStep;
 use crate::plan::materialize::{Way, draft, filler};
 use crate::relation::{Condition, Home, Relation, Rows};
 use crate::schema::{Table, TableKind};
-use crate::sql::{Expression, Literal};
+use crate::sql::Literal;
 use crate::version::{Added, Carry, Direction, Version};
 
 /// Adds and fills the columns that a relation has and its table has not.
@@ -75,7 +75,7 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
             Home::Added(added) => {
                 let added = &version.added[added];
                 let kind = &added.type_name;
-                let constant = added.seed.as_ref().is_none_or(|s| s.fields().is_empty());
+                let constant = added.told_by().is_empty();
                 if constant && table.kind == TableKind::Plain {
                     let seed = added.seed.as_ref().map(|s| format!(" DEFAULT ({s})::{kind}")).unwrap_or_default();
                     adds.push(format!("ADD COLUMN {draft} {kind}{seed}"));
@@ -255,8 +255,7 @@ fn carried_arguments(carry: &Carry) -> Vec<Ident> {
 }
 
 fn added_arguments(added: &Added) -> Vec<Ident> {
-    let read: Vec<Ident> = added.seed.iter().flat_map(Expression::fields).collect();
-    once_each(added.key.iter().chain(&read))
+    once_each(added.key.iter().chain(&added.told_by()))
 }
 
 fn once_each<'a>(columns: impl Iterator<Item = &'a Ident>) -> Vec<Ident> {
