@@ -267,6 +267,14 @@ impl fmt::Display for Renaming {
     }
 }
 
+impl TableRef {
+    /// As SQL says it.
+    #[must_use]
+    pub fn sql(&self) -> String {
+        self.schema.iter().chain([&self.name]).map(ToString::to_string).collect::<Vec<_>>().join(".")
+    }
+}
+
 impl fmt::Display for TableRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.schema {
