@@ -22,6 +22,7 @@ use crate::catalogue::Refactoring;
 use crate::db::connect::Target;
 use crate::db::session::{Place, Session};
 use crate::journal::{self, Directory, Entry};
+use crate::name::shell;
 use crate::problem::{Kind, Problem};
 use crate::ui::Ui;
 
@@ -167,7 +168,8 @@ fn agree(files: &[Entry], place: &Place) -> Result<journal::Comparison, Problem>
             what: format!("the file of {name} is not what this database was given"),
             why: vec![format!("it was changed after it was applied\n{}", difference(there, here))],
             hint: Some(format!(
-                "restore the file, or take it back and apply it anew: `refactor undo --keep-files {name}`, then `refactor apply`"
+                "restore the file, or take it back and apply it anew: `refactor undo --keep-files {}`, then `refactor apply`",
+                shell(name)
             )),
             kind: Kind::Files,
         });

@@ -69,6 +69,31 @@ fn fnv(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
+impl Ident {
+    /// As it is typed into a shell.
+    #[must_use]
+    pub fn typed(&self) -> String {
+        shell(&typed(self))
+    }
+}
+
+/// Several names, as they are typed into a shell.
+#[must_use]
+pub fn typed_all(names: &[Ident]) -> String {
+    names.iter().map(Ident::typed).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a POSIX shell reads it: in quotes where it needs them.
+#[must_use]
+pub fn shell(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./,:=@%+…".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 impl fmt::Display for Ident {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plain = self.0.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
@@ -110,6 +135,25 @@ impl TableName {
     #[must_use]
     pub fn short(&self) -> String {
         if self.schema.as_str() == "public" { self.name.to_string() } else { self.to_string() }
+    }
+
+    /// The same, as it is typed into a shell.
+    #[must_use]
+    pub fn typed(&self) -> String {
+        shell(&self.reference().to_string())
+    }
+
+    /// One of its fields, as it is typed into a shell.
+    #[must_use]
+    pub fn typed_field(&self, field: &Ident) -> String {
+        shell(&FieldRef { table: self.reference(), field: field.clone() }.to_string())
+    }
+
+    /// How a person types it.
+    #[must_use]
+    pub fn reference(&self) -> TableRef {
+        let schema = Some(self.schema.clone()).filter(|s| s.as_str() != "public");
+        TableRef { schema, name: self.name.clone() }
     }
 }
 
@@ -264,6 +308,14 @@ impl fmt::Display for Renaming {
         } else {
             write!(f, "{}={}", side(&self.from), side(&self.to))
         }
+    }
+}
+
+impl TableRef {
+    /// As SQL says it.
+    #[must_use]
+    pub fn sql(&self) -> String {
+        self.schema.iter().chain([&self.name]).map(ToString::to_string).collect::<Vec<_>>().join(".")
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A refusal never depends on data (that is a [`crate::fact`]), only on the shape of the schema.
 
-use crate::name::{FieldRef, Ident, TableName, TableRef};
+use crate::name::{FieldRef, Ident, TableName, TableRef, shell};
 
 /// Why not. `Display` completes "because …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -159,7 +159,7 @@ impl Refusal {
                 Some(format!("did you mean {}?", list_or(similar)))
             }
             Self::NoTable { .. } => Some("`refactor show --tables` lists the tables".into()),
-            Self::NoField { table, .. } => Some(format!("`refactor show --tables {}` lists its fields", table.short())),
+            Self::NoField { table, .. } => Some(format!("`refactor show --tables {}` lists its fields", table.typed())),
             Self::NotATable { .. } => Some("refactorings work on tables; change the view or sequence itself".into()),
             Self::TableKind { hint, .. } | Self::Entangled { hint, .. } | Self::Other { hint, .. } => hint.clone(),
             Self::Taken { hint, .. } | Self::NeedsValue(_, hint) => Some(hint.clone()),
@@ -172,7 +172,7 @@ impl Refusal {
             Self::NoPath { .. } => {
                 Some("add the foreign key first, or name the matching fields, as in `--on customer_id=id`".into())
             }
-            Self::ManyPaths { keys, .. } => keys.first().map(|k| format!("choose one, as in `--via {k}`")),
+            Self::ManyPaths { keys, .. } => keys.first().map(|k| format!("choose one, as in `--via {}`", shell(k))),
             Self::NotOnPath { keys, .. } => Some(if keys.is_empty() {
                 "no foreign key connects them".into()
             } else {

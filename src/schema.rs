@@ -509,6 +509,12 @@ impl Field {
         self.default.is_some() || self.identity.is_some()
     }
 
+    /// ` COLLATE …`, if it is not the type's own.
+    #[must_use]
+    pub fn collate(&self) -> String {
+        self.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default()
+    }
+
     /// Whether no row can be made without a value for it.
     #[must_use]
     pub fn must_be_given(&self) -> bool {
@@ -518,7 +524,7 @@ impl Field {
     /// As CREATE TABLE says it, with the name of its sequence if it is numbered by one.
     #[must_use]
     pub fn definition(&self) -> String {
-        let collation = self.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
+        let collation = self.collate();
         let not_null = if self.not_null { " NOT NULL" } else { "" };
         let default = self.default.as_ref().map(|d| format!(" DEFAULT {d}")).unwrap_or_default();
         let sequence = self.sequence.as_ref().map(|s| format!(" (SEQUENCE NAME {s})")).unwrap_or_default();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::drop_field::DropField;
 use crate::catalogue::{Refactor, Refactoring, bring_along, entangled};
 use crate::fact::{Claim, Fact, Words};
-use crate::name::{FieldRef, Ident};
+use crate::name::{FieldRef, Ident, TableRef};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Field, Home};
 use crate::schema;
@@ -39,6 +39,10 @@ pub struct AddField {
     #[arg(long)]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_null: bool,
+    /// Collation, if it is not the type's own
+    #[arg(long, hide = true, value_name = "COLLATION", value_parser = str::parse::<TableRef>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collation: Option<TableRef>,
     /// Refactoring whose kept values the field starts with
     #[arg(long, hide = true, value_name = "REFACTORING")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,6 +144,7 @@ impl Refactor for AddField {
             type_name: self.type_name.to_string(),
             not_null,
             default: default.as_ref().map(ToString::to_string),
+            collation: self.collation.as_ref().map(TableRef::sql),
             ..schema::Field::named(name)
         };
         after.change(&relation_name, step).insert_field(Field { shape, home: Home::Added(at) }, self.before.as_ref());

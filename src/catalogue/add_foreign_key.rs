@@ -10,7 +10,7 @@ use crate::catalogue::drop_constraint::DropConstraint;
 use crate::catalogue::entangled::reference;
 use crate::catalogue::quarantine::OnViolation;
 use crate::catalogue::{Refactor, Refactoring, rule};
-use crate::name::{FieldRef, Ident, NameError, TableRef, listed};
+use crate::name::{FieldRef, Ident, NameError, TableRef, listed, shell, typed_all};
 use crate::refusal::Refusal;
 use crate::relation::Relation;
 use crate::schema::{Constraint, ConstraintKind, ForeignKey};
@@ -151,8 +151,8 @@ impl AddForeignKey {
         }
         if !is_key(far, &key) {
             let why = format!("{} of `{}` is not unique", rule::quoted(&key), far.name.short());
-            let names = key.iter().map(Ident::as_str).collect::<Vec<_>>().join(" ");
-            return refuse(why, &format!("make it unique first: `refactor add-unique {} {names}`", far.name.short()));
+            let hint = format!("make it unique first: `refactor add-unique {} {}`", far.name.typed(), typed_all(&key));
+            return refuse(why, &hint);
         }
         if before.table(far).unlogged && !before.table(relation).unlogged {
             let why = format!("`{}` is UNLOGGED and may be empty after a crash", far.name.short());
@@ -179,7 +179,10 @@ impl AddForeignKey {
         let primary = far.constraints.iter().find(|c| c.item.kind == ConstraintKind::Primary);
         primary.map(|c| c.item.fields.clone()).ok_or_else(|| Refusal::Other {
             why: format!("`{}` has no primary key", far.name.short()),
-            hint: Some(format!("name a unique key, as in `--references \"{}(code)\"`", far.name.short())),
+            hint: Some(format!(
+                "name a unique key, as in `--references {}`",
+                shell(&format!("{}(code)", far.name.reference()))
+            )),
         })
     }
 }

@@ -3,9 +3,10 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::drop_field::collation;
 use crate::catalogue::reshape::{Reshape, Told, replaced};
-use crate::catalogue::{Refactor, Refactoring};
-use crate::name::{FieldRef, Ident};
+use crate::catalogue::{Refactor, Refactoring, entangled};
+use crate::name::{FieldRef, Ident, TableRef};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Relation};
 use crate::schema::{Constraint, ConstraintKind};
@@ -40,6 +41,10 @@ pub struct ChangeType {
     #[arg(long, value_name = "EXPRESSION")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Expression>,
+    /// Collation, if it is not the type's own [default: the old one, of a string]
+    #[arg(long, hide = true, value_name = "COLLATION", value_parser = str::parse::<TableRef>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collation: Option<TableRef>,
     /// Refactoring whose kept originals come back
     #[arg(long, hide = true, value_name = "REFACTORING")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,11 +118,14 @@ impl Refactor for ChangeType {
         let new_type = self.type_name.to_string();
         let (using, back) = self.expressions(&old.name, &old.type_name)?;
         // Numbers and strings are equal in each of their types where they fit.
-        let family = |kind: &str| match kind.split('(').next().unwrap_or_default().trim().to_lowercase().as_str() {
+        let bare = |kind: &str| kind.split('(').next().unwrap_or_default().trim().to_lowercase();
+        let family = |kind: &str| match bare(kind).as_str() {
             "smallint" | "integer" | "bigint" | "int" | "int2" | "int4" | "int8" => Some("number"),
             "text" | "character varying" | "varchar" => Some("string"),
             _ => None,
         };
+        let padded = ["character", "char", "bpchar"].contains(&&*bare(&new_type));
+        let is_string = padded || family(&new_type) == Some("string");
         let plain = self.using.is_none() && self.back.is_none() && self.map.is_empty();
         let exact = plain && family(&new_type).is_some() && family(&new_type) == family(&old.type_name);
         let converted = |default: &String| {
@@ -132,11 +140,16 @@ impl Refactor for ChangeType {
         let shape = crate::schema::Field {
             type_name: new_type.clone(),
             default,
-            collation: old.collation.clone().filter(|_| exact),
+            collation: self
+                .collation
+                .as_ref()
+                .map(TableRef::sql)
+                .or_else(|| old.collation.clone().filter(|_| is_string)),
             storage: None,
             compression: None,
             ..old.clone()
         };
+        let loses_collation = shape.collation.is_none();
         let reshape = Reshape {
             table: self.field.table.clone(),
             from: vec![old.name.clone()],
@@ -147,7 +160,11 @@ impl Refactor for ChangeType {
             exact: exact && keyed(before, self)?,
             before: None,
         };
-        reshape.after(step, before)
+        let mut after = reshape.after(step, before)?;
+        if loses_collation {
+            entangled::note_collation(&mut after, step, field);
+        }
+        Ok(after)
     }
 
     fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
@@ -161,6 +178,7 @@ impl Refactor for ChangeType {
             back: self.using.clone(),
             map: self.map.iter().map(Mapping::reversed).collect(),
             default: old.default.as_deref().map(Expression::parse).transpose().map_err(unreadable)?,
+            collation: collation(old)?,
             restores: Some(step.to_owned()),
         }))
     }

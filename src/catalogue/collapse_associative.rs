@@ -72,7 +72,7 @@ impl Refactor for CollapseAssociative {
                 why: format!("`{}` has more fields than two foreign keys", table.name.short()),
                 hint: Some(format!(
                     "merge it: `refactor merge-tables {}`, once its rows are unique",
-                    table.name.short()
+                    table.name.typed()
                 )),
             });
         }

@@ -49,7 +49,7 @@ impl DropConstraint {
             return Ok((relation, found));
         }
         let hint = if relation.indexes.iter().any(|i| i.item.name == self.name) {
-            format!("it is an index: `refactor drop-index {}`", self.name)
+            format!("it is an index: `refactor drop-index {}`", self.name.typed())
         } else {
             let names: Vec<String> = all.map(|c| c.item.name.as_str().to_owned()).collect();
             match &similar(self.name.as_str(), names.iter().map(String::as_str))[..] {

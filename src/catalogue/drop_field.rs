@@ -145,6 +145,7 @@ impl Refactor for DropField {
             expression: None,
             existing: Some(Expression::null()).filter(|_| field.shape.default.is_some() && !field.shape.not_null),
             not_null: field.shape.not_null,
+            collation: collation(&field.shape)?,
             restores: Some(step.to_owned()),
             before: relation.following(&field.shape.name),
             with: hung_on(before, relation, field),
@@ -161,6 +162,15 @@ fn hung_on(before: &Version, relation: &Relation, field: &Field) -> Vec<Refactor
     let rules = rules.map(|c| DropConstraint::new(rule::typed(relation), c.name.clone()).inverse("", before));
     let indexes = indexes.filter(|i| !i.unique).map(|i| DropIndex { index: index(i) }.inverse("", before));
     rules.chain(indexes).filter_map(Result::ok).collect()
+}
+
+/// The collation that comes back with a field.
+///
+/// # Errors
+/// Never: PostgreSQL wrote it.
+pub fn collation(field: &crate::schema::Field) -> Result<Option<TableRef>, Refusal> {
+    let parsed = field.collation.as_deref().map(str::parse).transpose();
+    parsed.map_err(|e: crate::name::NameError| Refusal::Expression(e.to_string()))
 }
 
 /// How a field is computed from those that are shown, if it is.

@@ -63,7 +63,7 @@ impl Refactor for DropIndex {
             let why = format!("it serves the constraint `{constraint}`");
             return refuse(
                 why,
-                format!("drop that: `refactor drop-constraint {} {constraint}`", relation.name.short()),
+                format!("drop that: `refactor drop-constraint {} {}`", relation.name.typed(), constraint.typed()),
             );
         }
         if item.unique {

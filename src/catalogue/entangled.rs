@@ -211,6 +211,7 @@ pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field,
         if let Some(default) = &field.shape.default {
             after.remark(step, RemarkKind::Lost, format!("default `{default}` of `{name}`"));
         }
+        note_collation(after, step, field);
     }
     if purpose == Purpose::Drop {
         let named = relation.constraints.iter().filter(|c| c.item.fields.contains(name));
@@ -246,6 +247,13 @@ pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field,
     note_trigger_functions(after, step, relation, &column);
     let mentions = functions_that_mention(after, relation, &column);
     note_functions(after, step, &mentions, &format!("`{}.{column}`", relation.base.short()));
+}
+
+/// Notes that what takes a field's place is of another collation.
+pub fn note_collation(after: &mut Version, step: &str, field: &Field) {
+    if let Some(collation) = &field.shape.collation {
+        after.remark(step, RemarkKind::Lost, format!("collation `{collation}` of `{}`", field.shape.name));
+    }
 }
 
 /// Notes the functions of a table's own triggers that name one of its columns: they would fail once it is gone or has

@@ -117,9 +117,9 @@ impl InlineTable {
             return Err(Refusal::Other {
                 why: format!("`{}` refers to `{}`, not the other way round", table.name.short(), into.name.short()),
                 hint: Some(format!(
-                    "move its fields instead: `refactor move-field {}.… {}`",
-                    table.name.short(),
-                    into.name.short()
+                    "move its fields instead: `refactor move-field {} {}`",
+                    table.name.typed_field(&Ident::new("…")),
+                    into.name.typed()
                 )),
             });
         }
@@ -168,7 +168,7 @@ impl Refactor for InlineTable {
                 entangled::must_be_free(
                     found.into,
                     &new,
-                    &format!("choose another name: `--as {}=…`", field.shape.name),
+                    &format!("choose another name: `--as {}=…`", field.shape.name.typed()),
                 )?;
             }
         }

@@ -8,7 +8,7 @@ use crate::catalogue::restored::Restored;
 use crate::catalogue::split_table::SplitTable;
 use crate::catalogue::{Refactor, Refactoring, create_table, entangled, path, rule};
 use crate::fact::{Claim, Fact, LossKind, Words};
-use crate::name::{FieldRef, Ident, Renaming, TableRef, listed};
+use crate::name::{FieldRef, Ident, Renaming, TableRef, listed, typed_all};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Field, Home, NamesFields, Relation};
 use crate::schema::{self, Constraint, ConstraintKind, ForeignKey};
@@ -80,8 +80,9 @@ impl MergeTables {
                     rule::quoted(&reference)
                 ),
                 hint: Some(format!(
-                    "make it unique first: `refactor add-unique {here} {}`, then `refactor materialize`",
-                    reference.iter().map(Ident::as_str).collect::<Vec<_>>().join(" ")
+                    "make it unique first: `refactor add-unique {} {}`, then `refactor materialize`",
+                    table.name.typed(),
+                    typed_all(&reference)
                 )),
             });
         }
@@ -130,7 +131,7 @@ impl MergeTables {
             return Err(Refusal::Expression(format!("`{value}` reads a field; without a part there is none")));
         }
         for field in &found.fields {
-            let hint = format!("choose another name: `--as {}=…`", field.shape.name);
+            let hint = format!("choose another name: `--as {}=…`", field.shape.name.typed());
             entangled::must_be_free(found.into, &self.name(&field.shape.name), &hint)?;
             if field.shape.generated.is_some() || field.shape.identity.is_some() {
                 return Err(self.held(field, "is filled by PostgreSQL itself", "leave it behind: `--without`"));

@@ -8,7 +8,7 @@ use crate::catalogue::leaving::is_loose;
 use crate::catalogue::path::{self, Path};
 use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
-use crate::name::{FieldRef, Ident, Renaming, TableName, TableRef};
+use crate::name::{FieldRef, Ident, Renaming, TableName, TableRef, shell};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Field, Hidden, Home, Origin, Relation, Stores};
 use crate::schema::{Constraint, ConstraintKind};
@@ -142,7 +142,7 @@ impl MoveField {
             Refusal::NeedsValue(why, _) => {
                 let hint = format!(
                     "give it a default first: `refactor set-default {} …`, then `refactor materialize`",
-                    self.field
+                    shell(&self.field.to_string())
                 );
                 Refusal::NeedsValue(why, hint)
             }
@@ -445,12 +445,13 @@ impl MoveField {
             Home::Carried(at) => {
                 let Carry { step, words, source, .. } = &version.carries[at];
                 let hint = if *source == to.base {
-                    format!("take that back instead: `refactor undo {step}`")
+                    format!("take that back instead: `refactor undo {}`", shell(step))
                 } else {
-                    let (table, field) = (words.from.short(), &words.field);
                     format!(
-                        "move it there in one go: `refactor undo {step}`, then `refactor move-field {table}.{field} {}`; or materialize first",
-                        to.name.short()
+                        "move it there in one go: `refactor undo {}`, then `refactor move-field {} {}`; or materialize first",
+                        shell(step),
+                        words.from.typed_field(&words.field),
+                        to.name.typed()
                     )
                 };
                 (step.clone(), hint)
@@ -458,8 +459,9 @@ impl MoveField {
             Home::Added(at) => {
                 let step = version.added[at].step.clone();
                 let hint = format!(
-                    "add it to `{}` from the start: `refactor undo {step}`; or materialize first",
-                    to.name.short()
+                    "add it to `{}` from the start: `refactor undo {}`; or materialize first",
+                    to.name.short(),
+                    shell(&step)
                 );
                 (step, hint)
             }

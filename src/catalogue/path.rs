@@ -1,6 +1,6 @@
 //! Ways between two tables along foreign keys, in one version.
 
-use crate::name::{Ident, TableName, TableRef};
+use crate::name::{Ident, TableName, TableRef, shell};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Relation, Rows};
 use crate::schema::{Constraint, ForeignKey};
@@ -100,7 +100,7 @@ pub fn find(version: &Version, from: &Relation, to: &Relation, via: &[Ident], do
             let mut longer: Vec<String> = [2, 3]
                 .iter()
                 .flat_map(|n| walks(&edges, from, to, *n, down))
-                .map(|(_, walk)| format!("`--via {}`", keys(&walk).join(",")))
+                .map(|(_, walk)| format!("`--via {}`", shell(&keys(&walk).join(","))))
                 .collect();
             longer.truncate(4);
             Err(Refusal::NoPath { from: from.name.clone(), to: to.name.clone(), longer, matching: matching(from, to) })
@@ -153,7 +153,11 @@ pub fn reference<'v>(
     if hop.from != table.base {
         return Err(Refusal::Other {
             why: format!("`{there}` refers to `{here}`, not the other way round"),
-            hint: Some(format!("inline it: `refactor inline-table {here} --into {there}`")),
+            hint: Some(format!(
+                "inline it: `refactor inline-table {} --into {}`",
+                table.name.typed(),
+                into.name.typed()
+            )),
         });
     }
     let shown = |c: &Ident| table.showing(&version.schema, c).map(|f| f.shape.name.clone());
@@ -171,7 +175,7 @@ fn matching(from: &Relation, to: &Relation) -> Vec<String> {
         let same = to.field(&f.shape.name).is_some_and(|t| t.shape.type_name == f.shape.type_name);
         same && from.is_unique(name) != to.is_unique(name)
     });
-    shared.map(|f| format!("--on {0}={0}", f.shape.name)).collect()
+    shared.map(|f| format!("--on {0}={0}", f.shape.name.typed())).collect()
 }
 
 type Walk<'e, 'v> = Vec<&'e Edge<'v>>;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::unpivot::Unpivot;
 use crate::catalogue::{Refactor, Refactoring, create_table, entangled, path, rule};
 use crate::fact::LossKind;
-use crate::name::{FieldRef, Ident, Renaming, TableRef};
+use crate::name::{FieldRef, Ident, Renaming, TableRef, typed_all};
 use crate::refusal::Refusal;
 use crate::relation::{Field, Home, Relation};
 use crate::schema::{self, ConstraintKind};
@@ -76,8 +76,9 @@ impl Pivot {
             return Err(Refusal::Other {
                 why: format!("{} of `{here}` are not unique: one field could have several values", rule::quoted(&key)),
                 hint: Some(format!(
-                    "make them unique first: `refactor add-unique {here} {}`, then `refactor materialize`",
-                    key.iter().map(Ident::as_str).collect::<Vec<_>>().join(" ")
+                    "make them unique first: `refactor add-unique {} {}`, then `refactor materialize`",
+                    table.name.typed(),
+                    typed_all(&key)
                 )),
             });
         }

@@ -49,10 +49,9 @@ pub fn renumber(
                     theirs.name
                 ),
                 hint: Some(format!(
-                    "give them one name, as in `refactor rename-field {}.{} {}`; then materialize",
-                    relation.name.short(),
-                    theirs.name,
-                    key.name
+                    "give them one name, as in `refactor rename-field {} {}`; then materialize",
+                    relation.name.typed_field(&theirs.name),
+                    key.name.typed()
                 )),
             });
         }

@@ -7,7 +7,7 @@ use crate::catalogue::add_surrogate_key::AddSurrogateKey;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::{Refactor, Refactoring, primary, renumber, rule};
 use crate::fact::{Loss, LossKind, Words};
-use crate::name::{FieldRef, Ident};
+use crate::name::{FieldRef, Ident, shell, typed_all};
 use crate::refusal::Refusal;
 use crate::relation::{Field, Hidden, Relation, Stores};
 use crate::sql::Expression;
@@ -44,19 +44,21 @@ impl ReplaceSurrogateKey {
         if primary::of(relation).is_none_or(|key| key.fields != std::slice::from_ref(name)) {
             return held(
                 format!("is not the primary key of `{table}`"),
-                format!("`refactor drop-field {table}.{name}` removes a field that is no key"),
+                format!("`refactor drop-field {}` removes a field that is no key", relation.name.typed_field(name)),
             );
         }
         primary::must_not_be_published(before, relation)?;
         for other in before.relations.values() {
             let refers = |key: &crate::schema::ForeignKey| key.table == relation.base && key.fields.contains(&column);
             if let Some((key, _)) = other.foreign_keys().find(|(_, key)| refers(key)) {
-                let other = other.name.short();
+                let short = other.name.short();
                 return held(
-                    format!("is what the foreign key `{}` of `{other}` refers to", key.item.name),
+                    format!("is what the foreign key `{}` of `{short}` refers to", key.item.name),
                     format!(
-                        "let `{other}` have the values instead: `refactor inline-table {table} --into {other} --keep --only {}`, then `refactor materialize`",
-                        self.with.iter().map(Ident::as_str).collect::<Vec<_>>().join(",")
+                        "let `{short}` have the values instead: `refactor inline-table {} --into {} --keep --only {}`, then `refactor materialize`",
+                        relation.name.typed(),
+                        other.name.typed(),
+                        self.with.iter().map(Ident::typed).collect::<Vec<_>>().join(",")
                     ),
                 );
             }
@@ -67,7 +69,10 @@ impl ReplaceSurrogateKey {
             if !other.shape.not_null {
                 return Err(Refusal::Other {
                     why: format!("`{wanted}` may be NULL, so it cannot be part of a key"),
-                    hint: Some(format!("`refactor set-not-null {wanted}`, then `refactor materialize`")),
+                    hint: Some(format!(
+                        "`refactor set-not-null {}`, then `refactor materialize`",
+                        shell(&wanted.to_string())
+                    )),
                 });
             }
         }
@@ -80,8 +85,9 @@ impl ReplaceSurrogateKey {
                     if self.with.len() == 1 { "is" } else { "are" }
                 ),
                 hint: Some(format!(
-                    "`refactor add-unique {table} {}`, then `refactor materialize`",
-                    self.with.iter().map(Ident::as_str).collect::<Vec<_>>().join(" ")
+                    "`refactor add-unique {} {}`, then `refactor materialize`",
+                    relation.name.typed(),
+                    typed_all(&self.with)
                 )),
             });
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::drop_default::DropDefault;
 use crate::catalogue::{Refactor, Refactoring, rule};
-use crate::name::FieldRef;
+use crate::name::{FieldRef, shell};
 use crate::refusal::Refusal;
 use crate::sql::Expression;
 use crate::version::Version;
@@ -42,7 +42,7 @@ impl Refactor for SetDefault {
         if self.default == Expression::null() {
             return Err(Refusal::Other {
                 why: "NULL is what a field without a default gets".into(),
-                hint: Some(format!("say `refactor drop-default {}`", self.field)),
+                hint: Some(format!("say `refactor drop-default {}`", shell(&self.field.to_string()))),
             });
         }
         let default = Some(self.default.to_string());

@@ -283,7 +283,7 @@ impl SplitTable {
                 format!(
                     "`{name}` is NOT NULL and has no default, so new code could insert no row without it while old code still needs it"
                 ),
-                entangled::value_hint(&format!("--fill {name}="), &field.type_name).replace("= ", "="),
+                entangled::value_hint(&format!("--fill {}=", name.typed()), &field.type_name).replace("= ", "="),
             ));
         }
         let unique = relation.indexes.iter().any(|i| i.item.unique && i.item.fields.contains(name));

@@ -222,7 +222,8 @@ impl UnionTables {
                             shape.type_name, known.type_name
                         ),
                         hint: Some(format!(
-                            "make them one type, as in `refactor change-type {table}.{name} \"{}\"`, or rename one; then materialize",
+                            "make them one type, as in `refactor change-type {} \"{}\"`, or rename one; then materialize",
+                            relation.name.typed_field(name),
                             known.type_name
                         )),
                     });
@@ -317,7 +318,9 @@ fn must_have_the_key(relations: &[&Relation]) -> Result<(), Refusal> {
             let hint = match theirs.and_then(|t| t.fields.iter().find(|f| !key.fields.contains(f))) {
                 Some(other) => {
                     format!(
-                        "give them one name, as in `refactor rename-field {table}.{other} {field}`; then materialize"
+                        "give them one name, as in `refactor rename-field {} {}`; then materialize",
+                        relation.name.typed_field(other),
+                        field.typed()
                     )
                 }
                 None => format!("give `{table}` that field first, NOT NULL"),

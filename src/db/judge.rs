@@ -146,7 +146,7 @@ fn rules(client: &mut Client, version: &Version, step: &Step) -> Result<Vec<Stri
     let mut remarks = Vec::new();
     for relation in version.touched().filter(|r| r.touched_by.contains(&step.name)) {
         let columns = relation.fields.iter().map(|f| {
-            let collation = f.shape.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
+            let collation = f.shape.collate();
             format!("{} {}{collation}", f.shape.name, f.shape.type_name)
         });
         let row = format!("({})", list(&columns.collect::<Vec<_>>()));

@@ -13,7 +13,7 @@ use crate::db::{installed, judge, lock};
 use crate::fact::{Fact, Loss, LossKind};
 use crate::generate::{fact, rows, shown_in};
 use crate::journal::{Entry, Recorded, State};
-use crate::name::{Ident, TableName};
+use crate::name::{Ident, TableName, shell};
 use crate::plan::defer::{change_state, defer, record, record_inverse, told_back};
 use crate::plan::materialize::{self, Options};
 use crate::plan::{Installed, Plan, PlanStep};
@@ -354,7 +354,7 @@ impl Session {
                 format!("cannot undo {}", names.join(", ")),
                 format!("{} rests on it: without it, {refusal}", rest[at].name),
             )
-            .hint(format!("undo both: `refactor undo {} {}`", rest[at].name, names.join(" ")))
+            .hint(undo_both(&rest[at].name, names))
         })?;
         let title = format!("undo {}", names.join(", "));
         let mut plan = defer(&version, &place.installed, &title, change_state(names, "undone"))?;
@@ -608,6 +608,11 @@ fn show_instead(
     run::steps(transaction, &plan, &mut |_, _| {}).map_err(|failure| Problem::failure(&plan.title, &failure))
 }
 
+fn undo_both(later: &str, names: &[String]) -> String {
+    let names: Vec<String> = std::iter::once(later).chain(names.iter().map(String::as_str)).map(shell).collect();
+    format!("undo both: `refactor undo {}`", names.join(" "))
+}
+
 /// Refuses to take back what a data step rests on, and a data step on which others rest.
 fn undoable_data(pending: &[Step], names: &[String]) -> Result<(), Problem> {
     let goes = |step: &&Step| names.contains(&step.name);
@@ -620,11 +625,9 @@ fn undoable_data(pending: &[Step], names: &[String]) -> Result<(), Problem> {
         } else {
             format!("{} changed rows through the shape that it made", later.name)
         };
-        return Err(Problem::new(Kind::Obstacle, format!("cannot undo {}", step.name), why).hint(format!(
-            "undo both: `refactor undo {} {}`",
-            later.name,
-            names.join(" ")
-        )));
+        return Err(
+            Problem::new(Kind::Obstacle, format!("cannot undo {}", step.name), why).hint(undo_both(&later.name, names))
+        );
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ pub fn done_table(version: &Version, told: &Told) -> String {
     let columns: Vec<String> = fields
         .zip(&names)
         .map(|(f, name)| {
-            let collation = f.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
+            let collation = f.collate();
             format!("{name} {}{collation}", f.type_name)
         })
         .collect();

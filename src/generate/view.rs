@@ -86,7 +86,11 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
     let invoker = version.schema.server_version >= 150_000 && !owned;
     let fields = relation.fields.iter().map(|field| Shown {
         name: field.shape.name.clone(),
-        get: get::get(version, relation, field),
+        get: match field.home {
+            // What the complement keeps, and what an expression gives, has none of its own.
+            Home::Added(_) | Home::Shaped(..) => get::get(version, relation, field) + &field.shape.collate(),
+            _ => get::get(version, relation, field),
+        },
         default: default(version, relation, field, class).unwrap_or_default(),
         comment: field.shape.comment.as_ref().map(|c| Literal(c.clone()).to_string()).unwrap_or_default(),
     });

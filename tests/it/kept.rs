@@ -191,6 +191,50 @@ fn what_hung_on_a_field_that_was_dropped() {
 }
 
 #[test]
+fn collations() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, name text COLLATE \"C\" NOT NULL DEFAULT 'x', zip varchar(9) COLLATE \"POSIX\");
+        INSERT INTO t VALUES (1, 'b', '1'), (2, 'B', '20'), (3, 'a', NULL);";
+    let of = |table: &str| {
+        format!(
+            "(SELECT attname, attcollation::regcollation::text FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped) AS c"
+        )
+    };
+    let collations = of("t");
+    let changes: [&[&str]; 6] = [
+        &["drop-field", "t.name"],
+        &["drop-field", "t.zip"],
+        &["change-type", "t.name", "varchar(30)"],
+        &["change-type", "t.name", "text", "--using", "name || '!'", "--back", "rtrim(name, '!')"],
+        &["change-type", "t.name", "character(5)"],
+        &["change-type", "t.zip", "int"],
+    ];
+    for change in changes {
+        there_and_back(sql, &[change], &["t", &collations]);
+        let database = Database::new(sql);
+        let (before, sorted) =
+            (database.rows(&format!("SELECT * FROM {collations}")), "SELECT id FROM t ORDER BY name");
+        let ids = |client: &mut postgres::Client| {
+            client.query(sorted, &[]).unwrap().iter().map(|r| r.get::<_, i32>(0)).collect::<Vec<_>>()
+        };
+        database.ok(change);
+        let lost = String::from_utf8(database.run(&["plan"]).stderr).unwrap().contains("collation");
+        assert_eq!(lost, change.ends_with(&["t.zip", "int"]), "{change:?}");
+        if change[..2] != ["drop-field", "t.name"] {
+            assert_eq!(ids(&mut database.next()), [2, 3, 1], "{change:?}");
+        }
+        database.ok(&["materialize", "--yes", "--rebuild-from", "0"]);
+        if change[1] == "t.name" && change[0] == "change-type" {
+            assert_eq!(database.rows(&format!("SELECT * FROM {collations}")), before, "{change:?}");
+        }
+        database.take_back("0001");
+        assert_eq!(ids(&mut database.next()), [2, 3, 1], "{change:?}");
+        assert_eq!(database.rows(&format!("SELECT * FROM {}", of("next.t"))), before, "{change:?}");
+        database.ok(&["materialize", "--yes", "--rebuild-from", "0"]);
+        assert_eq!(database.rows(&format!("SELECT * FROM {collations}")), before, "{change:?}");
+    }
+}
+
+#[test]
 fn tables_that_number_their_rows_and_links() {
     let tables = "CREATE TABLE t (id serial PRIMARY KEY, n text); CREATE TABLE c (id int PRIMARY KEY, parent_id int REFERENCES c);
         INSERT INTO t (n) VALUES ('a'), ('b'); INSERT INTO c VALUES (1, NULL), (2, 1);";

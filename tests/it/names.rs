@@ -3,6 +3,7 @@
 use refactor::name::Ident;
 use refactor::sql::Literal;
 
+use crate::page::shell;
 use crate::support::Database;
 
 const WORDS: &[&str] =
@@ -490,5 +491,35 @@ fn any_name_may_stand_in_sql_of_the_user() {
     }
     for name in ATTACKS.iter().filter(|name| !name.contains("$refactor")) {
         told(name);
+    }
+}
+
+/// The first command in a hint.
+fn hinted(said: &str) -> &str {
+    let (_, hint) = said.split_once("hint: ").unwrap_or_else(|| panic!("{said}"));
+    let command = &hint[hint.find("`refactor ").unwrap_or_else(|| panic!("{said}")) + 1..];
+    command.rsplit_once("`, then").or_else(|| command.split_once("`\n")).unwrap().0
+}
+
+#[test]
+fn commands_in_hints_can_be_pasted_into_a_shell() {
+    for name in ["orders", "it's", "x y", "$HOME", "a\"b", "a.b", "Order", "\\n", "select", "`ls`", "a*"] {
+        let (table, field, key) = (quoted(name), quoted(&format!("{name}f")), quoted(&format!("{name}k")));
+        let database = Database::new(&format!(
+            "CREATE TABLE {table} (id int PRIMARY KEY, {field} int NOT NULL);
+             CREATE TABLE parts (id int PRIMARY KEY, {key} int CONSTRAINT {key} UNIQUE, r int REFERENCES {table}, n text);"
+        ));
+        let asked: [&[&str]; 3] = [
+            &["add-foreign-key", "parts", &key, "--references", &format!("{table}({field})")],
+            &["drop-index", &key],
+            &["inline-table", "parts", "--into", &table],
+        ];
+        for command in asked {
+            let said = database.refused(command);
+            let hint = hinted(&said).replace('…', "n");
+            let done = shell(&database, &hint);
+            assert!(done.contains("is declared and shown"), "{hint}\n{done}");
+            database.ok(&["undo", "--yes"]);
+        }
     }
 }

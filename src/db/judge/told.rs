@@ -52,7 +52,7 @@ fn in_transaction(transaction: &mut Transaction, told: &Told, table: &Table, wis
         .fields
         .iter()
         .map(|f| {
-            let collation = f.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
+            let collation = f.collate();
             format!("{} {}{collation}", f.name, f.type_name)
         })
         .collect();

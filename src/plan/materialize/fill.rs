@@ -38,7 +38,7 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                     if field.shape.identity.is_none() {
                         adds.push(format!("ALTER COLUMN {column} DROP DEFAULT"));
                     }
-                    fills.push(format!("ALTER COLUMN {column} TYPE {kind}{} USING {call}", collation(&field.shape)));
+                    fills.push(format!("ALTER COLUMN {column} TYPE {kind}{} USING {call}", field.shape.collate()));
                 } else {
                     adds.push(format!("ADD COLUMN {draft} boolean"));
                     fills.push(format!("ALTER COLUMN {draft} TYPE {kind} USING {call}"));
@@ -54,7 +54,7 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                 functions.push(function(version, &id, base, &columns, kind, &body));
                 adds.push(format!("ADD COLUMN {draft} boolean"));
                 let call = format!("{}({})", filler(&id), list(&columns));
-                fills.push(format!("ALTER COLUMN {draft} TYPE {kind}{} USING {call}", collation(&field.shape)));
+                fills.push(format!("ALTER COLUMN {draft} TYPE {kind}{} USING {call}", field.shape.collate()));
             }
             Home::Carried(carry) => {
                 let carry = &version.carries[carry];
@@ -75,16 +75,17 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
             Home::Added(added) => {
                 let added = &version.added[added];
                 let kind = &added.type_name;
+                let collate = field.shape.collate();
                 let constant = added.told_by().is_empty();
                 if constant && table.kind == TableKind::Plain {
                     let seed = added.seed.as_ref().map(|s| format!(" DEFAULT ({s})::{kind}")).unwrap_or_default();
-                    adds.push(format!("ADD COLUMN {draft} {kind}{seed}"));
+                    adds.push(format!("ADD COLUMN {draft} {kind}{collate}{seed}"));
                     updates.push(written_meanwhile(base, added, &draft));
                 } else {
                     functions.push(added_filler(version, added));
                     adds.push(format!("ADD COLUMN {draft} boolean"));
                     let call = format!("{}({})", filler(&added.id), list(&added_arguments(added)));
-                    fills.push(format!("ALTER COLUMN {draft} TYPE {kind} USING {call}"));
+                    fills.push(format!("ALTER COLUMN {draft} TYPE {kind}{collate} USING {call}"));
                 }
             }
         }
@@ -108,10 +109,6 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         steps.push(PlanStep::new(format!("bring the values written meanwhile to `{}`", base.short()), sql));
     }
     steps
-}
-
-fn collation(field: &crate::schema::Field) -> String {
-    field.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default()
 }
 
 /// Gives a table that SQL of the user tells its rows.

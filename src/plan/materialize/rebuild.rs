@@ -146,14 +146,13 @@ fn typed(value: &str, field: &crate::relation::Field) -> String {
     if matches!(field.home, Home::Own(_)) {
         return value.to_owned();
     }
-    let collation = shape.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
-    format!("({value})::{}{collation}", shape.type_name)
+    format!("({value})::{}{}", shape.type_name, shape.collate())
 }
 
 /// A column of CREATE TABLE.
 fn column(version: &Version, field: &crate::relation::Field, names: &BTreeMap<Ident, Ident>) -> String {
     let shape = &field.shape;
-    let collation = shape.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
+    let collation = shape.collate();
     let generated = shape.generated.as_ref().map(|g| {
         let kind = if g.stored { "STORED" } else { "VIRTUAL" };
         let text = match field.home {

@@ -60,7 +60,7 @@ pub fn unite(version: &Version, relation: &Relation) -> Vec<PlanStep> {
             columns.push(column.clone());
             continue;
         }
-        let collation = shape.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
+        let collation = shape.collate();
         let value = match &heir.sources[at] {
             Source::Constant(value) if value != "NULL" => format!(" DEFAULT {value}"),
             _ => String::new(),
