@@ -640,6 +640,8 @@ pub enum Missing {
         optional: bool,
         /// The table is still shown, so its rows belong to others too.
         shown: bool,
+        /// What each field is where there is no row, if not NULL.
+        absent: Vec<Option<Expression>>,
     },
 }
 

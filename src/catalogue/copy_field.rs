@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::drop_field::DropField;
 use crate::catalogue::{Refactor, Refactoring, entangled, path};
-use crate::fact::{Claim, Fact, Words};
 use crate::name::{FieldRef, Ident, TableRef, listed};
 use crate::refusal::Refusal;
 use crate::relation::{Field, Home, Relation, is_indexed};
@@ -28,10 +27,6 @@ pub struct CopyField {
     #[arg(long, value_name = "KEY", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Ident>,
-    /// Refuse NULL in the copy
-    #[arg(long)]
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub not_null: bool,
 }
 
 impl CopyField {
@@ -39,8 +34,8 @@ impl CopyField {
         self.as_name.clone().unwrap_or_else(|| self.field.field.clone())
     }
 
-    /// The foreign key, and whether every row has a row at its end.
-    fn way(&self, version: &Version, from: &Relation, to: &Relation) -> Result<(Copied, bool), Refusal> {
+    /// Where the values come from.
+    fn way(&self, version: &Version, from: &Relation, to: &Relation) -> Result<Copied, Refusal> {
         let (_, field) = version.find_field(&self.field)?;
         let Some(column) = from.column(&version.schema, field).cloned() else {
             let step = version.put_there_by(from, field);
@@ -57,7 +52,7 @@ impl CopyField {
             found => found?,
         };
         match (found.direction, &found.hops[..]) {
-            (Direction::Down, [hop]) => Ok((Copied { hop: hop.clone(), column }, found.total)),
+            (Direction::Down, [hop]) => Ok(Copied { hop: hop.clone(), column }),
             (Direction::Up, [_]) => Err(Refusal::Other {
                 why: format!("`{here}` refers to `{there}`: one row of that would have to choose among several"),
                 hint: Some("let the field move there, where they agree: `refactor move-field`".into()),
@@ -81,20 +76,9 @@ impl Refactor for CopyField {
         let to = before.find_own(&self.to)?;
         let name = self.name();
         entangled::must_be_free(to, &name, "choose another name with `--as`")?;
-        let (copied, total) = self.way(before, from, to)?;
+        let copied = self.way(before, from, to)?;
         let key = entangled::row_key(before, to)?;
         let mut after = before.clone();
-        if self.not_null {
-            if !field.shape.not_null {
-                return Err(Refusal::NeedsValue(
-                    format!("`{}` may be NULL, and so may a copy of it", self.field),
-                    "refuse NULL there first: `refactor set-not-null`, or leave `--not-null` out".into(),
-                ));
-            }
-            let words = Words { table: to.name.clone(), field: name.clone(), other: from.name.clone() };
-            let claim = Claim::Reaches { hops: vec![copied.hop.clone()], words };
-            after.facts.extend((!total).then(|| Fact { step: step.to_owned(), claim }));
-        }
         let is_found = before.schema.table(&copied.hop.from).is_some_and(|t| is_indexed(t, &copied.hop.from_columns));
         if !is_found {
             let text = format!(
@@ -119,7 +103,6 @@ impl Refactor for CopyField {
         let shape = schema::Field {
             type_name: field.shape.type_name.clone(),
             collation: field.shape.collation.clone(),
-            not_null: self.not_null,
             comment: field.shape.comment.clone(),
             comparable: field.shape.comparable,
             ..schema::Field::named(name)

@@ -318,6 +318,11 @@ impl Refactor for ExtractTable {
         let reference = self.reference(&payload, &key, natural);
         let (_, other) = &after.lookups[after.lookups.len() - 1].words;
         let keep = before.relations.contains_key(other);
+        let lookup = &after.lookups[after.lookups.len() - 1];
+        let none = payload.by.iter().zip(lookup.only.iter().flat_map(|o| &o.none));
+        let fill = none.filter_map(|(leaving, value)| {
+            Some(Default { field: leaving.field.shape.name.clone(), value: value.clone()? })
+        });
         // What makes a row of the new table one has no meaning where there is none.
         let checks = after.relations[other].constraints.iter().filter(|c| c.item.kind == ConstraintKind::Check);
         let checks = checks.filter(|_| !keep && self.restores.is_none());
@@ -345,6 +350,7 @@ impl Refactor for ExtractTable {
             restores: Restored::all(step, &after),
             without: checks.map(|c| c.item.name.clone()).collect(),
             condition: self.condition.clone(),
+            fill: fill.collect(),
             defaults: defaults.collect(),
             before: following,
         }))

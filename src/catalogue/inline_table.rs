@@ -55,6 +55,10 @@ pub struct InlineTable {
     #[arg(long = "where", hide = true, value_name = "CONDITION")]
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub condition: Option<Expression>,
+    /// What a field is where there is no row
+    #[arg(long, hide = true, value_name = "FIELD=EXPRESSION", value_parser = str::parse::<Default>)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fill: Vec<Default>,
     /// Default of a field
     #[arg(long, hide = true, value_name = "FIELD=EXPRESSION", value_parser = str::parse::<Default>)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -271,7 +275,11 @@ impl InlineTable {
             null_safe: vec![false],
             shows: columns,
             types: fields.iter().map(|f| f.shape.type_name.clone()).collect(),
-            missing: Missing::Make { optional, shown: self.keep },
+            missing: Missing::Make {
+                optional,
+                shown: self.keep,
+                absent: news.iter().map(|n| self.filled(n)).collect(),
+            },
             unlisted: Unlisted::Null,
             only: None,
             unique: true,
@@ -301,7 +309,7 @@ impl InlineTable {
         for (member, (field, new)) in fields.iter().zip(&news).enumerate() {
             let shape = crate::schema::Field {
                 name: new.clone(),
-                not_null: field.shape.not_null && !optional,
+                not_null: field.shape.not_null && (!optional || self.filled(new).is_some()),
                 default: self.default(field, new),
                 sequence: None,
                 grants: referring.shape.grants.clone(),
@@ -335,6 +343,11 @@ impl InlineTable {
             after.remark(step, RemarkKind::Lost, text);
         }
         Ok(after)
+    }
+
+    /// What a field is where there is no row, if not NULL.
+    fn filled(&self, name: &Ident) -> Option<Expression> {
+        self.fill.iter().find(|d| d.field == *name).map(|d| d.value.clone())
     }
 
     fn default(&self, field: &Field, new: &Ident) -> Option<String> {
@@ -372,7 +385,7 @@ impl InlineTable {
             null_safe: vec![false; hop.from_columns.len()],
             shows: hop.to_columns.clone(),
             types: types.collect(),
-            missing: Missing::Make { optional: true, shown: true },
+            missing: Missing::Make { optional: true, shown: true, absent: Vec::new() },
             unlisted: Unlisted::Null,
             only: None,
             unique: true,

@@ -58,8 +58,8 @@ fn looked_up(lookup: &Lookup, member: usize, stored: &[String], is_kept: &str) -
 
 /// What a field is where nothing is found, if not NULL.
 fn without(lookup: &Lookup, member: usize) -> Option<String> {
-    let Missing::Part { absent, .. } = &lookup.missing else { return None };
-    absent[member].as_ref().map(|value| format!("({value})::{}", lookup.types[member]))
+    let (Missing::Part { absent, .. } | Missing::Make { absent, .. }) = &lookup.missing else { return None };
+    absent.get(member)?.as_ref().map(|value| format!("({value})::{}", lookup.types[member]))
 }
 
 /// `t.a = x AND (t.b = y OR t.b IS NULL AND y IS NULL)`: whether the row `t` of the other table is found by `stored`.
@@ -426,7 +426,7 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
     let current: Vec<String> = (1..=lookup.columns.len()).map(|i| format!("c{i}")).collect();
     let mut args: Vec<String> = given.iter().zip(&lookup.types).map(|(s, t)| format!("{s} {t}")).collect();
     let (make, shown, optional, constraint) = match &lookup.missing {
-        Missing::Make { optional, shown } => (true, *shown, *optional, String::new()),
+        Missing::Make { optional, shown, .. } => (true, *shown, *optional, String::new()),
         Missing::Refuse(constraint) => (false, false, true, constraint.as_str().to_owned()),
         Missing::Part { .. } => (false, false, true, String::new()),
     };
@@ -441,7 +441,11 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
         .filter(|(c, _)| !make || comparable(c))
         .map(|(c, s)| same(&format!("t.{c}"), s, make))
         .collect();
-    let nulls: Vec<String> = given.iter().map(|s| format!("{s} IS NULL")).collect();
+    let nothing = |(member, s): (usize, &String)| match without(lookup, member) {
+        None => format!("{s} IS NULL"),
+        Some(value) => format!("record_image_eq(ROW({s}), ROW({value}))"),
+    };
+    let nothing: Vec<String> = given.iter().enumerate().map(nothing).collect();
     let (table, other) = (&lookup.words.0, &lookup.words.1);
     let joined = list(&lookup.fields);
     Finder {
@@ -454,8 +458,8 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
         shown,
         none: match (optional, make && !lookup.is_natural()) {
             (false, _) => String::new(),
-            (true, true) => all(&nulls),
-            (true, false) => nulls.join(" OR "),
+            (true, true) => all(&nothing),
+            (true, false) => nothing.join(" OR "),
         },
         is_now: found(lookup, "t", &current),
         now_row: row(&each_of("now", &lookup.shows)),
