@@ -29,6 +29,7 @@ pub mod extract_json;
 pub mod extract_table;
 pub mod flags_to_code;
 pub mod fold_json;
+pub mod hard_delete;
 pub mod inline_table;
 pub mod leaving;
 pub mod likeness;
@@ -51,6 +52,7 @@ pub mod restored;
 pub mod rule;
 pub mod set_default;
 pub mod set_not_null;
+pub mod soft_delete;
 pub mod split_field;
 pub mod split_rows;
 pub mod split_table;
@@ -219,6 +221,10 @@ catalogue! {
     SplitRows(split_rows::SplitRows) = "split-rows",
     /// Make one table of several
     UnionTables(union_tables::UnionTables) = "union-tables",
+    /// Keep deleted rows of a table, with a mark
+    SoftDelete(soft_delete::SoftDelete) = "soft-delete",
+    /// Delete the rows that a field marks, and the field
+    HardDelete(hard_delete::HardDelete) = "hard-delete",
     /// Tell a table by SQL of your own, and say how it is written
     Sql(sql::Sql) = "sql",
 }

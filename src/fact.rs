@@ -215,7 +215,7 @@ impl Fact {
             ),
             Claim::Unreferred { words: w, .. } => {
                 format!(
-                    "each `{}` must refer to a `{}` that keeps the rule ({})",
+                    "each `{}` must refer to a `{}` that is still shown ({})",
                     w.table.short(),
                     w.other.short(),
                     w.field
@@ -343,6 +343,8 @@ pub enum LossKind {
     Renumbered(usize),
     /// The whole rows that break a rule: a place in the version's quarantined rows.
     Quarantined(usize),
+    /// The whole rows that are marked: the same.
+    Marked(usize),
 }
 
 impl Loss {
@@ -374,6 +376,10 @@ impl Loss {
             LossKind::Quarantined(_) => {
                 let (rows, they) = if count == 1 { ("row", "breaks") } else { ("rows", "break") };
                 format!("{count} {rows} of `{table}` {they} `{field}` and will be gone from it")
+            }
+            LossKind::Marked(_) => {
+                let (rows, are) = if count == 1 { ("row", "is") } else { ("rows", "are") };
+                format!("{count} {rows} of `{table}` {are} marked in `{field}` and will be gone from it")
             }
             LossKind::Unfaithful(_) => {
                 format!("{count} {values} of `{table}.{field}` cannot be told from the new fields exactly")

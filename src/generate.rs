@@ -13,6 +13,7 @@ pub mod kept;
 pub mod link;
 pub mod lookup;
 pub mod made;
+pub mod mark;
 pub mod numbering;
 pub mod piece;
 pub mod put;
@@ -61,6 +62,7 @@ impl Class {
         let simple = |home| matches!(home, Home::Own(_) | Home::Calculated(_));
         let simple = relation.fields.iter().all(|f| simple(f.home));
         let told = rule::any(version, relation) || lookup::any(version, relation) || slice::any(version, relation);
+        let told = told || relation.mark().is_some();
         if simple && !told { Self::U } else { Self::H }
     }
 
@@ -165,10 +167,12 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     }
     for index in 0..version.unions.len() {
         pieces.extend(apart::guard(version, index)?);
+        pieces.extend(mark::keeping(version, index)?);
     }
     let next = shown_in(version);
     for relation in version.touched() {
         pieces.extend(rule::functions(version, relation)?);
+        pieces.extend(mark::function(version, relation));
         pieces.extend(apart::guard_of_numbers(version, relation)?);
         pieces.push(view::view(version, relation, &next[&relation.name.schema])?);
     }

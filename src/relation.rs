@@ -75,6 +75,8 @@ pub struct Condition {
     /// The name of the check that the real table has for it. None where it is a rule that the refactoring brings: the
     /// rows that break it are in quarantine, and no other table shows them.
     pub check: Option<Ident>,
+    /// The column, and the value in it, by which a row that is deleted breaks it instead of going.
+    pub mark: Option<(Ident, Expression)>,
 }
 
 /// One field of a relation.
@@ -281,6 +283,12 @@ impl Relation {
     /// The rules by which rows are in quarantine.
     pub fn quarantines(&self) -> impl Iterator<Item = &Condition> {
         self.conditions().iter().filter(|c| c.check.is_none())
+    }
+
+    /// What a row gets that is deleted through it, if it does not go: a column, and the value.
+    #[must_use]
+    pub fn mark(&self) -> Option<&(Ident, Expression)> {
+        self.conditions().iter().find_map(|c| c.mark.as_ref())
     }
 
     /// Whether it will have the physical table itself when it is real.

@@ -331,6 +331,8 @@ pub struct Union {
     pub discriminator: Option<(Ident, Ident)>,
     /// Whether the last table has the rows that were in quarantine.
     pub brings_back: bool,
+    /// What the last field becomes in a row that old code deletes from the first table: it goes to the last.
+    pub mark: Option<Expression>,
 }
 
 /// One of the tables of a union.

@@ -268,7 +268,7 @@ END
 $refactor$;
 COMMENT ON FUNCTION {{ update }}() IS {{ comment }};
 CREATE TRIGGER "!refactor_update" INSTEAD OF UPDATE ON {{ inner }} FOR EACH ROW EXECUTE FUNCTION {{ update }}();
-{%- if !taken_along.is_empty() %}
+{%- if deletes %}
 
 CREATE FUNCTION {{ delete }}() RETURNS trigger
 LANGUAGE plpgsql{{ rights }} AS $refactor$
@@ -289,7 +289,7 @@ BEGIN
   {{ statement }}
 {%- endfor %}
 {%- if part.is_none() %}
-  DELETE FROM {{ base }} AS b WHERE {{ this_row }};
+  {{ removal }}
 {%- if may_stay %}
   -- A trigger of the table kept the row: so stays what was taken along.
   IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = 'RF000'; END IF;
@@ -297,6 +297,11 @@ BEGIN
   END;
 {%- else %}
   IF NOT FOUND THEN RETURN NULL; END IF;
+{%- endif %}
+{%- if !no_mark.is_empty() %}
+  IF now.stays THEN
+    {{ no_mark }}
+  END IF;
 {%- endif %}
 {%- endif %}
   RETURN OLD;
@@ -308,7 +313,7 @@ CREATE TRIGGER "!refactor_delete" INSTEAD OF DELETE ON {{ inner }} FOR EACH ROW 
 {%- if !owner.is_empty() %}
 ALTER FUNCTION {{ insert }}() OWNER TO {{ owner }};
 ALTER FUNCTION {{ update }}() OWNER TO {{ owner }};
-{%- if !taken_along.is_empty() %}
+{%- if deletes %}
 ALTER FUNCTION {{ delete }}() OWNER TO {{ owner }};
 {%- endif %}
 {%- endif %}

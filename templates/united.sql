@@ -12,6 +12,9 @@ DECLARE
   now record;
   home integer;
   target integer;
+{%- if quiet %}
+  quiet text;
+{%- endif %}
 BEGIN
 {%- include "filled.sql" %}
   IF TG_OP <> 'INSERT' THEN
@@ -20,6 +23,12 @@ BEGIN
 {%- for b in branches %}
     WHEN {{ b.number }} THEN
       SELECT b.ctid AS token, b.xmin AS writer INTO now FROM {{ b.table }} AS b WHERE {{ b.this_row }} FOR NO KEY UPDATE;
+{%- if let Some((table, this_row)) = b.moved %}
+      IF NOT FOUND THEN
+        -- Nowhere, or in the other table by now: no row there has the token that this one had.
+        SELECT '(0,0)'::tid AS token, b.xmin AS writer INTO now FROM {{ table }} AS b WHERE {{ this_row }};
+      END IF;
+{%- endif %}
 {%- endfor %}
     END CASE;
     IF NOT FOUND THEN RETURN NULL; END IF;
@@ -86,7 +95,13 @@ BEGIN
 {%- endfor %}
       END IF;
 {%- endif %}
+{%- if let Some(quiet) = b.quiet %}
+      quiet := pg_catalog.set_config({{ quiet.setting }}, '1', true);
+{%- endif %}
       DELETE FROM {{ b.table }} AS b WHERE {{ b.this_row }};
+{%- if let Some(quiet) = b.quiet %}
+      quiet := pg_catalog.set_config({{ quiet.setting }}, '', true);
+{%- endif %}
 {%- endfor %}
     END CASE;
     IF NOT FOUND THEN RETURN NULL; END IF;
@@ -99,8 +114,14 @@ BEGIN
 {%- if let Some(n) = b.numbered %}
       PERFORM pg_catalog.set_config({{ n.setting }}, ({{ n.given }})::text, true);
 {%- endif %}
+{%- if let Some(quiet) = b.quiet %}
+      quiet := pg_catalog.set_config({{ quiet.setting }}, CASE WHEN home IS NULL OR {{ quiet.other_keys }} THEN '' ELSE '1' END, true);
+{%- endif %}
       INSERT INTO {{ b.table }} ({{ b.columns }}){% if b.overriding %} OVERRIDING SYSTEM VALUE{% endif %}
       VALUES ({{ b.values }}) RETURNING * INTO r{{ b.number }};
+{%- if let Some(quiet) = b.quiet %}
+      quiet := pg_catalog.set_config({{ quiet.setting }}, '', true);
+{%- endif %}
       IF NOT FOUND THEN
 {%- if let Some(n) = b.numbered %}
         PERFORM pg_catalog.set_config({{ n.setting }}, '', true);

@@ -1,10 +1,10 @@
 CREATE FUNCTION {{ function }}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
 BEGIN
-  -- A key is unique over all tables of the union. Whoever writes one waits for others who write the same.
+  -- A key is unique over all tables of the union. {{ waits }}
 {%- for k in keys %}
   IF {{ k.present }} THEN
-    PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(pg_catalog.concat_ws(',', {{ k.lock }}), 0));
+    {{ k.lock }};
 {%- if !k.left.is_empty() %}
     -- The number of a row that the same statement has deleted.
     {{ k.left }};

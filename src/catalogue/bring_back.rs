@@ -66,9 +66,7 @@ impl BringBack<'_> {
 
     /// Refuses to bring rows back to a table that has other fields or rules by now.
     fn must_fit(&self, loose: &Relation, kept: &[String]) -> Result<(), Refusal> {
-        let now = shapes(loose);
-        let differs = now.iter().find(|f| !kept.contains(f)).or_else(|| kept.iter().find(|f| !now.contains(f)));
-        match differs {
+        match difference(loose, kept) {
             None => Ok(()),
             Some(what) => self.refuse(format!(
                 "what {} put in quarantine would not fit: `{}` was another table then, which differs by `{what}`",
@@ -129,6 +127,7 @@ impl BringBack<'_> {
             keys,
             discriminator: None,
             brings_back: true,
+            mark: None,
         });
         Arc::make_mut(&mut after.schema).tables.insert(lost, table);
         after.relations.insert(name, united);
@@ -137,7 +136,7 @@ impl BringBack<'_> {
 }
 
 /// The table of rows in quarantine, as far as anything depends on it.
-fn kept_table(table: &Table, lost: &TableName, key: &[Ident]) -> Table {
+pub(super) fn kept_table(table: &Table, lost: &TableName, key: &[Ident]) -> Table {
     let plain = |f: &schema::Field| schema::Field { identity: None, sequence: None, default: None, ..f.clone() };
     let name = Ident::generated(&[lost.name.as_str(), "pkey"]);
     let definition = format!("PRIMARY KEY ({})", crate::name::listed(key));
@@ -149,6 +148,14 @@ fn kept_table(table: &Table, lost: &TableName, key: &[Ident]) -> Table {
         rows: -1.0,
         ..Table::default()
     }
+}
+
+/// What of a table is another than it was, if anything: see [`shapes`].
+#[must_use]
+pub fn difference(relation: &Relation, kept: &[String]) -> Option<String> {
+    let now = shapes(relation);
+    let differs = now.iter().find(|f| !kept.contains(f)).or_else(|| kept.iter().find(|f| !now.contains(f)));
+    differs.cloned()
 }
 
 /// What a row of the table is, and must keep by itself: fields and checks, as they are written down for who brings its

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::bring_back::shapes;
 use crate::catalogue::split_rows;
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
-use crate::name::TableName;
+use crate::name::{Ident, TableName};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Condition, Origin, Part, Relation, Rows, row_key};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, TableKind};
@@ -81,9 +81,29 @@ pub fn apart(
 ) -> Result<Version, Refusal> {
     let relation = &before.relations[name];
     let holds = before.over_base(relation, &keeps(rule)?)?;
+    note(&mut after, step);
+    hide(before, after, name, Condition { step: step.to_owned(), holds, check: None, mark: None }, &rule.name)
+}
+
+/// Hides the rows that do not satisfy a condition, and keeps them when that becomes real: the version that does not yet,
+/// which `before` is but for what the refactoring has changed already. `why` names what they break, or the field that marks
+/// them.
+///
+/// # Errors
+/// When something hangs on the table that needs all of its rows.
+pub fn hide(
+    before: &Version,
+    mut after: Version,
+    name: &TableName,
+    condition: Condition,
+    why: &Ident,
+) -> Result<Version, Refusal> {
+    let relation = &before.relations[name];
+    let step = &*condition.step.clone();
     check(before, relation)?;
-    let condition = Condition { step: step.to_owned(), holds: holds.clone(), check: None };
-    let broken = Expression::parse(&format!("NOT ({holds})")).map_err(|e| Refusal::Expression(e.to_string()))?;
+    let broken =
+        Expression::parse(&format!("NOT ({})", condition.holds)).map_err(|e| Refusal::Expression(e.to_string()))?;
+    let kind = if condition.mark.is_some() { LossKind::Marked } else { LossKind::Quarantined };
     let with = |condition: Condition| {
         let conditions = relation.conditions().iter().cloned().chain([condition]).collect();
         Rows::Part(Part { conditions, heir: true })
@@ -112,13 +132,13 @@ pub fn apart(
         table: relation.base.clone(),
         columns: Vec::new(),
         rows: None,
-        kind: LossKind::Quarantined(after.quarantined.len()),
+        kind: kind(after.quarantined.len()),
         key: Vec::new(),
-        words: Words { table: name.clone(), field: rule.name.clone(), other: name.clone() },
+        words: Words { table: name.clone(), field: why.clone(), other: name.clone() },
     });
-    let rows = with(Condition { holds: broken, ..condition.clone() });
+    let rows = with(Condition { holds: broken, mark: None, ..condition.clone() });
     after.quarantined.push(Quarantined { step: step.to_owned(), rows: Relation { rows, ..relation.clone() } });
-    note(&mut after, step, relation);
+    note_views(&mut after, step, relation);
     after.change(name, step).rows = with(condition);
     Ok(after)
 }
@@ -177,7 +197,7 @@ fn referring<'v>(
     all.filter(|(_, c, key)| key.table == relation.base && !c.item.inherited)
 }
 
-fn note(after: &mut Version, step: &str, relation: &Relation) {
+fn note(after: &mut Version, step: &str) {
     let text = format!(
         "the rule binds new code from now on, and old code never; rows that break it are in quarantine: they take no part in the new shape until they are mended, and materializing keeps them in `{}`",
         lost_table(step)
@@ -185,11 +205,14 @@ fn note(after: &mut Version, step: &str, relation: &Relation) {
     after.remark(step, RemarkKind::Note, text);
     let text = "until then they go on holding their keys, and the rows that they refer to";
     after.remark(step, RemarkKind::Note, text);
+}
+
+fn note_views(after: &mut Version, step: &str, relation: &Relation) {
     let schema = after.schema.clone();
     for view in schema.views.iter().filter(|v| v.relations.contains(&relation.base)) {
         let kind = if view.materialized { "materialized view" } else { "view" };
         let (view, base) = (view.name.short(), relation.base.short());
-        let text = format!("{kind} `{view}` reads `{base}`, and will no longer find there what is in quarantine");
+        let text = format!("{kind} `{view}` reads `{base}`, and will no longer find there what is not shown");
         after.remark(step, RemarkKind::Note, text);
     }
 }

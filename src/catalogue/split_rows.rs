@@ -191,7 +191,7 @@ impl SplitRows {
                 Part { conditions: Vec::new(), heir: true }
             }
         };
-        part.conditions.push(Condition { step: step.to_owned(), holds, check: Some(check) });
+        part.conditions.push(Condition { step: step.to_owned(), holds, check: Some(check), mark: None });
         relation.rows = Rows::Part(part);
     }
 }

@@ -108,6 +108,7 @@ impl Refactor for UnionTables {
             keys,
             discriminator,
             brings_back: false,
+            mark: None,
         });
         for relation in &relations {
             after.relations.remove(&relation.name);

@@ -378,7 +378,12 @@ impl Session {
             let count: i64 = self.client.query_one(&format!("SELECT count(*) FROM {}", made.table), &[])?.get(0);
             if count > 0 {
                 let rows = if count == 1 { "row" } else { "rows" };
-                losses.push(format!("{count} {rows} of the table that {} made", made.step));
+                let marks = version.unions.iter().any(|u| u.mark.is_some() && u.step == made.step);
+                losses.push(if marks {
+                    format!("{count} {rows} that {} keeps with a mark", made.step)
+                } else {
+                    format!("{count} {rows} of the table that {} made", made.step)
+                });
             }
         }
         for union in version.unions.iter().filter(|u| u.brings_back && names.contains(&u.step)) {
@@ -386,7 +391,8 @@ impl Session {
             let count: i64 = self.client.query_one(&format!("SELECT count(*) FROM {kept}"), &[])?.get(0);
             if count > 0 {
                 let (rows, go) = if count == 1 { ("row", "goes") } else { ("rows", "go") };
-                losses.push(format!("{count} {rows} {go} back to quarantine, in `{kept}` ({})", union.step));
+                let place = if union.mark.is_some() { "to" } else { "to quarantine, in" };
+                losses.push(format!("{count} {rows} {go} back {place} `{kept}` ({})", union.step));
             }
         }
         for (step, table, sql) in crate::generate::carry::complements(&version)? {

@@ -4,11 +4,16 @@ use askama::Template;
 
 use crate::generate::carry::{self, trigger};
 use crate::generate::fact::key_text;
-use crate::generate::{Piece, all, comment, each_of, list, numbering, own};
+use crate::generate::{Piece, all, comment, each_of, list, mark, numbering, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows};
 use crate::sql::Literal;
 use crate::version::{Branch, Source, Union, Version};
+
+/// How a key is locked: for whoever writes the same.
+const EACH: &str = "Whoever writes one waits for others who write the same.";
+/// How keys are locked where few rows are written that were in neither table before.
+const MARKING: &str = "A new row with a mark waits for all who write one without; any other had its key before.";
 
 struct Key {
     present: String,
@@ -36,6 +41,13 @@ struct Guard {
     trigger_update: Ident,
     changed: String,
     early: bool,
+    waits: &'static str,
+}
+
+fn lock(key: &str) -> String {
+    format!(
+        "PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(pg_catalog.concat_ws(',', {key}), 0))"
+    )
 }
 
 /// The triggers that keep keys unique over all branches, whoever writes.
@@ -71,13 +83,17 @@ pub fn guard(version: &Version, at: usize) -> Result<Vec<Piece>, askama::Error> 
                 keys: keyed.into_iter().map(|(_, key)| key).collect(),
                 schema: Literal(name.schema.as_str().into()),
                 table: Literal(name.name.as_str().into()),
-                hint: Literal(format!("Refactoring {} makes one table of several.", union.step)),
+                hint: Literal(match union.mark {
+                    Some(_) => format!("Refactoring {} keeps deleted rows, and they hold their keys.", union.step),
+                    None => format!("Refactoring {} makes one table of several.", union.step),
+                }),
                 comment: comment(&union.step),
                 trigger_insert: trigger("insert", &id),
                 trigger_update: trigger("updated", &id),
                 changed: carry::changed(&columns),
                 on,
                 early,
+                waits: if union.mark.is_some() { MARKING } else { EACH },
             }
             .render()?;
             let sql = carry::guarded(version, &sql, &tables, &[], &union.branches[0].table);
@@ -103,7 +119,7 @@ pub fn guard_of_numbers(version: &Version, relation: &Relation) -> Result<Vec<Pi
         let id = Ident::generated(&[numbering.id.as_str(), "numbers"]);
         let one = |constraint: &Ident| Key {
             present: format!("NEW.{column} IS NOT NULL"),
-            lock: format!("{}, NEW.{column}::text", Literal(numbering.id.as_str().into())),
+            lock: lock(&format!("{}, NEW.{column}::text", Literal(numbering.id.as_str().into()))),
             left: numbering::leave(numbering),
             elsewhere: format!("EXISTS (SELECT FROM {} AS b WHERE b.{column} = NEW.{column})", numbering.kept()),
             constraint: Literal(constraint.as_str().into()),
@@ -120,6 +136,7 @@ pub fn guard_of_numbers(version: &Version, relation: &Relation) -> Result<Vec<Pi
             hint: Literal(format!("Refactoring {} gives these rows numbers of their own.", numbering.step)),
             comment: comment(&numbering.step),
             on: numbering.kept(),
+            waits: EACH,
             trigger_insert: trigger("insert", &id),
             trigger_update: trigger("updated", &id),
             changed: carry::changed(std::slice::from_ref(&column)),
@@ -186,7 +203,10 @@ fn one_key(
     let holes = vec!["%s"; new.len()].join(", ");
     let key = Key {
         present: all(&new.iter().map(|n| format!("{n} IS NOT NULL")).collect::<Vec<_>>()),
-        lock: format!("{id}, {}", list(&texts)),
+        lock: match union.mark {
+            None => lock(&format!("{id}, {}", list(&texts))),
+            Some(_) => mark::lock(version, union, at),
+        },
         left: version.numberings.iter().find(|n| n.kept() == own).map(numbering::leave).unwrap_or_default(),
         elsewhere: elsewhere.join(" OR "),
         constraint: Literal(name.as_str().into()),

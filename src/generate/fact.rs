@@ -189,7 +189,7 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
             let among = loss.rows.iter().map(|rows| format!("({}) AND ", over(rows, "t"))).collect::<String>();
             return among + &shaped::unfaithful(&version.shaped[at], "t");
         }
-        LossKind::Quarantined(at) => return rows(version, &version.quarantined[at].rows, "t"),
+        LossKind::Quarantined(at) | LossKind::Marked(at) => return rows(version, &version.quarantined[at].rows, "t"),
         LossKind::Apart(at) => return slice::left_over(version, at, "t", &loss.columns),
         LossKind::Unreached(at) => at,
     };

@@ -8,7 +8,7 @@ use askama::Template;
 use crate::generate::carry::{self, Names, is_partitioned};
 use crate::generate::rule::{self, Rule};
 use crate::generate::view::{kept_for_others, key_aliases, named};
-use crate::generate::{all, comment, get, list, lookup, numbering, own, shaped, slice};
+use crate::generate::{all, comment, get, list, lookup, mark, numbering, own, shaped, slice};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
 use crate::schema::{Field, Identity, Table};
@@ -172,6 +172,9 @@ struct PutBack {
     without_parts: Vec<String>,
     delete: TableName,
     taken_along: Vec<String>,
+    deletes: bool,
+    removal: String,
+    no_mark: String,
     may_stay: bool,
 }
 
@@ -393,7 +396,12 @@ pub fn put_back(
     let refused = held.iter().filter(|h| h.on_delete);
     let refused = refused.map(|h| format!("IF {} THEN\n    {}\n  END IF;", h.stays, h.keeps_its_key));
     let own_parts: BTreeSet<String> = columns.looks.iter().filter_map(|l| l.take_away.clone()).collect();
-    let taken_along = part.as_ref().map_or_else(|| refused.chain(own_parts).collect(), |part| part.take_away.clone());
+    let mark = mark::removal(version, relation, &this_row);
+    let marks = mark.is_some();
+    let mark = mark.unwrap_or_else(|| mark::Removal::delete(relation, &this_row));
+    let refused = refused.chain(mark.refused);
+    let taken_along: Vec<String> =
+        part.as_ref().map_or_else(|| refused.chain(own_parts).collect(), |part| part.take_away.clone());
     let kept_keys = held.into_iter().filter(|h| h.on_update).map(|h| h.keeps_its_key);
     let updates = columns.updates(version.table(relation), &key);
     let early: Vec<Rule> = rule::early(relation).into_iter().chain(kept_keys).collect();
@@ -433,7 +441,12 @@ pub fn put_back(
         update: named(relation, "update"),
         delete: named(relation, "delete"),
         without_parts: slice::without_parts(version, relation),
-        may_stay: part.is_none() && !taken_along.is_empty() && may_skip_deletes(version.table(relation)),
+        may_stay: part.is_none()
+            && !taken_along.is_empty()
+            && may_skip(version.table(relation), if marks { "UPDATE" } else { "DELETE" }),
+        deletes: marks || !taken_along.is_empty(),
+        removal: mark.statement,
+        no_mark: mark.no_mark,
         taken_along,
         part,
         comment: about(relation),
@@ -466,9 +479,9 @@ pub fn put_back(
     .render()
 }
 
-/// Whether a trigger of the table sees its rows before they are deleted, and may keep them.
-fn may_skip_deletes(table: &Table) -> bool {
-    table.triggers.iter().any(|t| t.definition.contains(" BEFORE ") && t.definition.contains("DELETE"))
+/// Whether a trigger of the table sees its rows before they are written so, and may keep them.
+fn may_skip(table: &Table, event: &str) -> bool {
+    table.triggers.iter().any(|t| t.definition.contains(" BEFORE ") && t.definition.contains(event))
 }
 
 /// What lets a row be one of the part's. Each condition is a function in SQL, which is read once: in the text of a

@@ -6,7 +6,7 @@ use askama::Template;
 
 use crate::generate::put::{Frame, Generated};
 use crate::generate::view::named;
-use crate::generate::{all, list, numbering};
+use crate::generate::{all, carry, list, mark, numbering};
 use crate::name::{Ident, TableName};
 use crate::relation::{Relation, Rows};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Identity};
@@ -100,6 +100,16 @@ struct Part {
     own: Vec<Own>,
     numbered: Option<Numbered>,
     referred: Vec<Referred>,
+    /// What says that a row is not deleted by old code, and no new one.
+    quiet: Option<Quiet>,
+    /// Where the row is if it was marked or not meanwhile: the other table, and what tells the row there.
+    moved: Option<(TableName, String)>,
+}
+
+/// The setting, and whether an update changes what is unique.
+struct Quiet {
+    setting: Literal,
+    other_keys: String,
 }
 
 /// A foreign key that refers to a branch, and would act if a row left it.
@@ -122,6 +132,7 @@ struct Refused {
 #[derive(Template)]
 #[template(path = "united.sql", escape = "none")]
 struct United {
+    quiet: bool,
     route: TableName,
     route_types: String,
     route_new: String,
@@ -189,8 +200,20 @@ pub(super) fn put_back(version: &Version, relation: &Relation, frame: Frame) -> 
     let numbered = |at: &usize| union.branches.iter().any(|b| b.numbering(*at).is_some());
     let numbers = (0..union.fields.len()).filter(numbered).map(|at| &union.fields[at].0);
     let numbers = numbers.filter(|name| !filled.contains_key(*name));
+    // What only some tables have a place for, none of them may refuse.
+    let nowhere = |at: &usize| union.branches.iter().any(|b| matches!(b.sources[*at], Source::Constant(_)));
+    let shown = |at: &usize| relation.field(&union.fields[*at].0).is_some_and(|f| f.shape.not_null);
+    let placeless = (0..union.fields.len()).filter(|at| nowhere(at) && shown(at)).map(|at| &union.fields[at].0);
     let branches = union.branches.iter().enumerate();
+    let mut branches: Vec<Part> = branches.map(|(i, b)| part(version, union, b, i + 1, &filled)).collect();
+    if let ([live, marked], Some(_)) = (&mut branches[..], &union.mark) {
+        live.moved = Some((marked.table.clone(), marked.this_row.clone()));
+        marked.moved = Some((live.table.clone(), live.this_row.clone()));
+        let quiet = || Some(Quiet { setting: mark::setting(at), other_keys: other_keys(union) });
+        (live.quiet, marked.quiet) = (quiet(), quiet());
+    }
     United {
+        quiet: union.mark.is_some(),
         route: named(relation, "route"),
         route_types: list(&read.iter().map(|(_, kind)| kind.clone()).collect::<Vec<_>>()),
         route_new: of("NEW"),
@@ -200,13 +223,21 @@ pub(super) fn put_back(version: &Version, relation: &Relation, frame: Frame) -> 
         frame,
         schema: Literal(schema.into()),
         table: Literal(table.into()),
-        branches: branches.map(|(i, b)| part(version, union, b, i + 1, &filled)).collect(),
-        required: numbers.chain(union.discriminator.iter().map(|(field, _)| field)).map(null).collect(),
+        branches,
+        required: numbers.chain(placeless).map(null).collect(),
         check,
         real: Literal(format!("It can when {} is materialized.", union.step)),
         generated,
     }
     .render()
+}
+
+/// Whether a row gets other keys.
+fn other_keys(union: &Union) -> String {
+    let mut fields: Vec<Ident> = union.keys.iter().flat_map(|(_, fields)| fields.clone()).collect();
+    fields.sort();
+    fields.dedup();
+    carry::changed(&fields)
 }
 
 fn part(
@@ -286,6 +317,8 @@ fn part(
         overriding,
         own,
         referred: referred(version, union, branch),
+        quiet: None,
+        moved: None,
         numbered,
     }
 }

@@ -139,6 +139,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         if step.sql.contains("CREATE TRIGGER \"!refactor_insert_")
             || step.sql.contains("CREATE TRIGGER \"!refactor_updated_")
             || step.sql.contains("CREATE TRIGGER \"!refactor_number_")
+            || step.sql.contains("CREATE TRIGGER \"!refactor_goes_")
             || step.sql.contains("CREATE TRIGGER \"~refactor_")
         {
             step.lock = Some("SHARE ROW EXCLUSIVE on the tables, for a catalogue update".into());
@@ -259,6 +260,7 @@ pub fn told_back(before: &Version, after: &Version, installed: &Installed) -> Ve
 /// Which triggers there are on tables, and why.
 fn reasons(version: &Version) -> Vec<String> {
     let mut notes = Vec::new();
+    notes.extend(version.unions.iter().flat_map(|u| generate::mark::reasons(version, u)));
     notes.extend(version.held.iter().map(|h| {
         let far = version.over(&h.other).map_or(&h.other, |r| &r.name).short();
         let (table, other) = (h.table.short(), h.other.short());

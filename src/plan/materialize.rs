@@ -237,9 +237,12 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
     if matches!(loss.kind, LossKind::Table | LossKind::Unshown(_)) {
         return Vec::new(); // The table itself is kept.
     }
-    if let LossKind::Quarantined(at) = loss.kind {
+    if let LossKind::Quarantined(at) | LossKind::Marked(at) = loss.kind {
         let quarantined = &version.quarantined[at];
-        let sentence = format!("keep the rows in quarantine in `{}`", lost_table(&quarantined.step));
+        let sentence = match loss.kind {
+            LossKind::Marked(_) => format!("keep the marked rows in `{}`", lost_table(&quarantined.step)),
+            _ => format!("keep the rows in quarantine in `{}`", lost_table(&quarantined.step)),
+        };
         let step = PlanStep::new(sentence, generate::made::keep_apart(version, quarantined));
         return vec![step.writing(version.table(&quarantined.rows).rows, 0)];
     }
@@ -281,7 +284,8 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
         | LossKind::Table
         | LossKind::Unshown(_)
         | LossKind::Renumbered(_)
-        | LossKind::Quarantined(_) => {
+        | LossKind::Quarantined(_)
+        | LossKind::Marked(_) => {
             selected.extend(loss.columns.iter().map(|c| format!("t.{c} AS refactor_value")));
         }
     }

@@ -660,3 +660,71 @@ fn increments_of_an_inlined_field_are_exact() {
         assert_eq!(counters(&database, "SELECT id, n FROM next.orders"), sums, "{isolation}");
     }
 }
+
+#[test]
+fn rows_are_counted_exactly_while_they_are_marked() {
+    let shop = Database::new(
+        "CREATE TABLE tasks (id int PRIMARY KEY, n bigint NOT NULL DEFAULT 0); INSERT INTO tasks VALUES (1), (2), (3), (4);",
+    );
+    shop.ok(&["soft-delete", "tasks"]);
+    let new: Write = |r, t| {
+        let k = key(r);
+        Ok(counted(k, t.execute("UPDATE next.tasks SET n = n + 1 WHERE id = $1", &[&k])?))
+    };
+    let old: Write = |r, t| {
+        let k = key(r);
+        Ok(counted(k, t.execute("UPDATE public.tasks SET n = n + 1 WHERE id = $1", &[&k])?))
+    };
+    let delete: Write = |r, t| {
+        t.execute("DELETE FROM public.tasks WHERE id = $1", &[&key(r)])?;
+        Ok(Vec::new())
+    };
+    let toggle: Write = |r, t| {
+        let sql = "UPDATE next.tasks SET deleted_at = CASE WHEN deleted_at IS NULL THEN now() END WHERE id = $1";
+        t.execute(sql, &[&key(r)])?;
+        Ok(Vec::new())
+    };
+    for isolation in ["read committed", "repeatable read"] {
+        let (sums, _) = race(&shop, isolation, 120, &[new, old, new, delete, toggle]);
+        assert_eq!(counters(&shop, "SELECT id, n FROM next.tasks"), sums, "{isolation}");
+        shop.next().batch_execute("UPDATE tasks SET n = 0, deleted_at = NULL").unwrap();
+    }
+    shop.ok(&["materialize", "--yes"]);
+}
+
+#[test]
+fn a_key_is_given_once_over_rows_with_a_mark_and_without() {
+    let shop = Database::new("CREATE TABLE tasks (id int PRIMARY KEY, code int UNIQUE);");
+    shop.ok(&["soft-delete", "tasks", "--field", "gone", "--type", "boolean"]);
+    std::thread::scope(|scope| {
+        for statement in [
+            "INSERT INTO public.tasks VALUES ($1, 1000 - $1)",
+            "INSERT INTO next.tasks VALUES ($1, 1000 - $1, true)",
+            "INSERT INTO next.tasks VALUES ($1 + 3, $1)",
+            "INSERT INTO next.tasks VALUES ($1 + 3, 997 - $1, true)",
+            "DELETE FROM public.tasks WHERE id = $1",
+            "UPDATE next.tasks SET gone = NOT gone WHERE id = $1",
+            "UPDATE next.tasks SET code = $1 + 40 WHERE id = $1",
+            "UPDATE next.tasks SET gone = NOT gone, code = 1000 - ($1 + 2) WHERE id = $1",
+        ] {
+            let mut client = session(&shop, "read committed");
+            scope.spawn(move || {
+                for id in 1..=60_i32 {
+                    if let Err(error) = client.execute(statement, &[&id]) {
+                        let code = error.code().map(|c| c.code().to_owned());
+                        assert!(matches!(code.as_deref(), Some("23505" | "40P01" | "40001")), "{error:?}");
+                    }
+                }
+            });
+        }
+    });
+    let twice = |field: &str| shop.rows(&format!("SELECT {field} FROM next.tasks GROUP BY 1 HAVING count(*) > 1"));
+    assert_eq!((twice("id"), twice("code")), (Vec::new(), Vec::new()));
+    // However many rows a statement writes.
+    let sql =
+        "INSERT INTO tasks SELECT g, g FROM generate_series(5000, 45000) AS g; DELETE FROM tasks WHERE id >= 5000";
+    shop.client().batch_execute(sql).unwrap();
+    let marked = "SELECT count(*) FROM next.tasks WHERE gone AND id >= 5000";
+    assert_eq!(shop.rows(marked), ["(40001)"]);
+    shop.ok(&["materialize", "--yes"]);
+}

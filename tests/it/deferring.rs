@@ -322,3 +322,60 @@ fn names_of_hidden_fields_and_tables_without_a_key_are_refused() {
     let said = String::from_utf8(shop.run(&["drop-field", "t.n"]).stderr).unwrap();
     assert!(said.contains("materializing will drop `t_n_seq`, which numbers `n`"), "{said}");
 }
+
+#[test]
+fn what_is_deleted_gets_a_mark_or_goes() {
+    let shop = Database::new(
+        "CREATE TABLE people (id int PRIMARY KEY); CREATE TABLE tasks (id int PRIMARY KEY, of int REFERENCES people ON DELETE CASCADE, n int);
+         INSERT INTO people VALUES (1), (2); INSERT INTO tasks VALUES (1, 1), (2, 2), (3, 2), (4, NULL), (5, NULL);
+         CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF OLD.id = 1 THEN RETURN NULL; END IF; RETURN coalesce(NEW, OLD); END';
+         CREATE TRIGGER keep BEFORE UPDATE OR DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION keep();",
+    );
+    let command = [
+        "soft-delete",
+        "tasks",
+        "--field",
+        "gone",
+        "--type",
+        "text",
+        "--mark",
+        "CASE current_setting('a.b', true) WHEN 'no' THEN NULL ELSE 'x' END",
+    ];
+    let said = String::from_utf8(shop.run(&command).stderr).unwrap();
+    for note in [
+        "TRUNCATE removes rows really, and marks none",
+        "rows of `tasks` that `tasks_of_fkey` deletes with what they refer to are gone, with a mark or without",
+        "setting a mark is a DELETE for the triggers of `tasks`, and clearing it an INSERT",
+    ] {
+        assert!(said.contains(note), "{said}");
+    }
+    let all = "SELECT id, gone FROM next.tasks";
+    let mut old = shop.client();
+    assert_eq!(old.execute("DELETE FROM tasks WHERE id IN (1, 4)", &[]).unwrap(), 1);
+    assert_eq!(shop.rows(all), ["(1,)", "(2,)", "(3,)", "(4,x)", "(5,)"]);
+    let error = old.batch_execute("SET a.b = 'no'; DELETE FROM tasks WHERE id = 5").unwrap_err();
+    assert_eq!(error.as_db_error().unwrap().message(), "a deleted row of \"tasks\" got no mark");
+    old.batch_execute(
+        "SET a.b = ''; WITH d AS (DELETE FROM people WHERE id = 2 RETURNING id) INSERT INTO people SELECT * FROM d",
+    )
+    .unwrap();
+    assert_eq!(shop.rows(all), ["(1,)", "(4,x)", "(5,)"]);
+    shop.ok(&["verify"]);
+    old.batch_execute("BEGIN; TRUNCATE tasks").unwrap();
+    assert_eq!(rows(&mut old, all), ["(4,x)"]);
+    old.batch_execute("ROLLBACK").unwrap();
+    shop.ok(&["materialize", "--yes"]);
+    shop.ok(&[
+        "hard-delete",
+        "tasks.gone",
+        "--mark",
+        "CASE current_setting('a.b', true) WHEN 'no' THEN NULL ELSE 'y' END",
+    ]);
+    let mut new = shop.next();
+    assert_eq!(new.execute("DELETE FROM tasks WHERE id IN (1, 4)", &[]).unwrap(), 0);
+    let error = new.batch_execute("SET a.b = 'no'; DELETE FROM tasks WHERE id = 5").unwrap_err();
+    assert_eq!(error.as_db_error().unwrap().message(), "a deleted row of \"tasks\" got no mark");
+    new.batch_execute("SET a.b = ''; DELETE FROM tasks WHERE id = 5").unwrap();
+    assert_eq!(shop.rows("SELECT id, gone FROM tasks"), ["(1,)", "(4,x)", "(5,y)"]);
+    shop.ok(&["verify"]);
+}

@@ -335,3 +335,51 @@ fn keys_of_another_type() {
         database.client().batch_execute("INSERT INTO customers (email) VALUES ('longer than that is')").unwrap_err();
     assert_eq!(old.code().unwrap().code(), "23000");
 }
+
+#[test]
+fn rows_that_were_marked() {
+    let orders = "CREATE TABLE orders (id int PRIMARY KEY, code text UNIQUE, gone boolean NOT NULL DEFAULT false CHECK (NOT gone OR id > 1), n int);
+        CREATE TABLE items (id int PRIMARY KEY, order_id int REFERENCES orders);
+        INSERT INTO orders VALUES (1, 'a', false, 1), (2, 'b', true, 2), (3, NULL, true, NULL); INSERT INTO items VALUES (1, 1);";
+    let delete: &[&str] = &["hard-delete", "orders.gone"];
+    there_and_back(orders, &[delete, &["drop-field", "orders.n"]], &["orders", "items"]);
+    there_and_back(orders, &[&["drop-field", "orders.n"], delete], &["orders", "items"]);
+    let renamed: &[&str] = &["hard-delete", "orders.deleted"];
+    there_and_back(orders, &[&["rename-field", "orders.gone", "deleted"], renamed], &["orders", "items"]);
+    there_and_back(PEOPLE, &[&["soft-delete", "people"]], &["people"]);
+}
+
+/// Both are pending, as in a database to which recorded refactorings are new.
+#[test]
+fn marked_rows_that_never_went() {
+    let database = Database::new(
+        "CREATE TABLE t (id int PRIMARY KEY, gone text, n int CHECK (n > 0)); INSERT INTO t VALUES (1, NULL, 1), (2, 'x', 2);",
+    );
+    database.ok(&["hard-delete", "t.gone", "--mark", "'y'"]);
+    let back =
+        ["soft-delete", "t", "--field", "gone", "--type", "text", "--mark", "'y'", "--restores", "0001-hard-delete-t"];
+    let kept = ["--kept", "id integer NOT NULL", "--kept", "n integer", "--kept", "t_n_check CHECK ((n > 0))"];
+    database.ok(&[&back[..], &kept].concat());
+    let all = ["(1,1,)", "(2,2,x)"];
+    assert_eq!(database.rows("SELECT * FROM next.t"), all);
+    database.next().batch_execute("DELETE FROM t WHERE id = 1; UPDATE t SET gone = 'z' WHERE id = 2").unwrap();
+    database.ok(&["materialize", "--yes"]);
+    assert_eq!(database.rows("SELECT * FROM t"), ["(2,2,z)"]);
+}
+
+#[test]
+fn marked_rows_that_would_go_are_counted() {
+    let database = Database::new("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2), (3);");
+    database.ok(&["soft-delete", "t"]);
+    database.client().batch_execute("DELETE FROM t WHERE id < 3").unwrap();
+    let said = database.refused(&["undo"]);
+    assert!(said.contains("2 rows that 0001-soft-delete-t keeps with a mark"), "{said}");
+    database.ok(&["undo", "--yes"]);
+    assert_eq!(database.rows("SELECT * FROM t"), ["(3)"]);
+    database.client().batch_execute("ALTER TABLE t ADD gone text; INSERT INTO t VALUES (4, 'x')").unwrap();
+    database.ok(&["hard-delete", "t.gone", "--mark", "'y'"]);
+    database.ok(&["materialize", "--yes"]);
+    database.take_back("0001-hard");
+    let said = database.refused(&["undo"]);
+    assert!(said.contains("1 row goes back to `refactor.\"lost_0001-hard-delete-t\"`"), "{said}");
+}

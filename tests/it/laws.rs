@@ -65,6 +65,7 @@ macro_rules! scenarios {
 }
 
 mod fields;
+mod marks;
 mod parts;
 mod rows;
 

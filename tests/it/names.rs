@@ -319,6 +319,52 @@ fn what_is_put_apart_may_have_any_name() {
     }
 }
 
+/// Rows that are deleted with a mark, from both shapes, and without one again.
+fn marked(table: &str, key: &str, one: &str, two: &str) {
+    let [whole, key, one, two] = [table, key, one, two].map(quoted);
+    let (shown, whole) = (format!("next.{whole}"), format!("public.{whole}"));
+    let database = Database::new(&format!(
+        "CREATE TABLE victims (id int);
+         CREATE TABLE parent ({two} int PRIMARY KEY, {one} int); INSERT INTO parent VALUES (1), (2);
+         CREATE TABLE {whole} ({key} int PRIMARY KEY, {two} int CONSTRAINT {two} REFERENCES parent ON DELETE CASCADE);
+         CREATE TABLE child ({two} int PRIMARY KEY, {one} int CONSTRAINT {two} REFERENCES {whole});
+         INSERT INTO {whole} VALUES (1, NULL), (2, 1), (3, 2), (4, 2); INSERT INTO child VALUES (1, 1);"
+    ));
+    let text = Literal(one.clone()).to_string();
+    database.ok(&["soft-delete", &whole, "--field", &one, "--type", "text", "--mark", &text]);
+    let sql = format!("DELETE FROM {whole} WHERE {key} IN (2, 3); DELETE FROM parent WHERE {two} = 1");
+    database.client().batch_execute(&sql).unwrap();
+    let sql = format!("UPDATE {shown} SET {one} = NULL WHERE {key} = 3; DELETE FROM {shown} WHERE {key} = 4");
+    database.next().batch_execute(&sql).unwrap();
+    assert_eq!(database.rows(&format!("SELECT {key}, {one} IS NULL FROM {shown}")), ["(1,t)", "(3,t)"]);
+    database.client().batch_execute(&format!("DELETE FROM {whole} WHERE {key} = 3")).unwrap();
+    let all = format!("SELECT {key}, {one} = {text} FROM");
+    assert_eq!(database.rows(&format!("{all} {shown}")), ["(1,)", "(3,t)"]);
+    database.ok(&["materialize", "--yes"]);
+    assert_eq!(database.rows(&format!("{all} {whole}")), ["(1,)", "(3,t)"]);
+    database.take_back("0001");
+    let sql = format!("INSERT INTO {shown} VALUES (5, 2); DELETE FROM {shown} WHERE {key} = 5");
+    database.client().batch_execute(&sql).unwrap();
+    let refused = database.client().batch_execute(&format!("DELETE FROM {shown} WHERE {key} = 1")).unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "23503");
+    database.ok(&["materialize", "--yes"]);
+    assert_eq!(database.rows(&format!("SELECT {key} FROM {whole}")), ["(1)"]);
+    database.take_back("0002");
+    assert_eq!(database.rows(&format!("{all} {shown}")), ["(1,)", "(3,t)", "(5,t)"]);
+    assert_eq!(database.rows("SELECT * FROM victims"), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_marked_may_have_any_name() {
+    for name in WORDS.iter().step_by(2).chain(ATTACKS.iter().step_by(2)) {
+        marked(name, &format!("{name} key"), name, &format!("{name}2"));
+    }
+    for at in (0..VARIABLES.len()).step_by(9) {
+        let name = |n: usize| VARIABLES[(at + n) % VARIABLES.len()];
+        marked(name(3), name(1), name(0), name(2));
+    }
+}
+
 /// Only this one cannot be had: it would end the functions that are made.
 #[test]
 fn the_end_of_a_function_is_refused() {

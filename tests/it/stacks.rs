@@ -137,7 +137,7 @@ fn whole(random: &mut Random, table: &str, fields: &[String], other: &str, new: 
     let insert = format!("INSERT INTO {table} SELECT NEW.*");
     let (told, kinds) = (elements(table), format!("SELECT id, id % 3 AS third, {name}::text AS name FROM {table}"));
     let (number, copy) = (format!("{table}.{new}_number"), format!("{new}_copy"));
-    let words = match random.weighted(&[4, 4, 4, 6, 14, 5, 8, 4, 4, 8, 4, 8, 5, 5, 6, 4, 7, 5, 8, 5]) {
+    let words = match random.weighted(&[4, 4, 4, 6, 14, 5, 8, 4, 4, 8, 4, 8, 5, 5, 6, 4, 7, 5, 7, 12, 8, 5]) {
         0 => vec!["split-rows", table, "--where", &condition, "--into", new],
         1 => vec!["split-rows", table, "--where", &condition, "--into", new, "--rest", &rest],
         2 => vec!["split-rows", table, "--where", &condition, "--into", new, "--unchecked"],
@@ -157,8 +157,10 @@ fn whole(random: &mut Random, table: &str, fields: &[String], other: &str, new: 
         }
         16 => vec!["add-surrogate-key", &number],
         17 => vec!["replace-surrogate-key", &field, "--with", second],
-        18 => vec!["copy-field", &field, other, "--as", &copy],
-        19 => vec!["extract-table", &field, "--into", new, "--names", "name", "--where", &given],
+        18 => vec!["soft-delete", table, "--field", new, "--type", "int", "--mark", "7"],
+        19 => vec!["hard-delete", &field, "--mark", "'8'"],
+        20 => vec!["copy-field", &field, other, "--as", &copy],
+        21 => vec!["extract-table", &field, "--into", new, "--names", "name", "--where", &given],
         14 => vec!["sql", new, "id bigint PRIMARY KEY", "third bigint", "name text", "--view", &kinds],
         _ => vec!["create-table", new, "id int PRIMARY KEY", "name text", "size int DEFAULT 1 NOT NULL"],
     };

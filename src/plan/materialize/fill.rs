@@ -171,7 +171,8 @@ pub fn put_apart(version: &Version, ways: &[(&Relation, Way)]) -> Vec<PlanStep> 
     let delete = |(relation, condition): &(&Relation, &Condition)| {
         let base = &relation.base;
         let sql = format!("DELETE FROM {base} AS b WHERE NOT ({});", get::over(&condition.holds, "b"));
-        let sentence = format!("take the rows in quarantine out of `{}` ({})", base.short(), condition.step);
+        let rows = if condition.mark.is_some() { "marked rows" } else { "rows in quarantine" };
+        let sentence = format!("take the {rows} out of `{}` ({})", base.short(), condition.step);
         PlanStep::new(sentence, without_triggers(base, version.table(relation), &sql))
     };
     apart.iter().map(delete).collect()

@@ -5,6 +5,7 @@ use crate::name::TableName;
 use crate::plan::PlanStep;
 use crate::plan::materialize::{draft, fill};
 use crate::relation::{Origin, Relation, Rows};
+use crate::schema::ConstraintKind;
 use crate::version::{Source, Union, Version};
 
 /// The union that a relation is, if it is one.
@@ -98,7 +99,13 @@ pub fn unite(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     steps
 }
 
-/// Every table that takes part in a union.
+/// Every table that takes part in a union, and those that one refers to which goes.
 pub fn tables(version: &Version) -> impl Iterator<Item = &TableName> {
-    version.unions.iter().flat_map(|u| u.branches.iter().map(|b| &b.table))
+    let going = version.unions.iter().flat_map(|u| &u.branches[1..]);
+    let constraints = going.filter_map(|b| version.schema.table(&b.table)).flat_map(|t| &t.constraints);
+    let far = constraints.filter_map(|c| match &c.kind {
+        ConstraintKind::Foreign(key) => Some(&key.table),
+        _ => None,
+    });
+    version.unions.iter().flat_map(|u| u.branches.iter().map(|b| &b.table)).chain(far)
 }

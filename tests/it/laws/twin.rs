@@ -435,7 +435,8 @@ impl<'s> Twin<'s> {
             let relax = match (&told.constraint, &told.column, &told.table) {
                 (Some(name), _, _) => format!(
                     "DO $$ DECLARE c record; BEGIN FOR c IN SELECT conrelid::regclass AS t FROM pg_constraint WHERE conname = '{name}' AND conparentid = 0
-                     LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', c.t, '{name}'); END LOOP; END $$"
+                     LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', c.t, '{name}'); END LOOP; END $$;
+                     DROP INDEX IF EXISTS public.\"{name}\""
                 ),
                 (None, Some(column), Some(table)) => format!(
                     "DO $$ DECLARE c record; BEGIN FOR c IN SELECT conname FROM pg_constraint WHERE conrelid = 'public.\"{table}\"'::regclass AND contype = 'p'
