@@ -237,9 +237,9 @@ impl ExtractTable {
         let nullable = null_safe.contains(&true);
         draft.rule(&rule(Rule::Unique(names.clone(), !nullable)))?;
         if let Some(condition) = &self.condition {
-            let named = payload.by.iter().map(|l| (l.field.shape.name.clone(), l.name.to_string())).collect();
+            let renames = payload.by.iter().map(|l| (l.field.shape.name.clone(), l.name.to_string())).collect();
             let condition =
-                Expression::parse(&condition.with(&named)).map_err(|e| Refusal::Expression(e.to_string()))?;
+                Expression::parse(&condition.with(&renames)).map_err(|e| Refusal::Expression(e.to_string()))?;
             draft.rule(&rule(Rule::Check(condition)))?;
         }
         if nullable && !null_safe.contains(&false) {

@@ -189,8 +189,8 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
     let with = |more: &[String]| list(&[given("NEW"), if make { more.to_vec() } else { Vec::new() }].concat());
     let variable = format!("look_{at}");
     let changed = format!("record_image_ne({}, {})", row(&given("NEW")), row(&given("OLD")));
-    let stores = lookup.columns.iter().zip(&lookup.found_by).enumerate().filter(|_| !natural && !part);
-    let columns = stores.map(|(i, (column, found))| {
+    let written = lookup.columns.iter().zip(&lookup.found_by).enumerate().filter(|_| !natural && !part);
+    let columns = written.map(|(i, (column, found))| {
         let found = format!("{variable}.{found}");
         let value = match lookup.only.as_ref().filter(|only| only.none[i].is_some()) {
             None => found,

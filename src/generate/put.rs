@@ -8,7 +8,7 @@ use askama::Template;
 use crate::generate::carry::{self, Names, is_partitioned};
 use crate::generate::rule::{self, Rule};
 use crate::generate::view::{kept_for_others, key_aliases, named};
-use crate::generate::{all, comment, get, list, lookup, mark, numbering, own, shaped, slice};
+use crate::generate::{all, comment, equal, get, list, lookup, mark, numbering, own, shaped, slice};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
 use crate::schema::{Field, Identity, Table};
@@ -183,7 +183,7 @@ struct PutBack {
 #[template(path = "look.sql", escape = "none")]
 struct Look<'p> {
     base: &'p TableName,
-    this_row: &'p str,
+    this_row: String,
     has_up: bool,
     part_now: &'static str,
     part_changed: &'static str,
@@ -194,7 +194,35 @@ struct Look<'p> {
     early: &'p [Rule],
 }
 
-impl Look<'_> {
+impl<'p> Look<'p> {
+    fn new(
+        version: &Version,
+        relation: &'p Relation,
+        columns: &Columns,
+        carried: &[Carried],
+        early: &'p [Rule],
+    ) -> Self {
+        let key = row_key(version.table(relation)).unwrap_or_default();
+        let old_keys = key_aliases(key.len());
+        let partitioned = is_partitioned(version, &relation.base);
+        let (part_now, part_changed) =
+            if partitioned { (", b.tableoid AS part", " OR now.part <> OLD.refactor_part") } else { ("", "") };
+        let unseen =
+            |c: &Carried| format!("record_image_ne(ROW(({}({})){}), ROW(OLD.{}))", c.get, c.keys_old, c.part, c.field);
+        Self {
+            base: &relation.base,
+            this_row: equal("b", &key, "OLD", &old_keys),
+            has_up: carried.iter().any(|c| c.up),
+            part_now,
+            part_changed,
+            before: columns.looks.iter().map(|l| l.before.as_str()).collect(),
+            self_same: self_same(version, relation, &columns.own, &key, &old_keys),
+            followed: followed(version, relation, &key, &old_keys),
+            stale: carried.iter().map(unseen).chain(columns.looks.iter().flat_map(|l| l.stale.clone())).collect(),
+            early,
+        }
+    }
+
     /// How an UPDATE tells by itself that there is nothing to look at: the row is what the statement saw, and may be
     /// written. Empty where it cannot tell. With `=` a plan could find the row by its place alone, and then does not look
     /// again after it has waited for another session (a fault of PostgreSQL until its releases of November 2025).
@@ -371,7 +399,7 @@ pub fn put_back(
     let key = row_key(version.table(relation)).unwrap_or_default();
     let old_keys = key_aliases(key.len());
     let this_row = all(&key.iter().zip(&old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>());
-    let mut columns = Columns::default();
+    let this_row = equal("b", &key, "OLD", &old_keys);
     columns.own(version, relation);
     columns.told(version, relation, &this_row);
     columns.hidden(version, relation);
@@ -390,7 +418,6 @@ pub fn put_back(
             Home::Numbered(at) => numbered.push(one_numbered(version, field, at)),
         }
     }
-    let partitioned = is_partitioned(version, &relation.base);
     let part = slice::put(version, relation, &this_row, &old_keys);
     let held = slice::held(version, relation);
     let refused = held.iter().filter(|h| h.on_delete);
@@ -405,28 +432,11 @@ pub fn put_back(
     let kept_keys = held.into_iter().filter(|h| h.on_update).map(|h| h.keeps_its_key);
     let updates = columns.updates(version.table(relation), &key);
     let early: Vec<Rule> = rule::early(relation).into_iter().chain(kept_keys).collect();
-    let has_up = carried.iter().any(|c: &Carried| c.up);
-    let (part_now, part_changed) =
-        if partitioned { (", b.tableoid AS part", " OR now.part <> OLD.refactor_part") } else { ("", "") };
-    let look = Look {
-        base: &relation.base,
-        this_row: &this_row,
-        has_up,
-        part_now,
-        part_changed,
-        before: columns.looks.iter().map(|l| l.before.as_str()).collect(),
-        self_same: self_same(version, relation, &columns.own, &key, &old_keys),
-        followed: followed(version, relation, &key, &old_keys),
-        stale: carried
-            .iter()
-            .map(|c| format!("record_image_ne(ROW(({}({})){}), ROW(OLD.{}))", c.get, c.keys_old, c.part, c.field))
-            .chain(columns.looks.iter().flat_map(|l| l.stale.clone()))
-            .collect(),
-        early: &early,
-    };
+    let look = Look::new(version, relation, &columns, &carried, &early);
     // Values from elsewhere want the row locked before they are brought there.
     let at_once = carried.is_empty() && columns.looks.is_empty() && part.is_none();
-    let (unchanged, look) = (if at_once { look.unchanged() } else { String::new() }, look.render()?);
+    let unchanged = if at_once { look.unchanged() } else { String::new() };
+    let (has_up, part_now, part_changed, look) = (look.has_up, look.part_now, look.part_changed, look.render()?);
     PutBack {
         look,
         unchanged,
