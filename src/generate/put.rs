@@ -398,8 +398,8 @@ pub fn put_back(
 ) -> Result<String, askama::Error> {
     let key = row_key(version.table(relation)).unwrap_or_default();
     let old_keys = key_aliases(key.len());
-    let this_row = all(&key.iter().zip(&old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>());
     let this_row = equal("b", &key, "OLD", &old_keys);
+    let mut columns = Columns::default();
     columns.own(version, relation);
     columns.told(version, relation, &this_row);
     columns.hidden(version, relation);
