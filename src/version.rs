@@ -644,6 +644,8 @@ pub enum Missing {
         shown: bool,
         /// What each field is where there is no row, if not NULL.
         absent: Vec<Option<Expression>>,
+        /// No two rows refer to the same, so each has its own.
+        own: bool,
     },
 }
 

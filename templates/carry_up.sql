@@ -22,7 +22,8 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enab
 DECLARE
   changed bigint;
 BEGIN
-  LOOP
+  -- Again for rows that came meanwhile; not for ever, since a trigger of the table may make another value of it.
+  FOR attempt IN 1 .. 3 LOOP
     UPDATE {{ source }} AS a0 SET {{ column }} = value{{ members_from }}
     WHERE {{ in_group_joined }} AND record_image_ne(ROW(a0.{{ column }}), ROW(value));
     GET DIAGNOSTICS changed = ROW_COUNT;

@@ -14,9 +14,11 @@ BEGIN
   SELECT t.* INTO now FROM {{ other }} AS t WHERE {{ is_now }} FOR {% if shown %}SHARE{% else %}UPDATE{% endif %};
   held := FOUND;
   IF held AND record_image_eq({{ now_row }}, {{ given_row }}) THEN RETURN now; END IF;
+{%- if !own %}
   PERFORM pg_advisory_xact_lock(hashtextextended({{ lock_key }}, 7));
   SELECT t.* INTO row_found FROM {{ other }} AS t WHERE {{ equal }} AND record_image_eq({{ shown_row }}, {{ given_row }}) ORDER BY {{ order }} LIMIT 1 FOR SHARE;
   IF FOUND THEN RETURN row_found; END IF;
+{%- endif %}
 {%- if !shown %}
   -- Nobody else refers to the row: its values change. An older snapshot could not tell.
   IF held AND current_setting('transaction_isolation') <> 'repeatable read' AND (SELECT count(*) FROM (SELECT FROM {{ table }} AS b WHERE {{ refers_to_now }} LIMIT 2) AS q) < 2 THEN

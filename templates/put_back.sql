@@ -90,6 +90,9 @@ BEGIN
 {%- for c in carried %}
   IF {{ c.has_key_r }} THEN
     PERFORM {{ c.set }}({{ c.keys_r }}, NEW.{{ c.field }});
+{%- if c.rewritten %}
+    NEW.{{ c.field }} := ({{ c.get }}({{ c.keys_r }})){{ c.part }};
+{%- endif %}
   END IF;
 {%- endfor %}
 {%- for keep in keeps %}
@@ -230,6 +233,9 @@ BEGIN
 {%- for c in carried %}
   IF {{ c.has_key_r }} AND ({{ c.may_differ }}) AND record_image_ne(ROW(({{ c.get }}({{ c.keys_r }})){{ c.part }}), ROW(NEW.{{ c.field }})) THEN
     PERFORM {{ c.set }}({{ c.keys_r }}, NEW.{{ c.field }});
+{%- if c.rewritten %}
+    NEW.{{ c.field }} := ({{ c.get }}({{ c.keys_r }})){{ c.part }};
+{%- endif %}
   END IF;
 {%- endfor %}
 {%- for keep in keeps %}

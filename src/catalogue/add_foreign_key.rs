@@ -73,7 +73,8 @@ impl Action {
     ];
 
     /// As `pg_constraint` has it.
-    fn letter(self) -> char {
+    #[must_use]
+    pub fn letter(self) -> char {
         Self::LETTERS.iter().find(|(a, _)| *a == self).map_or('a', |(_, letter)| *letter)
     }
 
@@ -84,7 +85,9 @@ impl Action {
     }
 
     #[allow(clippy::trivially_copy_pass_by_ref)] // serde calls it with a reference
-    fn is_default(&self) -> bool {
+    /// Whether it need not be written down.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }

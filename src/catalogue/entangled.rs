@@ -256,6 +256,15 @@ pub fn note_collation(after: &mut Version, step: &str, field: &Field) {
     }
 }
 
+/// Notes the triggers of a table that goes: its fields live on without them.
+pub fn note_left_triggers(after: &mut Version, step: &str, relation: &Relation) {
+    let schema = after.schema.clone();
+    for trigger in schema.table(&relation.base).into_iter().flat_map(|t| &t.triggers) {
+        let text = format!("trigger `{}` of `{}`", trigger.name, relation.name.short());
+        after.remark(step, RemarkKind::Lost, text);
+    }
+}
+
 /// Notes the functions of a table's own triggers that name one of its columns: they would fail once it is gone or has
 /// another name, so materializing waits for them.
 pub fn note_trigger_functions(after: &mut Version, step: &str, relation: &Relation, column: &Ident) {

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::add_foreign_key::Action;
 use crate::catalogue::draft::Draft;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::inline_table::{Default, InlineTable};
@@ -72,6 +73,18 @@ pub struct ExtractTable {
     #[arg(long, hide = true, value_name = "ELEMENT")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub elements: Vec<Element>,
+    /// What happens to who refers to a row that is deleted
+    #[arg(long, hide = true, value_enum, default_value = "no-action")]
+    #[serde(default, skip_serializing_if = "Action::is_default")]
+    pub on_delete: Action,
+    /// What happens to who refers to a row whose key changes
+    #[arg(long, hide = true, value_enum, default_value = "no-action")]
+    #[serde(default, skip_serializing_if = "Action::is_default")]
+    pub on_update: Action,
+    /// When the foreign key is checked, if not at once
+    #[arg(long, hide = true, value_enum)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferrable: Option<Deferrable>,
     /// Name of the foreign key
     #[arg(long, hide = true, value_name = "NAME", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +93,25 @@ pub struct ExtractTable {
     #[arg(long, hide = true, value_name = "FIELD", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Ident>,
+}
+
+/// When a foreign key can be checked at the end of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deferrable {
+    /// If the transaction asks for it
+    InitiallyImmediate,
+    /// Unless the transaction asks for the contrary
+    InitiallyDeferred,
+}
+
+impl Deferrable {
+    /// How a constraint is.
+    #[must_use]
+    pub fn of(constraint: &Constraint) -> Option<Self> {
+        let when = if constraint.deferred { Self::InitiallyDeferred } else { Self::InitiallyImmediate };
+        constraint.deferrable.then_some(when)
+    }
 }
 
 /// The type of a key that is numbered.
@@ -280,7 +312,7 @@ impl Refactor for ExtractTable {
             after.facts.insert(before.facts.len(), split_rows::fact(step, from, &only.holds));
         }
         let reference = lookup.fields[0].clone();
-        let foreign = foreign_key(&lookup);
+        let foreign = self.foreign_key(step, &mut after, &lookup);
         let origin = Origin::Table(other.base.clone(), 0);
         let attached = Attached { item: foreign, origin, columns: lookup.shows.clone() };
         let hop = Hop {
@@ -300,6 +332,9 @@ impl Refactor for ExtractTable {
                 ..schema::Field::named(reference)
             };
             let field = Field { shape, home: Home::Looked(after.lookups.len(), 0) };
+            if !is_new && self.restores.is_none() {
+                note_left_behind(step, &mut after, from, &payload.by);
+            }
             leaving::replace(step, &mut after, from, &payload.by, field, self.before.as_ref())?;
         }
         after.change(&from.name, step).constraints.push(attached);
@@ -325,7 +360,8 @@ impl Refactor for ExtractTable {
         });
         // What makes a row of the new table one has no meaning where there is none.
         let checks = after.relations[other].constraints.iter().filter(|c| c.item.kind == ConstraintKind::Check);
-        let checks = checks.filter(|_| !keep && self.restores.is_none());
+        let came = |c: &Attached<Constraint>| from.constraints.iter().any(|o| o.item.name == c.item.name);
+        let checks = checks.filter(|c| !keep && self.restores.is_none() && !came(c));
         let constraint = after.relations[&from.name]
             .foreign_keys()
             .find(|(c, _)| c.item.fields == [reference.clone()])
@@ -368,6 +404,29 @@ impl ExtractTable {
             _ => self.into.name.as_str(),
         };
         self.as_name.clone().unwrap_or_else(|| Ident::generated(&[stem, key.as_str()]))
+    }
+
+    /// The foreign key that will be there once all is real.
+    fn foreign_key(&self, step: &str, after: &mut Version, lookup: &Lookup) -> Constraint {
+        let Missing::Refuse(name) = &lookup.missing else { unreachable!("a reference may be refused") };
+        let key = ForeignKey {
+            table: lookup.other.clone(),
+            fields: lookup.shows.clone(),
+            on_update: self.on_update.letter(),
+            on_delete: self.on_delete.letter(),
+            match_full: false,
+        };
+        if (self.on_update, self.on_delete) != (Action::default(), Action::default()) {
+            let text = format!("the actions of `{name}` (ON DELETE, ON UPDATE) act from materialize on");
+            after.remark(step, RemarkKind::Note, text);
+        }
+        let constraint =
+            Constraint::named(name.clone(), ConstraintKind::Foreign(key), lookup.fields.clone(), String::new());
+        Constraint {
+            deferrable: self.deferrable.is_some(),
+            deferred: self.deferrable == Some(Deferrable::InitiallyDeferred),
+            ..constraint
+        }
     }
 
     /// How the other table is looked up.
@@ -608,24 +667,16 @@ fn must_fit(after: &Version, lookup: &Lookup, payload: &Payload) -> Result<Vec<C
     Ok(claims)
 }
 
-/// The foreign key that will be there once all is real.
-fn foreign_key(lookup: &Lookup) -> Constraint {
-    let Missing::Refuse(name) = &lookup.missing else { unreachable!("a reference may be refused") };
-    Constraint {
-        name: name.clone(),
-        kind: ConstraintKind::Foreign(ForeignKey {
-            table: lookup.other.clone(),
-            fields: lookup.shows.clone(),
-            on_update: 'a',
-            on_delete: 'a',
-            match_full: false,
-        }),
-        fields: lookup.fields.clone(),
-        definition: String::new(),
-        deferrable: false,
-        deferred: false,
-        validated: true,
-        inherited: false,
-        comment: None,
+/// What a table that is there has not from the fields that it lists.
+fn note_left_behind(step: &str, after: &mut Version, from: &Relation, by: &[Leaving]) {
+    let leaves = |f: &Ident| by.iter().any(|l| l.field.shape.name == *f);
+    for constraint in from.constraints.iter().map(|c| &c.item) {
+        let goes = matches!(constraint.kind, ConstraintKind::Check | ConstraintKind::Foreign(_));
+        if goes && !constraint.fields.is_empty() && constraint.fields.iter().all(leaves) {
+            after.remark(step, RemarkKind::Lost, format!("constraint `{}`", constraint.name));
+        }
+    }
+    for leaving in by.iter().filter(|l| l.field.shape.comment.is_some()) {
+        after.remark(step, RemarkKind::Lost, format!("comment of `{}`", leaving.field.shape.name));
     }
 }

@@ -3,9 +3,10 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::add_foreign_key::Action;
 use crate::catalogue::create_table::elements;
 use crate::catalogue::entangled::{self, Purpose};
-use crate::catalogue::extract_table::{ExtractTable, KeyType};
+use crate::catalogue::extract_table::{Deferrable, ExtractTable, KeyType};
 use crate::catalogue::move_field::MoveField;
 use crate::catalogue::path::{self, Path};
 use crate::catalogue::restored::Restored;
@@ -182,6 +183,7 @@ impl Refactor for InlineTable {
             self.by_value(step, before, &found, &fields)?
         };
         if !self.keep {
+            entangled::note_left_triggers(&mut after, step, found.table);
             let at = after.lookups.iter().rposition(|l| l.step == step && !l.is_natural());
             let table = after.relations[&found.table.name].clone();
             let kind = at.map_or(LossKind::Table, LossKind::Unshown);
@@ -212,6 +214,7 @@ impl Refactor for InlineTable {
         let mut names = leaving.iter().map(|(here, _)| here.clone());
         let first = names.next().ok_or_else(|| Refusal::Nothing("it has no fields besides its key".into()))?;
         let into = entangled::reference(&found.into.name);
+        let key = found.into.foreign_keys().find(|(c, _)| c.item.fields == found.reference);
         Ok(Refactoring::ExtractTable(ExtractTable {
             field: FieldRef { table: into, field: first },
             with: names.collect(),
@@ -225,6 +228,9 @@ impl Refactor for InlineTable {
             on_missing: Some(Unlisted::Insert).filter(|_| !self.keep || found.can_be_made_of(&fields)),
             restores: Some(step.to_owned()).filter(|_| !self.keep),
             elements: if self.keep { Vec::new() } else { elements(before, found.table)? },
+            on_delete: Action::of(key.map_or('a', |(_, key)| key.on_delete)),
+            on_update: Action::of(key.map_or('a', |(_, key)| key.on_update)),
+            deferrable: key.and_then(|(constraint, _)| Deferrable::of(&constraint.item)),
             constraint: found.path.keys.first().map(|k| Ident::new(&**k)),
             before: found.reference.last().and_then(|r| found.into.following(r)),
         }))
@@ -248,6 +254,7 @@ impl InlineTable {
     /// Rows of the table can be made as they are needed, so its rows go on holding the values.
     fn by_reference(&self, step: &str, before: &Version, found: &Found, fields: &[&Field]) -> Result<Version, Refusal> {
         let (table, into) = (found.table, found.into);
+        entangled::row_key(before, into)?;
         let mut after = before.clone();
         let hop = &found.path.hops[0];
         let names: Vec<Ident> = fields.iter().map(|f| f.shape.name.clone()).collect();
@@ -278,6 +285,7 @@ impl InlineTable {
             missing: Missing::Make {
                 optional,
                 shown: self.keep,
+                own: into.is_unique(&found.reference) && !self.keep,
                 absent: news.iter().map(|n| self.filled(n)).collect(),
             },
             unlisted: Unlisted::Null,
@@ -385,7 +393,7 @@ impl InlineTable {
             null_safe: vec![false; hop.from_columns.len()],
             shows: hop.to_columns.clone(),
             types: types.collect(),
-            missing: Missing::Make { optional: true, shown: true, absent: Vec::new() },
+            missing: Missing::Make { optional: true, shown: true, absent: Vec::new(), own: false },
             unlisted: Unlisted::Null,
             only: None,
             unique: true,

@@ -295,6 +295,7 @@ impl MergeTables {
         let columns = before.stored(table, &names)?;
         let mut after = before.clone();
         self.note(&mut after, step, &found);
+        entangled::note_left_triggers(&mut after, step, table);
         let needed = |f: &&&Field| f.shape.not_null && self.filled(f).is_none();
         if let Some(field) = found.fields.iter().find(needed).filter(|_| self.total) {
             let words = Words { table: into.name.clone(), field: field.shape.name.clone(), other: table.name.clone() };

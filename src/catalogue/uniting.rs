@@ -169,10 +169,7 @@ pub fn remarks(after: &mut Version, step: &str, relations: &[&Relation], branche
     let schema = after.schema.clone();
     for relation in &relations[1..] {
         let Some(table) = schema.table(&relation.base) else { continue };
-        for trigger in &table.triggers {
-            let text = format!("trigger `{}` of `{}`", trigger.name, relation.name.short());
-            after.remark(step, RemarkKind::Lost, text);
-        }
+        entangled::note_left_triggers(after, step, relation);
         for statistics in &table.statistics {
             after.remark(step, RemarkKind::Lost, format!("extended statistics `{}`", statistics.name.short()));
         }

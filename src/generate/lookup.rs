@@ -4,6 +4,7 @@ use askama::Template;
 
 use crate::generate::carry::{changed, guarded, trigger};
 use crate::generate::kept::{self, is_kept, kept_by, kept_in};
+use crate::generate::put::rewrites;
 use crate::generate::{Piece, all, comment, each_of, equal, list, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, row_key};
@@ -211,10 +212,15 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
     let find_part = part.then(|| format!("{variable} := {}({});", finder(lookup), list(&this)));
     let is_over =
         lookup.kept.iter().map(|k| format!("DELETE FROM {} AS x WHERE {};", kept_in(k), is_kept("r", &k.key)));
+    let rewritten = rewrites(&version.schema.tables[&lookup.other]) && theirs;
+    let again = rewritten.then(|| {
+        let each = names.iter().enumerate().map(|(i, n)| format!("NEW.{n} := {variable}.{};", lookup.shows[i]));
+        format!("IF {variable}.{} IS NOT NULL THEN {} END IF;", lookup.found_by[0], each.collect::<Vec<_>>().join(" "))
+    });
     let seen = lookup.columns.iter().enumerate().map(|(i, c)| format!(", b.{c} AS {}", alias(i)));
     let seen = seen.chain(kept_by(lookup).iter().zip(&key).map(|(column, key)| format!(", b.{column} AS {key}")));
     Some(Put {
-        after: find_part.into_iter().chain(is_over).collect::<Vec<_>>().join(" "),
+        after: find_part.into_iter().chain(again).chain(is_over).collect::<Vec<_>>().join(" "),
         // A foreign key's action would come at the end of the statement, which may have put the row back by then.
         take_away: part.then(|| {
             format!("DELETE FROM {} AS t USING {} AS b WHERE {this_row} AND {is_part};", lookup.other, lookup.table)
@@ -254,6 +260,7 @@ struct Finder {
     path: String,
     make: bool,
     shown: bool,
+    own: bool,
     none: String,
     is_now: String,
     now_row: String,
@@ -456,6 +463,7 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
         path: path(lookup),
         make,
         shown,
+        own: matches!(lookup.missing, Missing::Make { own: true, .. }),
         none: match (optional, make && !lookup.is_natural()) {
             (false, _) => String::new(),
             (true, true) => all(&nothing),

@@ -11,7 +11,7 @@ use crate::generate::view::{kept_for_others, key_aliases, named};
 use crate::generate::{all, comment, equal, get, list, lookup, mark, numbering, own, shaped, slice};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
-use crate::schema::{Field, Identity, Table};
+use crate::schema::{Field, Identity, Table, Trigger};
 use crate::sql::{Literal, trigger_arguments};
 use crate::version::{Carry, Direction, Version};
 
@@ -101,6 +101,8 @@ struct Carried {
     lock_rows: String,
     or_key_changed: String,
     may_differ: String,
+    /// Whether a trigger may store another value.
+    rewritten: bool,
 }
 
 struct Kept {
@@ -494,6 +496,13 @@ fn may_skip(table: &Table, event: &str) -> bool {
     table.triggers.iter().any(|t| t.definition.contains(" BEFORE ") && t.definition.contains(event))
 }
 
+/// Whether a trigger of the table sees its rows before they are stored, and may change them.
+pub(super) fn rewrites(table: &Table) -> bool {
+    let before = |t: &&Trigger| t.enabled != 'D' && t.definition.contains(" BEFORE ");
+    let writes = |t: &Trigger| [" INSERT", " UPDATE"].iter().any(|event| t.definition.contains(event));
+    table.triggers.iter().filter(before).any(writes)
+}
+
 /// What lets a row be one of the part's. Each condition is a function in SQL, which is read once: in the text of a
 /// trigger function the names in it would mean what the `search_path` of whoever writes makes of them.
 fn checks(version: &Version, relation: &Relation) -> Vec<Check> {
@@ -672,6 +681,7 @@ fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Ca
         lock_rows,
         or_key_changed,
         may_differ,
+        rewritten: rewrites(&version.schema.tables[&carry.source]),
     }
 }
 

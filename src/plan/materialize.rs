@@ -137,8 +137,12 @@ pub fn materialize(
     for relation in beside.iter().chain(&rebuilt) {
         plan.steps.extend(rebuild::build(version, relation));
     }
+    let in_place = |way: &Way| matches!(way, Way::Catalogue | Way::InPlace);
+    let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| in_place(way)).map(|(r, _)| *r).collect();
+    // What is dropped must not keep a column from another type.
+    plan.steps.extend(rules::take_off(version, &kept, &rebuilt));
     for (relation, way) in &ways {
-        if matches!(way, Way::Catalogue | Way::InPlace) {
+        if in_place(way) {
             plan.steps.extend(fill::let_go(version, relation));
             plan.steps.extend(unite::unite(version, relation));
             plan.steps.extend(unite::link(version, relation));
@@ -155,13 +159,10 @@ pub fn materialize(
     let ours: BTreeSet<&TableName> = complements.iter().map(|(_, name, _)| name).collect();
     let keep: BTreeSet<TableName> = installed.tables.iter().filter(|t| !ours.contains(t)).cloned().collect();
     plan.steps.extend(drop_tables(installed, &keep));
-    let in_place = |way: &Way| matches!(way, Way::Catalogue | Way::InPlace);
-    let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| in_place(way)).map(|(r, _)| *r).collect();
     // A table that brings rows back is gone by then.
     let united = |t: &&TableName| version.unions.iter().any(|u| u.branches.iter().any(|b| b.table == **t));
     let keep: BTreeSet<TableName> = keep.iter().filter(|t| !united(t)).cloned().collect();
     plan.steps.extend(rebuild::swap(version, &rebuilt, &keep));
-    plan.steps.extend(rules::take_off(version, &kept, &rebuilt));
     plan.steps.extend(kept.iter().flat_map(|r| columns(version, r)));
     for dropped in &version.dropped {
         plan.steps.extend(columns(version, &dropped.last));

@@ -379,3 +379,51 @@ fn what_is_deleted_gets_a_mark_or_goes() {
     assert_eq!(shop.rows("SELECT id, gone FROM tasks"), ["(1,)", "(4,x)", "(5,y)"]);
     shop.ok(&["verify"]);
 }
+
+#[test]
+fn what_a_trigger_of_another_table_stores_is_what_is_returned() {
+    let table = |name: &str, more: &str| {
+        format!(
+            "CREATE TABLE {name} (id serial PRIMARY KEY{more}, name text);
+            CREATE TRIGGER norm BEFORE INSERT OR UPDATE ON {name} FOR EACH ROW EXECUTE FUNCTION norm();"
+        )
+    };
+    let shop = Database::new(&format!(
+        "CREATE FUNCTION norm() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.name := lower(NEW.name); RETURN NEW; END$$;
+        CREATE TABLE users (id serial PRIMARY KEY, x int); CREATE TABLE customers (id serial PRIMARY KEY, x int); {} {} {}
+        CREATE TABLE orders (id serial PRIMARY KEY, city_id int REFERENCES cities); CREATE INDEX ON sales (customer_id);
+        INSERT INTO customers (x) VALUES (1); INSERT INTO sales (customer_id, name) VALUES (1, 'Q');",
+        table("cities", ""),
+        table("profiles", " REFERENCES users"),
+        table("sales", ", customer_id int REFERENCES customers"),
+    ));
+    let told = |command: &[&str]| String::from_utf8(shop.run(command).stderr).unwrap();
+    assert!(told(&["inline-table", "cities", "--into", "orders"]).contains("trigger `norm` of `cities`"));
+    assert!(told(&["merge-tables", "profiles", "--into", "users"]).contains("trigger `norm` of `profiles`"));
+    shop.ok(&["move-field", "sales.name", "customers"]);
+    for sql in [
+        "INSERT INTO next.orders (name) VALUES ('ROM') RETURNING name",
+        "UPDATE next.orders SET name = 'ULM' RETURNING name",
+        "INSERT INTO next.users (name) VALUES ('ROM') RETURNING name",
+        "UPDATE next.users SET name = 'ULM' RETURNING name",
+        "UPDATE next.customers SET name = 'ULM' RETURNING name",
+    ] {
+        let wanted = if sql.starts_with("INSERT") { "rom" } else { "ulm" };
+        assert_eq!(shop.rows(sql), [wanted], "{sql}");
+    }
+}
+
+#[test]
+fn what_an_existing_lookup_has_not_is_named() {
+    let shop = Database::new(
+        "CREATE TABLE kinds (id serial PRIMARY KEY, label text NOT NULL UNIQUE);
+        CREATE TABLE t (id serial PRIMARY KEY, kind text CONSTRAINT kind_ok CHECK (kind <> ''));
+        COMMENT ON COLUMN t.kind IS 'mine';",
+    );
+    let told = shop.run(&["extract-table", "t.kind", "--into", "kinds", "--names", "label"]);
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert!(told.contains("constraint `kind_ok`") && told.contains("comment of `kind`"), "{told}");
+    let refused =
+        Database::new("CREATE TABLE a (id int PRIMARY KEY, n text); CREATE TABLE b (x int, a_id int REFERENCES a);");
+    assert!(refused.refused(&["inline-table", "a", "--into", "b"]).contains("has no primary key"));
+}

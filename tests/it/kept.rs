@@ -67,6 +67,41 @@ fn rows_whose_key_refers_to_another_table() {
 }
 
 #[test]
+fn foreign_keys_that_do_something() {
+    let orders = "CREATE TABLE cities (id serial PRIMARY KEY, name text UNIQUE);
+        CREATE TABLE orders (id serial PRIMARY KEY, city_id int REFERENCES cities ON UPDATE CASCADE ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED);
+        INSERT INTO cities (name) VALUES ('Ulm'), ('Bonn'); INSERT INTO orders (city_id) VALUES (1), (2), (NULL);";
+    let database = Database::new(orders);
+    let keys = || {
+        database.rows(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'orders'::regclass AND contype = 'f'",
+        )
+    };
+    let before = keys();
+    database.ok(&["inline-table", "cities", "--into", "orders"]);
+    database.ok(&["materialize", "--yes"]);
+    database.take_back("0001");
+    database.ok(&["materialize", "--yes"]);
+    assert_eq!(keys(), before);
+}
+
+#[test]
+fn checks_that_went_to_the_new_table() {
+    let orders = "CREATE TABLE orders (id serial PRIMARY KEY, city text NOT NULL, zip text CONSTRAINT zip_ok CHECK (length(zip) = 5));
+        INSERT INTO orders (city, zip) VALUES ('Ulm', '12345');";
+    let database = Database::new(orders);
+    let checks = || {
+        database.rows("SELECT conname || pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'orders'::regclass AND contype = 'c'")
+    };
+    let before = checks();
+    database.ok(&["extract-table", "orders.city", "zip", "--into", "places", "--by", "city"]);
+    database.ok(&["materialize", "--yes"]);
+    database.take_back("0001");
+    database.ok(&["materialize", "--yes"]);
+    assert_eq!(checks(), before);
+}
+
+#[test]
 fn values_that_get_no_row() {
     let tasks = "CREATE TABLE tasks (id int PRIMARY KEY, author text NOT NULL DEFAULT '', zip int, note text);
         INSERT INTO tasks VALUES (1, 'Ann', 1, 'a'), (2, '', NULL, 'b'), (3, '-', 2, 'c'), (4, 'Ann', 1, 'd'), (5, '-', NULL, 'e');";

@@ -286,3 +286,45 @@ fn what_hangs_on_a_field_stays_or_is_named() {
         assert_eq!(real.rows("SELECT stxname FROM pg_statistic_ext"), ["(st)"]);
     }
 }
+
+#[test]
+fn what_is_dropped_does_not_keep_a_column_from_its_new_type() {
+    let sql = "CREATE TABLE k (code varchar(10) PRIMARY KEY); INSERT INTO k VALUES ('1');
+        CREATE TABLE t (id int PRIMARY KEY, status int NOT NULL DEFAULT 0 CONSTRAINT status_ok CHECK (status IN (0, 1)),
+          code varchar(10) CONSTRAINT code_fk REFERENCES k, gone boolean NOT NULL DEFAULT false, kind int NOT NULL DEFAULT 1);
+        INSERT INTO t VALUES (1, 0, '1', true, 1), (2, 1, NULL, false, 2);";
+    let commands: [&[&str]; 8] = [
+        &["drop-constraint", "t", "status_ok"],
+        &["change-type", "t.status", "text", "--map", "0=new", "--map", "1=done"],
+        &["drop-constraint", "t", "code_fk"],
+        &["change-type", "t.code", "int", "--map", "1=1"],
+        &["drop-not-null", "t.gone"],
+        &[
+            "change-type",
+            "t.gone",
+            "date",
+            "--using",
+            "CASE WHEN gone THEN date '2000-01-01' END",
+            "--back",
+            "gone IS NOT NULL",
+        ],
+        &["change-type", "t.kind", "text", "--map", "1=one", "--map", "2=two"],
+        &["drop-not-null", "t.kind"],
+    ];
+    let made_real = |ways: &[&[&str]]| -> Vec<String> {
+        let each = ways.iter().map(|more| {
+            let database = Database::new(sql);
+            for command in &commands {
+                database.ok(command);
+            }
+            database.ok(&[&["materialize", "--yes"], *more].concat());
+            let columns =
+                "SELECT attname || ' ' || format_type(atttypid, atttypmod) || ' ' || attnotnull FROM pg_attribute
+                WHERE attrelid = 't'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY 1";
+            format!("{:?} {:?}", database.rows("SELECT * FROM t ORDER BY id"), database.rows(columns))
+        });
+        each.collect()
+    };
+    let found = made_real(&[&[], &["--step-by-step"], &["--rebuild-from", "0"]]);
+    assert!(found.iter().all(|f| *f == found[0]), "{found:#?}");
+}

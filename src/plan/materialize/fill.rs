@@ -38,6 +38,10 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                     if field.shape.identity.is_none() {
                         adds.push(format!("ALTER COLUMN {column} DROP DEFAULT"));
                     }
+                    let given = table.fields.iter().any(|f| f.name == *column && f.not_null);
+                    if given && !field.shape.not_null {
+                        adds.push(format!("ALTER COLUMN {column} DROP NOT NULL"));
+                    }
                     fills.push(format!("ALTER COLUMN {column} TYPE {kind}{} USING {call}", field.shape.collate()));
                 } else {
                     adds.push(format!("ADD COLUMN {draft} boolean"));
