@@ -328,3 +328,24 @@ fn what_is_dropped_does_not_keep_a_column_from_its_new_type() {
     let found = made_real(&[&[], &["--step-by-step"], &["--rebuild-from", "0"]]);
     assert!(found.iter().all(|f| *f == found[0]), "{found:#?}");
 }
+
+#[test]
+fn a_numbered_key_gets_another_type_in_another_schema() {
+    let sql = "CREATE SCHEMA app; CREATE TABLE users (id serial PRIMARY KEY, name text); INSERT INTO users (name) VALUES ('Ann');";
+    for way in [&[][..], &["--step-by-step"], &["--rebuild-from", "0"]] {
+        for other_order in [false, true] {
+            let database = Database::new(sql);
+            let move_it: &[&str] = &["move-to-schema", "users", "app"];
+            let (first, second): (&[&str], &[&str]) = if other_order {
+                (&["change-type", "users.id", "bigint"], move_it)
+            } else {
+                (move_it, &["change-type", "app.users.id", "bigint"])
+            };
+            database.ok(first);
+            database.ok(second);
+            database.ok(&[&["materialize", "--yes"], way].concat());
+            database.client().execute("INSERT INTO app.users (name) VALUES ('Ben')", &[]).unwrap();
+            assert_eq!(database.rows("SELECT id, name FROM app.users"), ["(1,Ann)", "(2,Ben)"]);
+        }
+    }
+}

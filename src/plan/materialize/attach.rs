@@ -20,8 +20,9 @@ pub fn attach(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         _ => true,
     };
     for field in relation.fields.iter().filter(new) {
-        lines.extend(field_lines(name, &field.shape));
-        lines.extend(fitted(&field.shape));
+        let shape = beside_its_sequence(name, &field.shape);
+        lines.extend(field_lines(name, &shape));
+        lines.extend(fitted(&shape));
     }
     let came = |i: &&Attached<Index>| {
         i.item.constraint.is_none() && i.brought_by().is_none() && came_along(version, relation, i)
@@ -118,6 +119,14 @@ pub fn index_lines(version: &Version, table: &TableName, index: &Attached<Index>
         lines.push(format!("ALTER INDEX {own} ALTER COLUMN {member} SET STATISTICS {target};"));
     }
     lines
+}
+
+/// A field whose sequence has gone to another schema with its table.
+fn beside_its_sequence(table: &TableName, field: &Field) -> Field {
+    let moved = field.sequence.as_ref().filter(|s| s.schema != table.schema && field.identity.is_none());
+    let Some(moved) = moved.map(|s| table.renamed(s.name.clone())) else { return field.clone() };
+    let default = field.default.as_ref().map(|_| format!("nextval({})", Literal(moved.to_string())));
+    Field { default, sequence: Some(moved), ..field.clone() }
 }
 
 /// Lets the sequence of a field draw what the field can hold.
