@@ -9,7 +9,8 @@ use crate::db::{facts, trial};
 use crate::generate::{list, rows, shown_in};
 use crate::name::{Ident, TableName};
 use crate::problem::{Kind, Problem};
-use crate::relation::{Home, Relation, Rows};
+use crate::relation::{Field, Home, Relation, Rows};
+use crate::schema::Identity;
 use crate::version::Version;
 
 /// How much to try.
@@ -185,7 +186,9 @@ fn put_get(
     limit: i64,
     findings: &mut Findings,
 ) -> Result<(), Problem> {
-    for field in relation.fields.iter().filter(|f| !matches!(f.home, Home::Own(_))) {
+    // What PostgreSQL fills by itself cannot be given.
+    let given = |f: &&Field| f.shape.generated.is_none() && f.shape.identity != Some(Identity::Always);
+    for field in relation.fields.iter().filter(|f| !matches!(f.home, Home::Own(_))).filter(given) {
         let name = &field.shape.name;
         let mut point = transaction.savepoint("put_get")?;
         let sql = format!(

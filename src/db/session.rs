@@ -11,7 +11,7 @@ use crate::db::run::{self, Patience};
 use crate::db::trial::{self, Trial};
 use crate::db::{installed, judge, lock};
 use crate::fact::{Fact, Loss, LossKind};
-use crate::generate::{fact, rows, shown_in};
+use crate::generate::{all, fact, lookup, rows, shown_in};
 use crate::journal::{Entry, Recorded, State};
 use crate::name::{Ident, TableName, shell};
 use crate::plan::defer::{change_state, defer, record, record_inverse, told_back};
@@ -20,7 +20,7 @@ use crate::plan::{Installed, Plan, PlanStep};
 use crate::problem::{Kind, Problem};
 use crate::relation::{Rows, row_key};
 use crate::schema::{Schema, read};
-use crate::version::{RemarkKind, Step, Version};
+use crate::version::{RemarkKind, Step, Unlisted, Version};
 
 /// A connection and how patient it is.
 pub struct Session {
@@ -375,7 +375,12 @@ impl Session {
         let version = place.version()?;
         let mut losses = Vec::new();
         for made in version.made.iter().filter(|m| names.contains(&m.step) && m.restores.is_none()) {
-            let count: i64 = self.client.query_one(&format!("SELECT count(*) FROM {}", made.table), &[])?.get(0);
+            // A row for values that another table stores comes again.
+            let listing = version.lookups.iter().filter(|l| l.other == made.table && l.unlisted == Unlisted::Insert);
+            let alone: Vec<String> = listing.map(|l| lookup::unshown(&version, l)).collect();
+            let alone = if alone.is_empty() { "true".to_owned() } else { all(&alone) };
+            let sql = format!("SELECT count(*) FROM {} AS t WHERE {alone}", made.table);
+            let count: i64 = self.client.query_one(&sql, &[])?.get(0);
             if count > 0 {
                 let rows = if count == 1 { "row" } else { "rows" };
                 let marks = version.unions.iter().any(|u| u.mark.is_some() && u.step == made.step);

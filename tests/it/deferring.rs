@@ -427,3 +427,13 @@ fn what_an_existing_lookup_has_not_is_named() {
         Database::new("CREATE TABLE a (id int PRIMARY KEY, n text); CREATE TABLE b (x int, a_id int REFERENCES a);");
     assert!(refused.refused(&["inline-table", "a", "--into", "b"]).contains("has no primary key"));
 }
+
+#[test]
+fn values_that_are_stored_are_not_lost_with_their_list() {
+    let shop = Database::new("CREATE TABLE t (id int PRIMARY KEY, a text); INSERT INTO t VALUES (1, 'x'), (2, 'y');");
+    shop.ok(&["extract-table", "t.a", "--into", "s"]);
+    shop.ok(&["undo"]);
+    shop.ok(&["extract-table", "t.a", "--into", "s"]);
+    shop.client().execute("INSERT INTO next.s (a) VALUES ('z')", &[]).unwrap();
+    assert!(shop.refused(&["undo"]).contains("1 row of the table"));
+}
