@@ -330,6 +330,12 @@ fn note(after: &mut Version, step: &str, relation: &Relation, shape: &schema::Fi
         "what old code deletes from `{table}` is marked in `{field}`; TRUNCATE removes rows really, and marks none"
     ));
     say("a marked row holds its keys and what it refers to: old code cannot insert the same key again, nor delete what it refers to".into());
+    if is_referred(after, relation) {
+        let text = format!(
+            "until this is materialized new code cannot mark a row of `{table}` that another refers to (0A000)"
+        );
+        after.remark(step, RemarkKind::Note, text);
+    }
     for key in relation.foreign_keys().filter(|(_, key)| key.on_delete == 'c').map(|(c, _)| &c.item.name) {
         let text =
             format!("rows of `{table}` that `{key}` deletes with what they refer to are gone, with a mark or without");
@@ -370,4 +376,8 @@ pub fn without_mark(relation: &Relation, field: &Ident) -> Vec<String> {
     let mut rest = relation.clone();
     rest.remove_fields(std::slice::from_ref(field));
     shapes(&rest)
+}
+
+fn is_referred(version: &Version, relation: &Relation) -> bool {
+    version.relations.values().flat_map(Relation::foreign_keys).any(|(_, key)| key.table == relation.base)
 }

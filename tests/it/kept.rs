@@ -110,6 +110,10 @@ fn values_that_get_no_row() {
             .concat()
     };
     there_and_back(tasks, &[&only(&[]), &["drop-field", "tasks.note"]], &["tasks"]);
+    let database = Database::new("");
+    if database.rows("SELECT current_setting('server_version_num')::int < 150000") == ["(t)"] {
+        return; // It has no unique key over NULL.
+    }
     there_and_back(tasks, &[&["drop-field", "tasks.note"], &only(&["zip"])], &["tasks"]);
     let none = "CREATE TABLE tasks (id int PRIMARY KEY, author text, zip int);
         INSERT INTO tasks VALUES (1, 'Ann', 1), (2, NULL, NULL), (3, 'Ann', NULL);";
