@@ -469,6 +469,8 @@ scenarios! {
         commands: &[&["copy-field", "customers.country", "orders"], &["rename-field", "orders.note", "text"], &["add-field", "customers.rank", "int"]],
         renamed: &[("note", "text")],
         pools: &[("country", &["'x'", "'y'", "'z'", "NULL"])],
+        // Until it has a copy, a row shows what it comes to refer to.
+        moves: &["customer_id"],
         truth: &[(
             "SELECT o.id, CASE WHEN x.refactor_key_1 IS NOT NULL THEN x.refactor_value ELSE c.country END FROM public.orders o
              LEFT JOIN public.customers c ON c.id = o.customer_id LEFT JOIN refactor.kept_0001_country x ON x.refactor_key_1 = o.id",
