@@ -84,8 +84,8 @@ impl Action {
         Self::LETTERS.iter().find(|(_, l)| *l == letter).map_or(Self::NoAction, |(action, _)| *action)
     }
 
-    #[allow(clippy::trivially_copy_pass_by_ref)] // serde calls it with a reference
     /// Whether it need not be written down.
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde calls it with a reference
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()

@@ -3,14 +3,12 @@
 //! Once the rule is real, they are in a table beside it: the two are united, and whatever breaks the rule is written
 //! there until the one table takes it.
 
-use std::sync::Arc;
-
 use crate::catalogue::quarantine::keeps;
 use crate::catalogue::{entangled, union_tables, uniting};
 use crate::fact::LossKind;
 use crate::name::{Ident, TableName};
 use crate::refusal::Refusal;
-use crate::relation::{Condition, Field, Home, Part, Relation, Rows};
+use crate::relation::{Condition, Part, Relation, Rows};
 use crate::schema::{self, Constraint, ConstraintKind, Index, Table};
 use crate::sql::Expression;
 use crate::version::{Branch, Source, Union, Version, lost_table};
@@ -85,13 +83,7 @@ impl BringBack<'_> {
     }
 
     /// Unites the table with that of the rows in quarantine.
-    fn unite(
-        &self,
-        step: &str,
-        before: &Version,
-        mut after: Version,
-        mut united: Relation,
-    ) -> Result<Version, Refusal> {
+    fn unite(&self, step: &str, before: &Version, mut after: Version, united: Relation) -> Result<Version, Refusal> {
         let (name, base) = (united.name.clone(), united.base.clone());
         if united.foreign_keys().any(|(_, key)| key.table == base) {
             let why = format!("`{}` refers to itself, and rows of two tables could not", name.short());
@@ -112,14 +104,7 @@ impl BringBack<'_> {
         let keys = uniting::keys(&united)?;
         union_tables::facts(&mut after, step, &name, &branches, &shapes, &keys);
         uniting::remarks(&mut after, step, &[&before.relations[&name], &beside], &branches);
-        united.rows = Rows::United(after.unions.len());
-        united.fields = shapes
-            .iter()
-            .enumerate()
-            .map(|(place, shape)| Field { shape: shape.clone(), home: Home::United(place) })
-            .collect();
-        united.touch(step);
-        after.unions.push(Union {
+        let union = Union {
             step: step.to_owned(),
             id: entangled::generated_id(step, &name.name),
             branches,
@@ -128,9 +113,8 @@ impl BringBack<'_> {
             discriminator: None,
             brings_back: true,
             mark: None,
-        });
-        Arc::make_mut(&mut after.schema).tables.insert(lost, table);
-        after.relations.insert(name, united);
+        };
+        uniting::unite(&mut after, united, shapes, union, table);
         Ok(after)
     }
 }

@@ -3,8 +3,6 @@
 //! The table is united with one that has the marked rows, and is empty at first: old code sees only its own. What it
 //! deletes goes there.
 
-use std::sync::Arc;
-
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +12,7 @@ use crate::catalogue::{Refactor, Refactoring, entangled, union_tables, uniting};
 use crate::fact::LossKind;
 use crate::name::{FieldRef, Ident, TableName, TableRef, listed};
 use crate::refusal::Refusal;
-use crate::relation::{Condition, Field, Home, Origin, Part, Relation, Rows};
+use crate::relation::{Condition, Origin, Part, Relation, Rows};
 use crate::schema::{self, Constraint, ConstraintKind, ForeignKey, Index, Table, TableKind};
 use crate::sql::{Expression, TypeName};
 use crate::version::{Branch, Made, RemarkKind, Source, Union, Version, lost_table};
@@ -140,18 +138,12 @@ impl SoftDelete {
         ];
         let mut after = before.clone();
         note(&mut after, step, relation, &shape);
-        let mut united = relation.clone();
         let shapes: Vec<schema::Field> = relation.fields.iter().map(|f| f.shape.clone()).chain([shape]).collect();
         union_tables::facts(&mut after, step, &name, &branches, &shapes, &keys);
         if self.restores.is_none() {
             after.made.push(Made { step: step.to_owned(), table: marked.clone(), restores: None });
         }
-        united.rows = Rows::United(after.unions.len());
-        let of_union =
-            |(place, shape): (usize, &schema::Field)| Field { shape: shape.clone(), home: Home::United(place) };
-        united.fields = shapes.iter().enumerate().map(of_union).collect();
-        united.touch(step);
-        after.unions.push(Union {
+        let union = Union {
             step: step.to_owned(),
             id: entangled::generated_id(step, &name.name),
             branches,
@@ -160,9 +152,8 @@ impl SoftDelete {
             discriminator: None,
             brings_back: self.restores.is_some(),
             mark: Some(mark),
-        });
-        Arc::make_mut(&mut after.schema).tables.insert(marked, table);
-        after.relations.insert(name, united);
+        };
+        uniting::unite(&mut after, relation.clone(), shapes, union, table);
         Ok(after)
     }
 
@@ -330,7 +321,7 @@ fn note(after: &mut Version, step: &str, relation: &Relation, shape: &schema::Fi
         "what old code deletes from `{table}` is marked in `{field}`; TRUNCATE removes rows really, and marks none"
     ));
     say("a marked row holds its keys and what it refers to: old code cannot insert the same key again, nor delete what it refers to".into());
-    if is_referred(after, relation) {
+    if referring(after, relation).next().is_some() {
         let text = format!(
             "until this is materialized new code cannot mark a row of `{table}` that another refers to (0A000)"
         );
@@ -376,8 +367,4 @@ pub fn without_mark(relation: &Relation, field: &Ident) -> Vec<String> {
     let mut rest = relation.clone();
     rest.remove_fields(std::slice::from_ref(field));
     shapes(&rest)
-}
-
-fn is_referred(version: &Version, relation: &Relation) -> bool {
-    version.relations.values().flat_map(Relation::foreign_keys).any(|(_, key)| key.table == relation.base)
 }

@@ -1,12 +1,14 @@
 //! What hangs on tables that become one: what is in the way, what comes along, what goes.
 
+use std::sync::Arc;
+
 use crate::catalogue::{entangled, split_rows};
 use crate::name::Ident;
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Field, Relation};
-use crate::schema::{self, Constraint, ConstraintKind, TableKind};
+use crate::relation::{Attached, Field, Home, Relation, Rows};
+use crate::schema::{self, Constraint, ConstraintKind, Table, TableKind};
 use crate::sql::Literal;
-use crate::version::{Branch, RemarkKind, Source, Version};
+use crate::version::{Branch, RemarkKind, Source, Union, Version};
 
 /// What must not hang on a table that is united with others.
 ///
@@ -162,6 +164,18 @@ pub fn keys(united: &Relation) -> Result<Vec<(Ident, Vec<Ident>)>, Refusal> {
         }
     }
     Ok(keys)
+}
+
+/// Shows the rows of a table together with those of another that stands beside it, the last of the union.
+pub fn unite(after: &mut Version, mut united: Relation, shapes: Vec<schema::Field>, union: Union, beside: Table) {
+    united.rows = Rows::United(after.unions.len());
+    let field = |(place, shape)| Field { shape, home: Home::United(place) };
+    united.fields = shapes.into_iter().enumerate().map(field).collect();
+    united.touch(&union.step);
+    let tables = &mut Arc::make_mut(&mut after.schema).tables;
+    tables.extend(union.branches.last().map(|last| (last.table.clone(), beside)));
+    after.unions.push(union);
+    after.relations.insert(united.name.clone(), united);
 }
 
 /// What goes with the tables, stands in the way, or is good to know.
