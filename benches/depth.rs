@@ -1,7 +1,7 @@
 //! What many pending refactorings cost: one table with up to thirty, and twenty tables with up to 180.
 //!
-//! `cargo bench --bench depth -- [ROWS]`. Everything is a ratio within one run: reads and writes to those of the plain
-//! table, on the same server and through prepared statements; declaring to declaring the first refactoring.
+//! `cargo bench --bench depth -- [ROWS]`. Everything is a ratio within one run: reads and writes to those of the same table
+//! with all of them made real, on the same server and through prepared statements; declaring to declaring the first refactoring.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
@@ -12,6 +12,7 @@ use refactor::db::embedded::Server;
 use refactor::db::session::Session;
 use refactor::generate;
 use refactor::journal::Entry;
+use refactor::plan::materialize::Options;
 
 const DEPTHS: [usize; 4] = [1, 3, 10, 30];
 const TABLES: usize = 20;
@@ -37,8 +38,7 @@ fn wide(rows: usize) -> String {
     let old = (0..8).map(|i| format!(", old_{i} text DEFAULT 'x'")).collect::<String>();
     format!(
         "CREATE TABLE wide (id int PRIMARY KEY, amount int NOT NULL, note text{old});
-         INSERT INTO wide SELECT i, i % 1000, 'note ' || i FROM generate_series(1, {rows}) AS i;
-         CREATE TABLE plain (LIKE wide INCLUDING ALL); INSERT INTO plain SELECT * FROM wide;"
+         INSERT INTO wide SELECT i, i % 1000, 'note ' || i FROM generate_series(1, {rows}) AS i;"
     )
 }
 
@@ -107,39 +107,47 @@ fn time(client: &mut Client, sql: &str) -> Duration {
     (0..ROUNDS).map(|_| round()).min().unwrap() / RUNS.cast_unsigned()
 }
 
+/// The same table with the refactorings made real.
+fn twin(server: &Server, name: &str, rows: usize, entries: &[Entry]) -> Client {
+    let mut client = database(server, name, &wide(rows));
+    let mut session = Session::new(Client::connect(&server.url(name), NoTls).unwrap());
+    declare(&mut session, entries);
+    let place = session.place().unwrap();
+    let work = session.prepare_materialize(&place, entries.len(), Options { rebuild_from: 0 }).unwrap();
+    session.materialize(&place, &work, &mut |_, _| {}).unwrap();
+    client.batch_execute("VACUUM (FULL, ANALYZE) wide").unwrap();
+    client
+}
+
 fn one_table(server: &Server, rows: usize) {
-    println!("\none table of {rows} rows: × the plain table (first column: µs there)");
-    let works: [(&str, &str); 6] = [
+    println!("\none table of {rows} rows: × the same table with all made real (in brackets: µs there)");
+    let works: [(&str, &str); 7] = [
         ("read all fields", "SELECT * FROM {} WHERE id = $1"),
         ("read one stored field", "SELECT amount FROM {} WHERE id = $1"),
         ("update a stored field", "UPDATE {} SET amount = amount + 1 WHERE id = $1"),
         ("update all stored fields", "UPDATE {} SET amount = amount + 1, note = note || 'x' WHERE id = $1"),
+        ("update an added field", "UPDATE {} SET added_0 = added_0 + 1 WHERE id = $1"),
         ("insert", "INSERT INTO {} (id, amount, note) VALUES (-$1::int, 7, 'new')"),
         ("delete", "DELETE FROM {} WHERE id = $1"),
     ];
-    let mut lines: Vec<String> = works.iter().map(|(name, _)| format!("{name:28}")).collect();
-    let mut added = format!("{:28} {:8}", "update an added field", "");
-    for (i, depth) in DEPTHS.into_iter().enumerate() {
+    let mut lines: Vec<String> = works.iter().map(|(name, _)| format!("{name:26}")).collect();
+    for depth in DEPTHS {
+        let entries: Vec<Entry> = (0..depth).map(of_one).collect();
+        let mut real = twin(server, &format!("real_{depth}"), rows, &entries);
         let mut client = database(server, &format!("wide_{depth}"), &wide(rows));
         let mut session = Session::new(Client::connect(&server.url(&format!("wide_{depth}")), NoTls).unwrap());
-        declare(&mut session, &(0..depth).map(of_one).collect::<Vec<_>>());
-        let mut plain_update = Duration::ZERO;
-        for (line, (name, sql)) in lines.iter_mut().zip(&works) {
-            let plain = time(&mut client, &sql.replace("{}", "plain"));
+        declare(&mut session, &entries);
+        for (line, (_, sql)) in lines.iter_mut().zip(&works) {
+            let plain = time(&mut real, &sql.replace("{}", "wide"));
             let view = time(&mut client, &sql.replace("{}", "next.wide"));
-            if i == 0 {
-                line.push_str(&format!(" {:8.1}", plain.as_secs_f64() * 1e6));
-            }
-            if *name == "update a stored field" {
-                plain_update = plain;
-            }
-            line.push_str(&format!(" {:6.1}", view.as_secs_f64() / plain.as_secs_f64()));
+            line.push_str(&format!(
+                " {:6.1} ({:5.1})",
+                view.as_secs_f64() / plain.as_secs_f64(),
+                plain.as_secs_f64() * 1e6
+            ));
         }
-        let view = time(&mut client, "UPDATE next.wide SET added_0 = added_0 + 1 WHERE id = $1");
-        added.push_str(&format!(" {:6.1}", view.as_secs_f64() / plain_update.as_secs_f64()));
     }
-    println!("{:28} {:>8} {}", "refactorings", "µs", DEPTHS.map(|d| format!("{d:>6}")).join(" "));
-    lines.push(added);
+    println!("{:26} {}", "refactorings", DEPTHS.map(|d| format!("{d:>6}        ")).join(" "));
     for line in lines {
         println!("{line}");
     }
