@@ -19,7 +19,14 @@
           HINT = 'Renumber in a statement of its own.';
       END IF;
 {%- endif %}
+{%- if only_followed.is_empty() %}
       RETURN NULL;
+{%- else %}
+      -- Or a foreign key's action came with another row of this statement; then this is the first match.
+      IF NOT {{ only_followed }} THEN
+        RETURN NULL;
+      END IF;
+{%- endif %}
     END IF;
     IF NOT refactor.written_by_us(now.writer) THEN
       RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',

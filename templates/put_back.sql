@@ -220,7 +220,9 @@ BEGIN
   DELETE FROM {{ part.absent }} AS x WHERE {{ part.is_absent }};
 {%- endif %}
 {%- for f in own %}
+{%- if !f.as_said %}
   NEW.{{ f.field }} := r.{{ f.column }};
+{%- endif %}
 {%- endfor %}
 {%- for c in calculated %}
   NEW.{{ c.0 }} := {{ c.1 }};

@@ -11,7 +11,7 @@ use crate::generate::view::{kept_for_others, key_aliases, named};
 use crate::generate::{all, comment, equal, get, list, lookup, mark, numbering, own, shaped, slice};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
-use crate::schema::{Field, Identity, Table, Trigger};
+use crate::schema::{ConstraintKind, Field, Identity, Table, Trigger};
 use crate::sql::{Literal, trigger_arguments};
 use crate::version::{Carry, Direction, Version};
 
@@ -87,6 +87,8 @@ struct Check {
 struct Own {
     field: Ident,
     column: Ident,
+    /// Whether an update gives back what the statement said: a row that has followed another shows that only later.
+    as_said: bool,
 }
 
 struct Carried {
@@ -192,6 +194,7 @@ struct Look<'p> {
     before: String,
     self_same: String,
     followed: String,
+    only_followed: String,
     stale: Vec<String>,
     early: &'p [Rule],
 }
@@ -220,6 +223,7 @@ impl<'p> Look<'p> {
             before: columns.looks.iter().map(|l| l.before.as_str()).collect(),
             self_same: self_same(version, relation, &columns.own, &key, &old_keys),
             followed: followed(version, relation, &key, &old_keys),
+            only_followed: only_followed(version, relation, &columns.own, &key, &old_keys),
             stale: carried.iter().map(unseen).chain(columns.looks.iter().flat_map(|l| l.stale.clone())).collect(),
             early,
         }
@@ -245,10 +249,18 @@ struct Columns {
     overriding: bool,
     insert: Vec<String>,
     values: Vec<String>,
-    sets: Vec<(Ident, String)>,
+    sets: Vec<Set>,
     keeps: Vec<(String, String)>,
     looks: Vec<lookup::Put>,
     flags: Vec<String>,
+}
+
+/// A column's value on update.
+struct Set {
+    column: Ident,
+    value: String,
+    /// Whether that is what the view's field is given.
+    given: bool,
 }
 
 /// An UPDATE of the base, and when it is this one.
@@ -264,7 +276,7 @@ impl Columns {
     fn write(&mut self, column: &Ident, on_insert: String, on_update: &str) {
         self.insert.push(column.to_string());
         self.values.push(on_insert);
-        self.sets.push((column.clone(), on_update.to_owned()));
+        self.sets.push(Set { column: column.clone(), value: on_update.to_owned(), given: false });
     }
 
     /// The ways to write a row. A column that a trigger asks for by name is left out where it has not changed: for a
@@ -275,18 +287,17 @@ impl Columns {
                 t.fields.contains(column) || trigger_arguments(&t.definition).iter().any(|a| a == column.as_str())
             })
         };
-        let plain =
-            |own: &&Own| self.sets.iter().any(|(c, value)| *c == own.column && *value == format!("NEW.{}", own.field));
+        let given = |own: &&Own| self.sets.iter().any(|set| set.given && set.column == own.column);
         let mut apart: Vec<Vec<&Own>> =
-            self.own.iter().filter(plain).filter(|o| asked(&o.column)).map(|o| vec![o]).collect();
+            self.own.iter().filter(given).filter(|o| asked(&o.column)).map(|o| vec![o]).collect();
         if apart.len() > APART {
             apart = vec![apart.concat()];
         }
         let touched = key.iter().find(|c| !asked(c)).or(self.own.iter().map(|o| &o.column).find(|c| !asked(c)));
         let touch = touched.or(key.first()).map(|c| format!("{c} = b.{c}")).unwrap_or_default();
         let sets = |left_out: &[&Own]| {
-            let written = self.sets.iter().filter(|(c, _)| !left_out.iter().any(|o| o.column == *c));
-            let written: Vec<String> = written.map(|(c, value)| format!("{c} = {value}")).collect();
+            let written = self.sets.iter().filter(|set| !left_out.iter().any(|o| o.column == set.column));
+            let written: Vec<String> = written.map(|set| format!("{} = {}", set.column, set.value)).collect();
             if written.is_empty() { touch.clone() } else { written.join(", ") }
         };
         let changed = |group: &[&Own]| {
@@ -311,6 +322,7 @@ impl Columns {
     /// The table's own fields.
     fn own(&mut self, version: &Version, relation: &Relation) {
         let table = version.table(relation);
+        let following = following(version, relation);
         for field in &relation.fields {
             let name = &field.shape.name;
             // A part is not numbered, it has its row's number, and keeps it.
@@ -331,10 +343,22 @@ impl Columns {
             }
             let Home::Own(at) = field.home else { continue };
             let column = &table.fields[at].name;
-            self.own.push(Own { field: name.clone(), column: column.clone() });
+            let follows = following.contains(column);
+            let as_said = follows && !rewrites(table);
+            self.own.push(Own { field: name.clone(), column: column.clone(), as_said });
             if !filled && part.is_none_or(|p| !p.key.contains(column)) {
                 self.overriding |= identity.is_some();
-                self.write(column, format!("NEW.{name}"), &format!("NEW.{name}"));
+                // What the statement leaves, a foreign key's action may have changed since.
+                let value = if follows {
+                    format!(
+                        "CASE WHEN record_image_ne(ROW(NEW.{name}), ROW(OLD.{name})) THEN NEW.{name} ELSE b.{column} END"
+                    )
+                } else {
+                    format!("NEW.{name}")
+                };
+                self.insert.push(column.to_string());
+                self.values.push(format!("NEW.{name}"));
+                self.sets.push(Set { column: column.clone(), value, given: true });
             }
         }
     }
@@ -436,7 +460,7 @@ pub fn put_back(
     let early: Vec<Rule> = rule::early(relation).into_iter().chain(kept_keys).collect();
     let look = Look::new(version, relation, &columns, &carried, &early);
     // Values from elsewhere want the row locked before they are brought there.
-    let at_once = carried.is_empty() && columns.looks.is_empty() && part.is_none();
+    let at_once = carried.is_empty() && columns.looks.is_empty() && part.is_none() && look.only_followed.is_empty();
     let unchanged = if at_once { look.unchanged() } else { String::new() };
     let (has_up, part_now, part_changed, look) = (look.has_up, look.part_now, look.part_changed, look.render()?);
     PutBack {
@@ -590,6 +614,54 @@ fn followed(version: &Version, relation: &Relation, key: &[Ident], old_keys: &[I
     }
     let row = all(&key.iter().zip(old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>());
     format!("EXISTS (SELECT FROM {} AS b WHERE {row} AND ({}))", relation.base, conditions.join(" OR "))
+}
+
+/// The fields of a table's references to itself that follow a row to another key.
+fn following(version: &Version, relation: &Relation) -> BTreeSet<Ident> {
+    let table = version.table(relation);
+    let references = table.constraints.iter().filter(|c| {
+        matches!(&c.kind, ConstraintKind::Foreign(key)
+            if key.table == relation.base && matches!(key.on_update, 'c' | 'n' | 'd'))
+    });
+    references.flat_map(|c| c.fields.iter().cloned()).collect()
+}
+
+/// Whether this statement has not written the row yet: a foreign key's action came with another row of it. What the
+/// statement changes is as it was, but for the reference; if it changes that, too, the row now referred to is one that it
+/// has written. Empty where no row can follow another, and where `followed` refuses it.
+fn only_followed(version: &Version, relation: &Relation, own: &[Own], key: &[Ident], old_keys: &[Ident]) -> String {
+    let following = following(version, relation);
+    let (references, others): (Vec<&Own>, Vec<&Own>) = own.iter().partition(|o| following.contains(&o.column));
+    if references.is_empty() || relation.fields.iter().any(|f| matches!(f.home, Home::Carried(_))) {
+        return String::new();
+    }
+    let row = |row: &str, name: fn(&Own) -> &Ident| {
+        format!("ROW({})", list(&references.iter().map(|o| format!("{row}.{}", name(o))).collect::<Vec<_>>()))
+    };
+    let (now, before, after) = (row("b", |o| &o.column), row("OLD", |o| &o.field), row("NEW", |o| &o.field));
+    let untouched = others.iter().map(|Own { field, column, .. }| {
+        format!(
+            "(record_image_eq(ROW(NEW.{field}), ROW(OLD.{field})) OR record_image_eq(ROW(b.{column}), ROW(OLD.{field})))"
+        )
+    });
+    let referred = version.table(relation).constraints.iter().filter_map(|c| match &c.kind {
+        ConstraintKind::Foreign(to) if to.table == relation.base && c.fields.iter().all(|f| following.contains(f)) => {
+            let is_referred = equal("o", &to.fields, "b", &c.fields);
+            Some(format!(
+                " OR EXISTS (SELECT FROM {} AS o WHERE {is_referred} AND refactor.written_by_us(o.xmin))",
+                relation.base
+            ))
+        }
+        _ => None,
+    });
+    let conditions = [
+        all(&key.iter().zip(old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>()),
+        format!("record_image_ne({now}, {before})"),
+        format!("record_image_ne({now}, {after})"),
+        format!("(record_image_eq({after}, {before}){})", referred.collect::<String>()),
+    ];
+    let conditions: Vec<String> = conditions.into_iter().chain(untouched).collect();
+    format!("EXISTS (SELECT FROM {} AS b WHERE {})", relation.base, conditions.join("\n        AND "))
 }
 
 /// The complement's key of a row, from the view's `OLD` (or `NEW`) or the base row `r`.

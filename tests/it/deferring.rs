@@ -437,3 +437,36 @@ fn values_that_are_stored_are_not_lost_with_their_list() {
     shop.client().execute("INSERT INTO next.s (a) VALUES ('z')", &[]).unwrap();
     assert!(shop.refused(&["undo"]).contains("1 row of the table"));
 }
+
+#[test]
+fn a_row_that_follows_another_is_written_by_the_statement_that_renumbers_both() {
+    let table = |name: &str| {
+        format!(
+            "CREATE TABLE {name} (id int PRIMARY KEY, n int, note text, at text,
+                 parent_id int REFERENCES {name} ON UPDATE CASCADE);
+             CREATE TRIGGER touched BEFORE UPDATE ON {name} FOR EACH ROW EXECUTE FUNCTION touched();
+             INSERT INTO {name} VALUES (1, 1, 'a', '', NULL), (2, 2, 'b', '', 1), (3, 3, 'c', '', 1), (4, 4, 'd', '', 2);"
+        )
+    };
+    let touched = "CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN NEW.at := NEW.at || ''.''; RETURN NEW; END';";
+    let database = Database::new(&format!("{touched}{}{}", table("tree"), table("plain")));
+    database.ok(&["add-field", "tree.added", "int", "--default", "5"]);
+    database.ok(&["rename-field", "tree.note", "remark"]);
+    let (shown, told) = ("SELECT id, n, remark, parent_id FROM next.tree", "SELECT id, n, note, parent_id FROM plain");
+    let mut client = database.client();
+    for statement in [
+        "UPDATE {} SET id = id + 100",
+        "UPDATE {} SET id = id - 50, n = n + 1",
+        "UPDATE {} SET id = id + 7, n = n * 2 WHERE n <> 3",
+        // A row that is matched twice is written once.
+        "UPDATE {} AS t SET n = 77 FROM (VALUES (1), (1)) AS twice WHERE t.n > 2",
+        "UPDATE {} AS t SET id = t.id + d.step FROM (VALUES (10), (10)) AS d (step)",
+        "UPDATE {} AS t SET n = t.n + 1, parent_id = NULL FROM (VALUES (1), (1)) AS twice WHERE t.n > 2",
+    ] {
+        for name in ["next.tree", "plain"] {
+            client.batch_execute(&statement.replace("{}", name)).unwrap_or_else(|e| panic!("{statement}: {e:?}"));
+        }
+        assert_eq!(database.rows(shown), database.rows(told), "{statement}");
+    }
+}

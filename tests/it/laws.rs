@@ -492,6 +492,7 @@ scenarios! {
             INSERT INTO t VALUES (1, NULL, 'x', 1), (2, 1, 'y', 2), (3, 1, NULL, 3), (4, 3, 'z', 4);",
         commands: &[&["copy-field", "t.label", "t", "--as", "above"]],
         pools: &[("label", &["'x'", "'y'", "'z'", "NULL"]), ("above", &["'x'", "'y'", "'z'", "NULL"]), ("parent_id", &["1", "2", "3", "NULL"])],
+        moves: &["parent_id"],
         row_by_row: true,
     }
     extract {
