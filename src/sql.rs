@@ -103,6 +103,27 @@ impl Expression {
         Ok(Self(expr))
     }
 
+    /// The same without negations of negations.
+    #[must_use]
+    pub fn simplified(mut self) -> Self {
+        fn negated(e: &Expr) -> Option<&Expr> {
+            match e {
+                Expr::UnaryOp { op: ast::UnaryOperator::Not, expr } => Some(expr),
+                Expr::Nested(expr) => negated(expr),
+                _ => None,
+            }
+        }
+        let _ = visit_expressions_mut(&mut self.0, |e| {
+            if let Expr::UnaryOp { op: ast::UnaryOperator::Not, expr } = e
+                && let Some(twice) = negated(expr).cloned()
+            {
+                *e = twice;
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        self
+    }
+
     /// `NULL`
     #[must_use]
     pub fn null() -> Self {

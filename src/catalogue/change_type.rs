@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::drop_field::collation;
-use crate::catalogue::reshape::{Reshape, Told, replaced};
+use crate::catalogue::reshape::{Reshape, Told, back_with, replaced};
 use crate::catalogue::{Refactor, Refactoring, entangled};
 use crate::name::{FieldRef, Ident, TableRef};
 use crate::refusal::Refusal;
@@ -49,6 +49,10 @@ pub struct ChangeType {
     #[arg(long, hide = true, value_name = "REFACTORING")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<String>,
+    /// What comes back with it: rules and indexes
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub brings: Vec<Refactoring>,
 }
 
 impl ChangeType {
@@ -58,6 +62,13 @@ impl ChangeType {
 }
 
 impl ChangeType {
+    /// Whether what is equal stays equal there and back.
+    fn is_exact(&self, old_type: &str) -> bool {
+        let plain = self.using.is_none() && self.back.is_none() && self.map.is_empty();
+        let family_after = family(&self.type_name.to_string());
+        plain && family_after.is_some() && family_after == family(old_type)
+    }
+
     /// The ways there and back.
     fn expressions(&self, field: &Ident, old_type: &str) -> Result<(Expression, Expression), Refusal> {
         let new_type = self.type_name.to_string();
@@ -83,6 +94,20 @@ impl ChangeType {
         let using = codes::mapped(field, old_type, &new_type, &self.map).map_err(unreadable)?;
         let back = codes::mapped(field, &new_type, old_type, &reversed).map_err(unreadable)?;
         Ok((using, back))
+    }
+}
+
+/// The type without its numbers.
+fn bare(kind: &str) -> String {
+    kind.split('(').next().unwrap_or_default().trim().to_lowercase()
+}
+
+/// Numbers and strings are equal in each of their types where they fit.
+fn family(kind: &str) -> Option<&'static str> {
+    match bare(kind).as_str() {
+        "smallint" | "integer" | "bigint" | "int" | "int2" | "int4" | "int8" => Some("number"),
+        "text" | "character varying" | "varchar" => Some("string"),
+        _ => None,
     }
 }
 
@@ -117,17 +142,9 @@ impl Refactor for ChangeType {
         }
         let new_type = self.type_name.to_string();
         let (using, back) = self.expressions(&old.name, &old.type_name)?;
-        // Numbers and strings are equal in each of their types where they fit.
-        let bare = |kind: &str| kind.split('(').next().unwrap_or_default().trim().to_lowercase();
-        let family = |kind: &str| match bare(kind).as_str() {
-            "smallint" | "integer" | "bigint" | "int" | "int2" | "int4" | "int8" => Some("number"),
-            "text" | "character varying" | "varchar" => Some("string"),
-            _ => None,
-        };
         let padded = ["character", "char", "bpchar"].contains(&&*bare(&new_type));
         let is_string = padded || family(&new_type) == Some("string");
-        let plain = self.using.is_none() && self.back.is_none() && self.map.is_empty();
-        let exact = plain && family(&new_type).is_some() && family(&new_type) == family(&old.type_name);
+        let exact = self.is_exact(&old.type_name);
         let converted = |default: &String| {
             if exact && old.sequence.is_some() {
                 return default.clone();
@@ -159,6 +176,7 @@ impl Refactor for ChangeType {
             stays: Some((0, 0)),
             exact: exact && keyed(before, self)?,
             before: None,
+            brings: self.brings.clone(),
         };
         let mut after = reshape.after(step, before)?;
         if loses_collation {
@@ -168,7 +186,7 @@ impl Refactor for ChangeType {
     }
 
     fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
-        let (_, field) = before.find_field(&self.field)?;
+        let (relation, field) = before.find_field(&self.field)?;
         let old = &field.shape;
         let unreadable = |e: crate::sql::ExpressionError| Refusal::Expression(e.to_string());
         Ok(Refactoring::ChangeType(Self {
@@ -179,6 +197,11 @@ impl Refactor for ChangeType {
             map: self.map.iter().map(Mapping::reversed).collect(),
             default: old.default.as_deref().map(Expression::parse).transpose().map_err(unreadable)?,
             collation: collation(old)?,
+            brings: if self.is_exact(&old.type_name) && keyed(before, self)? {
+                Vec::new()
+            } else {
+                back_with(before, relation, std::slice::from_ref(&old.name), true)
+            },
             restores: Some(step.to_owned()),
         }))
     }

@@ -109,6 +109,7 @@ impl Refactor for CodeToFlags {
             stays: None,
             exact: false,
             before: self.before.clone(),
+            brings: Vec::new(),
         };
         let table = relation.name.clone();
         // That it is one of these is what the new check says.

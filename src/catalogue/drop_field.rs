@@ -132,7 +132,7 @@ impl Refactor for DropField {
                 type_name: field.shape.type_name.parse().map_err(unreadable)?,
                 expression,
                 before: relation.following(&field.shape.name),
-                with: hung_on(before, relation, field),
+                with: hung_on(before, relation, std::slice::from_ref(&field.shape.name)),
             }));
         }
         // Its sequence goes with it.
@@ -148,16 +148,16 @@ impl Refactor for DropField {
             collation: collation(&field.shape)?,
             restores: Some(step.to_owned()),
             before: relation.following(&field.shape.name),
-            with: hung_on(before, relation, field),
+            with: hung_on(before, relation, std::slice::from_ref(&field.shape.name)),
         }))
     }
 }
 
-/// The rules and indexes that go with a field, as far as refactorings can say them.
-fn hung_on(before: &Version, relation: &Relation, field: &Field) -> Vec<Refactoring> {
-    let name = &field.shape.name;
-    let rules = relation.constraints.iter().map(|c| &c.item).filter(|c| c.fields.contains(name) && !c.inherited);
-    let indexes = relation.indexes.iter().map(|i| &i.item).filter(|i| i.fields.contains(name) && !i.inherited);
+/// The rules and indexes that go with fields, as far as refactorings can say them.
+pub(super) fn hung_on(before: &Version, relation: &Relation, names: &[Ident]) -> Vec<Refactoring> {
+    let over = |fields: &[Ident]| fields.iter().any(|f| names.contains(f));
+    let rules = relation.constraints.iter().map(|c| &c.item).filter(|c| over(&c.fields) && !c.inherited);
+    let indexes = relation.indexes.iter().map(|i| &i.item).filter(|i| over(&i.fields) && !i.inherited);
     let index = |i: &Index| TableRef { schema: Some(relation.name.schema.clone()), name: i.name.clone() };
     let rules = rules.map(|c| DropConstraint::new(rule::typed(relation), c.name.clone()).inverse("", before));
     let indexes = indexes.filter(|i| !i.unique).map(|i| DropIndex { index: index(i) }.inverse("", before));

@@ -93,6 +93,7 @@ impl Refactor for ExtractJson {
             stays: Some((0, 0)),
             exact: false,
             before: self.before.clone(),
+            brings: Vec::new(),
         };
         reshape.after(step, before)
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::reshape::{Reshape, Told};
+use crate::catalogue::reshape::{Reshape, Told, back_with};
 use crate::catalogue::split_field::SplitField;
 use crate::catalogue::{Refactor, Refactoring};
 use crate::name::{FieldRef, Ident, NameError};
@@ -42,6 +42,10 @@ pub struct MergeFields {
     #[arg(long, hide = true, value_name = "FIELD", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Ident>,
+    /// What comes back with it: rules and indexes
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub brings: Vec<Refactoring>,
 }
 
 /// A field, said with its table or without; the table is looked at once it is known which one is meant.
@@ -101,6 +105,7 @@ impl Refactor for MergeFields {
             stays: None,
             exact: false,
             before: self.before.clone(),
+            brings: self.brings.clone(),
         };
         reshape.after(step, before)
     }
@@ -123,6 +128,7 @@ impl Refactor for MergeFields {
         }
         Ok(Refactoring::SplitField(SplitField {
             field: FieldRef { table: self.field.table.clone(), field: self.into.clone() },
+            brings: back_with(before, before.find_own(&self.field.table)?, &from, false),
             into: from,
             types,
             by: self.back.clone(),

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use crate::catalogue::entangled::{self, Purpose};
+use crate::catalogue::{Refactoring, bring_along, drop_field};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, TableRef};
 use crate::refusal::{Refusal, similar};
-use crate::relation::{Field, Home, Relation};
+use crate::relation::{Attached, Field, Home, Relation};
+use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::Expression;
 use crate::version::{Shaped, Version};
 
@@ -37,6 +39,15 @@ pub struct Reshape {
     pub exact: bool,
     /// The field that the first new one stands before, instead of last.
     pub before: Option<Ident>,
+    /// What comes back with the fields: rules and indexes.
+    pub brings: Vec<Refactoring>,
+}
+
+/// What an inverse brings back of what hung on fields. Indexes stay where a field only gets another type.
+#[must_use]
+pub fn back_with(before: &Version, relation: &Relation, from: &[Ident], stays: bool) -> Vec<Refactoring> {
+    let all = drop_field::hung_on(before, relation, from).into_iter();
+    all.filter(|r| !stays || matches!(r, Refactoring::AddCheck(_))).collect()
 }
 
 impl Reshape {
@@ -45,6 +56,40 @@ impl Reshape {
     /// # Errors
     /// When a field is missing, taken or held, or an expression reads what it may not.
     pub fn after(&self, step: &str, version: &Version) -> Result<Version, Refusal> {
+        let checks = self.following_checks(version.find_own(&self.table)?);
+        let mut unchecked = version.clone();
+        if let Some(relation) = unchecked.relations.get_mut(&version.find_own(&self.table)?.name) {
+            relation.constraints.retain(|c| !checks.iter().any(|check| is_same(c, check)));
+        }
+        let mut after = self.apart_from_checks(step, &unchecked)?;
+        let brought = |check: &Constraint| {
+            self.brings
+                .iter()
+                .any(|r| matches!(r, Refactoring::AddCheck(add) if add.name.as_ref() == Some(&check.name)))
+        };
+        let name = version.find_own(&self.table)?.name.clone();
+        let followed = checks.into_iter().filter(|check| !brought(check));
+        after.change(&name, step).constraints.extend(followed.map(|check| Attached::new(step, check)));
+        bring_along(&self.brings, step, after)
+    }
+
+    /// The checks over fields that are told anew, in the words of those that tell them. Where what is equal stays equal
+    /// they stay themselves.
+    fn following_checks(&self, relation: &Relation) -> Vec<Constraint> {
+        let words: BTreeMap<Ident, String> =
+            self.from.iter().zip(&self.back).map(|(field, back)| (field.clone(), format!("({back})"))).collect();
+        let over = |c: &&Attached<Constraint>| c.item.fields.iter().any(|f| self.from.contains(f));
+        let follow = |c: &Attached<Constraint>| {
+            let said = Expression::parse(&c.expression()?.with(&words)).ok()?.simplified();
+            let definition = format!("CHECK ({said})");
+            let fields = said.fields().into_iter().collect();
+            Some(Constraint::named(c.item.name.clone(), ConstraintKind::Check, fields, definition))
+        };
+        let own = relation.constraints.iter().filter(|c| c.item.validated && !c.item.inherited && !self.exact);
+        own.filter(over).filter_map(follow).collect()
+    }
+
+    fn apart_from_checks(&self, step: &str, version: &Version) -> Result<Version, Refusal> {
         let relation = version.find_own(&self.table)?;
         version.must_not_be_divided(relation)?;
         let table = version.table(relation);
@@ -172,6 +217,11 @@ impl Reshape {
         let each = self.to.iter().zip(get);
         Ok(each.map(|(told, get)| fits(told, get.to_string(), told.shape.not_null, None)).collect())
     }
+}
+
+/// Whether a check is the one that this one follows.
+fn is_same(check: &Attached<Constraint>, followed: &Constraint) -> bool {
+    check.item.kind == ConstraintKind::Check && check.item.name == followed.name
 }
 
 /// Each expression may read only these fields.

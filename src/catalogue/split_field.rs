@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::merge_fields::MergeFields;
-use crate::catalogue::reshape::{Reshape, Told};
+use crate::catalogue::reshape::{Reshape, Told, back_with};
 use crate::catalogue::{Refactor, Refactoring};
 use crate::name::{FieldRef, Ident};
 use crate::refusal::Refusal;
@@ -39,6 +39,10 @@ pub struct SplitField {
     #[arg(long, hide = true, value_name = "FIELD", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Ident>,
+    /// What comes back with it: rules and indexes
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub brings: Vec<Refactoring>,
 }
 
 impl Refactor for SplitField {
@@ -77,6 +81,7 @@ impl Refactor for SplitField {
             stays: (self.into.len() == 1).then_some((0, 0)),
             exact: false,
             before: self.before.clone(),
+            brings: self.brings.clone(),
         };
         reshape.after(step, before)
     }
@@ -96,6 +101,12 @@ impl Refactor for SplitField {
                 .map_err(|e: crate::sql::ExpressionError| Refusal::Expression(e.to_string()))?,
             by: self.back.clone(),
             back: self.by.clone(),
+            brings: back_with(
+                before,
+                before.find_own(&self.field.table)?,
+                std::slice::from_ref(&self.field.field),
+                false,
+            ),
             restores: Some(step.to_owned()),
             before: relation.following(&field.shape.name),
         }))

@@ -230,6 +230,23 @@ fn what_hung_on_a_field_that_was_dropped() {
 }
 
 #[test]
+fn what_hung_on_a_field_that_was_told_anew() {
+    let shop = "CREATE TABLE t (id int PRIMARY KEY, a text, b text, n int CHECK (n > 0), off boolean NOT NULL, CONSTRAINT two CHECK (a <> b OR n = 1), CHECK (NOT off OR n < 9));
+        CREATE INDEX t_lower_idx ON t (lower(a)) WHERE b > 'a'; CREATE INDEX t_n_idx ON t (n, off);
+        INSERT INTO t VALUES (1, 'x', 'y', 1, false), (2, 'y', 'x', 7, true), (3, NULL, 'z', NULL, false);";
+    let hangs = "(SELECT pg_get_constraintdef(oid), conname FROM pg_constraint WHERE conrelid = 't'::regclass AND contype <> 'n'
+        UNION ALL SELECT pg_get_indexdef(indexrelid), '' FROM pg_index WHERE indrelid = 't'::regclass) AS h";
+    let halves = ["--back", "nullif(split_part(ab, '/', 1), '')", "--back", "split_part(ab, '/', 2)"];
+    let merge =
+        [&["merge-fields", "t.a", "b", "--into", "ab", "--by", "coalesce(a, '') || '/' || b"][..], &halves].concat();
+    let money: &[&str] = &["change-type", "t.n", "numeric", "--using", "n / 100.0", "--back", "n * 100"];
+    for command in [&merge[..], money] {
+        there_and_back(shop, &[command], &["t", hangs]);
+    }
+    there_and_back(shop, &[&merge, money], &["t", hangs]);
+}
+
+#[test]
 fn collations() {
     let sql = "CREATE TABLE t (id int PRIMARY KEY, name text COLLATE \"C\" NOT NULL DEFAULT 'x', zip varchar(9) COLLATE \"POSIX\");
         INSERT INTO t VALUES (1, 'b', '1'), (2, 'B', '20'), (3, 'a', NULL);";

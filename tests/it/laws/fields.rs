@@ -16,6 +16,16 @@ scenarios! {
         moves: &["t"],
         renamed: &[("n", "m")],
     }
+    checks_over_what_is_told_anew {
+        sql: "CREATE TABLE t (id int PRIMARY KEY, first text, last text, price int CHECK (price > 0), kind int DEFAULT 1, CHECK (kind <> 2 OR price < 5), CONSTRAINT two CHECK (first <> last), note text);
+            INSERT INTO t VALUES (1, 'a', 'b', 1, 1), (2, NULL, 'c', 4, 2), (3, 'd', NULL, NULL, 3);",
+        commands: &[
+            &["change-type", "t.price", "numeric(9,2)", "--using", "price / 100.0", "--back", "(price * 100)::int"],
+            &["merge-fields", "t.first", "last", "--into", "name", "--by", "coalesce(first, '') || ' ' || coalesce(last, '')", "--back", "nullif(split_part(name, ' ', 1), '')", "--back", "nullif(split_part(name, ' ', 2), '')"],
+        ],
+        pools: &[("price", &["1", "2", "6", "-1", "0.01", "0.04", "0.05", "NULL"]), ("name", &["'a b'", "'c'", "' d'", "'e e'", "NULL"]), ("first", &["'a'", "'b'", "NULL"]), ("last", &["'a'", "'b'", "NULL"]), ("kind", &["1", "2", "NULL"])],
+        moves: &["price", "first", "last"],
+    }
     exchange_names {
         sql: "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int DEFAULT 4 CHECK (a < 5), b text UNIQUE, c int NOT NULL DEFAULT 2, g int GENERATED ALWAYS AS (a + c) STORED);
             CREATE TABLE u (id int PRIMARY KEY, t_id int NOT NULL REFERENCES t ON UPDATE CASCADE, n int);
