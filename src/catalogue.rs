@@ -31,6 +31,7 @@ pub mod flags_to_code;
 pub mod fold_json;
 pub mod hard_delete;
 pub mod inline_table;
+pub mod invert_flag;
 pub mod leaving;
 pub mod likeness;
 pub mod make_associative;
@@ -187,6 +188,8 @@ catalogue! {
     MergeFields(merge_fields::MergeFields) = "merge-fields",
     /// Make several fields of one
     SplitField(split_field::SplitField) = "split-field",
+    /// Turn a boolean field round, under another name
+    InvertFlag(invert_flag::InvertFlag) = "invert-flag",
     /// Make fields that are true or false of a code
     CodeToFlags(code_to_flags::CodeToFlags) = "code-to-flags",
     /// Make a code of fields of which one is true

@@ -239,11 +239,12 @@ fn what_hung_on_a_field_that_was_told_anew() {
     let halves = ["--back", "nullif(split_part(ab, '/', 1), '')", "--back", "split_part(ab, '/', 2)"];
     let merge =
         [&["merge-fields", "t.a", "b", "--into", "ab", "--by", "coalesce(a, '') || '/' || b"][..], &halves].concat();
+    let invert: &[&str] = &["invert-flag", "t.off", "open"];
     let money: &[&str] = &["change-type", "t.n", "numeric", "--using", "n / 100.0", "--back", "n * 100"];
-    for command in [&merge[..], money] {
+    for command in [&merge[..], invert, money] {
         there_and_back(shop, &[command], &["t", hangs]);
     }
-    there_and_back(shop, &[&merge, money], &["t", hangs]);
+    there_and_back(shop, &[&merge, invert, &["rename-field", "t.open", "is_open"], money], &["t", hangs]);
 }
 
 #[test]

@@ -26,6 +26,14 @@ scenarios! {
         pools: &[("price", &["1", "2", "6", "-1", "0.01", "0.04", "0.05", "NULL"]), ("name", &["'a b'", "'c'", "' d'", "'e e'", "NULL"]), ("first", &["'a'", "'b'", "NULL"]), ("last", &["'a'", "'b'", "NULL"]), ("kind", &["1", "2", "NULL"])],
         moves: &["price", "first", "last"],
     }
+    invert {
+        sql: "CREATE TABLE t (id serial PRIMARY KEY, off boolean NOT NULL DEFAULT false, hidden boolean DEFAULT NULL, why text, CHECK (NOT off OR why IS NOT NULL), CHECK (hidden <> off));
+            CREATE INDEX ON t (off, why);
+            INSERT INTO t (off, hidden, why) VALUES (false, NULL, NULL), (true, false, 'x'), (false, true, 'y');",
+        commands: &[&["invert-flag", "t.off", "open"], &["invert-flag", "t.hidden", "shown"], &["rename-field", "t.open", "is_open"]],
+        pools: &[("is_open", &["true", "false"]), ("shown", &["true", "false", "NULL"]), ("off", &["true", "false"]), ("hidden", &["true", "false", "NULL"]), ("why", &["'x'", "NULL"])],
+        moves: &["off", "hidden"],
+    }
     exchange_names {
         sql: "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int DEFAULT 4 CHECK (a < 5), b text UNIQUE, c int NOT NULL DEFAULT 2, g int GENERATED ALWAYS AS (a + c) STORED);
             CREATE TABLE u (id int PRIMARY KEY, t_id int NOT NULL REFERENCES t ON UPDATE CASCADE, n int);
