@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 use crate::relation::{Attached, Field, Home, Relation, Rows};
 use crate::schema::{self, Constraint, ConstraintKind};
 use crate::sql::{Expression, Literal};
-use crate::version::{Branch, Gone, RemarkKind, Source, Union, Version};
+use crate::version::{Added, Branch, Gone, RemarkKind, Source, Union, Version, numbered};
 
 /// Make one table of several.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -98,6 +98,7 @@ impl Refactor for UnionTables {
             renumber::renumber(&mut after, step, &relations, &united, &mut branches, self.restores.as_ref())?;
         }
         must_have_the_key(&relations)?;
+        self.keep_what_has_no_place(&mut after, step, &united, &keys, &mut branches)?;
         facts(&mut after, step, &into, &branches, &shapes, &keys);
         uniting::remarks(&mut after, step, &relations, &branches);
         after.unions.push(Union {
@@ -298,6 +299,42 @@ impl UnionTables {
             }
         }
         Ok(Branch { table: relation.base.clone(), key, takes, sources: shapes.iter().map(source).collect() })
+    }
+
+    /// Lets the complement keep what rows have in fields that their tables do not have. What a key or a foreign key must
+    /// find has to wait for the one table.
+    fn keep_what_has_no_place(
+        &self,
+        after: &mut Version,
+        step: &str,
+        united: &Relation,
+        keys: &[(Ident, Vec<Ident>)],
+        branches: &mut [Branch],
+    ) -> Result<(), Refusal> {
+        let foreign = united.foreign_keys().flat_map(|(c, _)| &c.item.fields);
+        let found: BTreeSet<&Ident> = keys.iter().flat_map(|(_, fields)| fields).chain(foreign).collect();
+        for branch in branches {
+            for (at, Field { shape, .. }) in united.fields.iter().enumerate() {
+                let Source::Constant(shown) = &branch.sources[at] else { continue };
+                if self.discriminator.as_ref() == Some(&shape.name) || found.contains(&shape.name) {
+                    continue;
+                }
+                let seed = Expression::parse(shown).map_err(|e| Refusal::Expression(e.to_string()))?;
+                let id = [numbered(step), branch.table.name.as_str(), shape.name.as_str()];
+                branch.sources[at] = Source::Added(after.added.len());
+                after.added.push(Added {
+                    step: step.to_owned(),
+                    id: Ident::generated(&id),
+                    table: branch.table.clone(),
+                    key: branch.key.clone(),
+                    type_name: shape.type_name.clone(),
+                    seed: Some(seed),
+                    copied: None,
+                    restores: None,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The check that the discriminator tells one of the tables.

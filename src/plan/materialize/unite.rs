@@ -50,7 +50,7 @@ pub fn unite(version: &Version, relation: &Relation) -> Vec<PlanStep> {
             changes.push(format!("DROP CONSTRAINT {}", constraint.name));
         }
     }
-    let mut columns = Vec::new();
+    let (mut columns, mut written) = (Vec::new(), Vec::new());
     for (at, field) in relation.fields.iter().enumerate() {
         let shape = &field.shape;
         if let Some(column) = heir.column(at) {
@@ -64,6 +64,11 @@ pub fn unite(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         let collation = shape.collate();
         let value = match &heir.sources[at] {
             Source::Constant(value) if value != "NULL" => format!(" DEFAULT {value}"),
+            Source::Added(added) => {
+                let added = &version.added[*added];
+                written.push(fill::written_meanwhile(base, added, &draft(at)));
+                added.seed.as_ref().map(|seed| format!(" DEFAULT {seed}")).unwrap_or_default()
+            }
             _ => String::new(),
         };
         changes.push(format!("ADD COLUMN {} {}{collation}{value}", draft(at), shape.type_name));
@@ -78,6 +83,10 @@ pub fn unite(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         let lines: Vec<String> = changes.iter().map(|change| format!("ALTER TABLE {base} {change};")).collect();
         let sentence = format!("prepare `{}` for the rows of the others", base.short());
         steps.push(PlanStep::new(sentence, lines.join("\n")));
+    }
+    if !written.is_empty() {
+        let sql = fill::without_triggers(base, table, &written.join("\n"));
+        steps.push(PlanStep::new(format!("bring the values written meanwhile to `{}`", base.short()), sql));
     }
     let numbered = relation.fields.iter().any(|f| f.shape.identity.is_some());
     let overriding = if numbered { " OVERRIDING SYSTEM VALUE" } else { "" };
