@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::original::Original;
 use crate::catalogue::split_rows::{self, SplitRows};
 use crate::catalogue::{Refactor, Refactoring, entangled, likeness, primary, renumber, uniting};
 use crate::fact::{Claim, Fact, Words};
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Field, Home, Relation, Rows};
+use crate::relation::{self, Attached, Field, Home, Relation, Rows};
 use crate::schema::{self, Constraint, ConstraintKind};
 use crate::sql::{Expression, Literal};
 use crate::version::{Added, Branch, Gone, RemarkKind, Source, Union, Version, numbered};
@@ -88,8 +89,10 @@ impl Refactor for UnionTables {
             .enumerate()
             .map(|(place, shape)| Field { shape: shape.clone(), home: Home::United(place) })
             .collect();
-        uniting::constraints(&mut after, step, &relations, &mut united);
-        uniting::indexes(&mut after, step, &relations, &mut united);
+        let tells = self.tells(before, heir);
+        uniting::constraints(&mut after, step, &relations, &mut united, tells.as_ref());
+        uniting::not_null(&mut after, step, &relations, &mut united, tells.as_ref());
+        uniting::indexes(&mut after, step, &relations, &mut united, tells.as_ref());
         if let Some((field, name)) = &discriminator {
             united.constraints.push(self.values_check(step, field, name));
         }
@@ -142,7 +145,7 @@ impl Refactor for UnionTables {
             let table = TableRef { schema: Some(heir.name.schema.clone()), name: relation.name.name.clone() };
             drops.extend(gone.into_iter().map(|field| FieldRef { table: table.clone(), field }));
         }
-        Ok(Refactoring::SplitRows(SplitRows {
+        let split = SplitRows {
             table: TableRef { schema: Some(heir.name.schema.clone()), name: self.into.clone() },
             conditions,
             into: relations[1..].iter().map(|r| r.name.name.clone()).collect(),
@@ -156,7 +159,12 @@ impl Refactor for UnionTables {
                 .discriminator
                 .as_ref()
                 .and_then(|_| Expression::parse(&Literal(self.value(0)).to_string()).ok()),
-        }))
+            originals: Vec::new(),
+        };
+        let after = self.after(step, before)?;
+        let united = &after.relations[&heir.name.renamed(self.into.clone())];
+        let originals = Original::all(step, before, &relations, united, &split);
+        Ok(Refactoring::SplitRows(SplitRows { originals, ..split }))
     }
 }
 
@@ -248,14 +256,14 @@ impl UnionTables {
             let not_null = all
                 || (constant
                     && relations.iter().filter(has).all(|r| r.field(&shape.name).is_some_and(|f| f.shape.not_null)));
-            if shape.not_null && !not_null {
-                after.remark(step, RemarkKind::Lost, format!("NOT NULL of `{}`", shape.name));
-            }
             shape.not_null = not_null;
-            if first.is_none() && shape.default.is_some() && !constant {
-                after.remark(step, RemarkKind::Lost, format!("default of `{}`", shape.name));
+            let numbered = relations[1..].iter().filter_map(|r| r.field(&shape.name)?.shape.sequence.as_ref()).next();
+            if let Some(sequence) = numbered.filter(|_| first.is_none()) {
+                let text = format!("`{}`, which numbers `{}`", sequence.short(), shape.name);
+                after.remark(step, RemarkKind::Lost, text);
                 shape.default = None;
             }
+            uniting::settings(after, step, relations, shape);
         }
         if let Some(field) = &self.discriminator {
             shapes.push(schema::Field {
@@ -265,6 +273,13 @@ impl UnionTables {
             });
         }
         Ok(shapes)
+    }
+
+    /// What tells to which table a row belongs, if a field of its own does.
+    fn tells(&self, before: &Version, heir: &Relation) -> Option<uniting::Tells<'_>> {
+        let values = (0..self.tables.len()).map(|i| Literal(self.value(i))).collect();
+        let anew = if self.renumber { relation::row_key(before.table(heir)) } else { None };
+        Some(uniting::Tells { field: self.discriminator.as_ref()?, values, anew })
     }
 
     fn branch(
