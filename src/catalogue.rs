@@ -39,6 +39,7 @@ pub mod merge_fields;
 pub mod merge_tables;
 pub mod move_field;
 pub mod move_to_schema;
+pub mod original;
 pub mod path;
 pub mod pivot;
 pub mod primary;

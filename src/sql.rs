@@ -183,6 +183,49 @@ impl Expression {
         }
     }
 
+    /// The constant and the rest of `field = constant AND rest`, or of `field <> constant OR rest` if `unless`.
+    #[must_use]
+    pub fn for_one(&self, field: &Ident, unless: bool) -> Option<(Self, Option<Self>)> {
+        use ast::BinaryOperator::{And, Eq, NotEq, Or};
+        fn bare(expr: &Expr) -> &Expr {
+            match expr {
+                Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => bare(inner),
+                other => other,
+            }
+        }
+        let (compared, joined) = if unless { (NotEq, Or) } else { (Eq, And) };
+        let constant = |expr: &Expr| match bare(expr) {
+            Expr::BinaryOp { left, op, right } if *op == compared && field_of(bare(left)).as_ref() == Some(field) => {
+                is_constant(right).then(|| Self(bare(right).clone()))
+            }
+            _ => None,
+        };
+        match bare(&self.0) {
+            Expr::BinaryOp { left, op, right } if *op == joined => {
+                Some((constant(left)?, Some(Self(bare(right).clone()))))
+            }
+            all => Some((constant(all)?, None)),
+        }
+    }
+
+    /// The same without brackets around it.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        match &self.0 {
+            Expr::Nested(inner) => Self(inner.as_ref().clone()).bare(),
+            _ => self.clone(),
+        }
+    }
+
+    /// The field that it says to have a value, if that is all it says.
+    #[must_use]
+    pub fn given(&self) -> Option<Ident> {
+        match &self.0 {
+            Expr::IsNotNull(field) => field_of(field),
+            _ => None,
+        }
+    }
+
     /// Whether it is a value as it stands.
     #[must_use]
     pub fn is_constant(&self) -> bool {

@@ -299,6 +299,12 @@ pub struct Copied {
 }
 
 impl Added {
+    /// The complement.
+    #[must_use]
+    pub fn kept(&self) -> TableName {
+        own(&["kept", self.id.as_str()])
+    }
+
     /// Whether it starts with the values of that column, or finds them by it.
     #[must_use]
     pub fn is_copied_from(&self, table: &TableName, column: &Ident) -> bool {
@@ -356,6 +362,8 @@ pub enum Source {
     Column(Ident),
     /// It is the same in every row.
     Constant(String),
+    /// It has no place in this table yet, so the complement keeps it: the place in [`Version::added`].
+    Added(usize),
     /// It is another number than the row has in its table: the place in [`Version::numberings`].
     Numbered(usize),
 }
@@ -429,7 +437,7 @@ impl Branch {
     pub fn column(&self, field: usize) -> Option<&Ident> {
         match &self.sources[field] {
             Source::Column(column) => Some(column),
-            Source::Constant(_) | Source::Numbered(_) => None,
+            Source::Constant(_) | Source::Added(_) | Source::Numbered(_) => None,
         }
     }
 
@@ -438,7 +446,7 @@ impl Branch {
     pub fn numbering(&self, field: usize) -> Option<usize> {
         match self.sources[field] {
             Source::Numbered(at) => Some(at),
-            Source::Constant(_) | Source::Column(_) => None,
+            Source::Constant(_) | Source::Added(_) | Source::Column(_) => None,
         }
     }
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::drop_field::DropField;
+use crate::catalogue::original::Original;
 use crate::catalogue::renumber::Numbers;
 use crate::catalogue::union_tables::UnionTables;
 use crate::catalogue::{Refactor, Refactoring, entangled, likeness, renumber};
@@ -58,6 +59,10 @@ pub struct SplitRows {
     #[arg(long, hide = true, requires = "renumber")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<String>,
+    /// What the tables were, as far as this one cannot tell it
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub originals: Vec<Original>,
 }
 
 impl Refactor for SplitRows {
@@ -103,11 +108,23 @@ impl Refactor for SplitRows {
         let tables: Vec<Relation> = copies.into_iter().chain([remaining]).collect();
         if !tables.iter().any(|r| r.name == old) {
             let fate = format!("was split into {}", listed(&parts, &rest, ""));
-            after.gone.insert(old, Gone { step: step.to_owned(), fate, now: Some(rest) });
+            after.gone.insert(old, Gone { step: step.to_owned(), fate, now: Some(rest.clone()) });
         }
         for relation in tables {
             after.gone.remove(&relation.name);
             after.relations.insert(relation.name.clone(), relation);
+        }
+        let tables = std::iter::once((&rest, self.rest_value.as_ref())).chain(parts.iter().map(|part| (part, None)));
+        for (at, (table, value)) in tables.enumerate() {
+            let told = at.checked_sub(1).and_then(|at| self.conditions[at].constants().pop());
+            let told = told.or_else(|| Some((self.told_by()?, value?.to_string())));
+            let goes = |field: &Ident| self.drops.iter().any(|d| d.field == *field && d.table.name == table.name);
+            let told = told.filter(|(field, _)| goes(field));
+            if let Some(((field, value), relation)) = told.zip(after.relations.get_mut(table))
+                && let Ok(value) = Expression::parse(&value)
+            {
+                without(&before.schema, relation, step, &field, &value);
+            }
         }
         for field in &self.drops {
             let (relation, _) = after.find_field(field)?;
@@ -117,6 +134,10 @@ impl Refactor for SplitRows {
         }
         for part in &parts {
             likeness::keep_names(&mut after, part);
+        }
+        for original in &self.originals {
+            let relation = after.relations.get_mut(&rest.renamed(original.table.clone()));
+            relation.into_iter().for_each(|relation| original.restore(step, relation));
         }
         Ok(after)
     }
@@ -147,6 +168,11 @@ impl Refactor for SplitRows {
 }
 
 impl SplitRows {
+    /// The field that the conditions read, if it is one.
+    fn told_by(&self) -> Option<Ident> {
+        self.conditions.first()?.constants().pop().map(|(field, _)| field)
+    }
+
     fn check_names(
         &self,
         before: &Version,
@@ -194,6 +220,60 @@ impl SplitRows {
         part.conditions.push(Condition { step: step.to_owned(), holds, check: Some(check), mark: None });
         relation.rows = Rows::Part(part);
     }
+}
+
+/// What holds for the rows of one table only says so no more where these are all, and goes where they are not. It has to
+/// when the field goes that tells them.
+fn without(schema: &Schema, relation: &mut Relation, step: &str, field: &Ident, value: &Expression) {
+    let Some((value, _)) = Expression::parse(&format!("{field} = {value}")).ok().and_then(|e| e.for_one(field, false))
+    else {
+        return;
+    };
+    let forget = |fields: &mut Vec<Ident>, columns: &mut Vec<Ident>| {
+        let kept: Vec<bool> = fields.iter().map(|f| f != field).collect();
+        for list in [fields, columns] {
+            let mut kept = kept.iter();
+            list.retain(|_| kept.next().is_none_or(|kept| *kept));
+        }
+    };
+    relation.indexes.retain_mut(|index| {
+        let Attached { item, columns, origin } = index;
+        let only = item
+            .definition
+            .split_once(" WHERE ")
+            .and_then(|(start, only)| Some((start.to_owned(), Expression::parse(only).ok()?.for_one(field, false)?)));
+        let Some((start, (of, rest))) = only.filter(|_| item.unique) else { return true };
+        let still = rest.as_ref().is_some_and(|rest| rest.fields().contains(field));
+        if still || item.keys.contains(&Some(field.clone())) {
+            return true;
+        }
+        let only = rest.as_ref().map(|rest| format!(" WHERE ({rest})")).unwrap_or_default();
+        item.definition = format!("{start}{only}");
+        item.partial = rest.is_some();
+        forget(&mut item.fields, columns);
+        // No other table has it, so it keeps its name.
+        if let Origin::Table(table, at) = origin {
+            item.name.clone_from(&schema.tables[table].indexes[*at].name);
+        }
+        *origin = Origin::Rows(step.to_owned());
+        of == value
+    });
+    let mut given = Vec::new();
+    relation.constraints.retain_mut(|constraint| {
+        let told = (constraint.item.kind == ConstraintKind::Check).then(|| constraint.expression()).flatten();
+        let Some((of, Some(rest))) = told.and_then(|e| e.for_one(field, true)) else { return true };
+        if rest.fields().contains(field) {
+            return true;
+        }
+        let valid = if constraint.item.validated { "" } else { " NOT VALID" };
+        constraint.item.definition = format!("CHECK (({rest})){valid}");
+        forget(&mut constraint.item.fields, &mut constraint.columns);
+        constraint.columns.clone_from(&constraint.item.fields);
+        constraint.origin = Origin::Rows(step.to_owned());
+        given.extend(rest.given().filter(|_| of == value));
+        of == value && rest.given().is_none()
+    });
+    relation.fields.iter_mut().filter(|f| given.contains(&f.shape.name)).for_each(|f| f.shape.not_null = true);
 }
 
 /// `` `a`, `b` and `rest` ``

@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue::original::Original;
 use crate::catalogue::split_rows::{self, SplitRows};
 use crate::catalogue::{Refactor, Refactoring, entangled, likeness, primary, renumber, uniting};
 use crate::fact::{Claim, Fact, Words};
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Field, Home, Relation, Rows};
+use crate::relation::{self, Attached, Field, Home, Relation, Rows};
 use crate::schema::{self, Constraint, ConstraintKind};
 use crate::sql::{Expression, Literal};
-use crate::version::{Branch, Gone, RemarkKind, Source, Union, Version};
+use crate::version::{Added, Branch, Gone, RemarkKind, Source, Union, Version, numbered};
 
 /// Make one table of several.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -88,8 +89,10 @@ impl Refactor for UnionTables {
             .enumerate()
             .map(|(place, shape)| Field { shape: shape.clone(), home: Home::United(place) })
             .collect();
-        uniting::constraints(&mut after, step, &relations, &mut united);
-        uniting::indexes(&mut after, step, &relations, &mut united);
+        let tells = self.tells(before, heir);
+        uniting::constraints(&mut after, step, &relations, &mut united, tells.as_ref());
+        uniting::not_null(&mut after, step, &relations, &mut united, tells.as_ref());
+        uniting::indexes(&mut after, step, &relations, &mut united, tells.as_ref());
         if let Some((field, name)) = &discriminator {
             united.constraints.push(self.values_check(step, field, name));
         }
@@ -98,6 +101,7 @@ impl Refactor for UnionTables {
             renumber::renumber(&mut after, step, &relations, &united, &mut branches, self.restores.as_ref())?;
         }
         must_have_the_key(&relations)?;
+        self.keep_what_has_no_place(&mut after, step, &united, &keys, &mut branches)?;
         facts(&mut after, step, &into, &branches, &shapes, &keys);
         uniting::remarks(&mut after, step, &relations, &branches);
         after.unions.push(Union {
@@ -141,7 +145,7 @@ impl Refactor for UnionTables {
             let table = TableRef { schema: Some(heir.name.schema.clone()), name: relation.name.name.clone() };
             drops.extend(gone.into_iter().map(|field| FieldRef { table: table.clone(), field }));
         }
-        Ok(Refactoring::SplitRows(SplitRows {
+        let split = SplitRows {
             table: TableRef { schema: Some(heir.name.schema.clone()), name: self.into.clone() },
             conditions,
             into: relations[1..].iter().map(|r| r.name.name.clone()).collect(),
@@ -155,7 +159,12 @@ impl Refactor for UnionTables {
                 .discriminator
                 .as_ref()
                 .and_then(|_| Expression::parse(&Literal(self.value(0)).to_string()).ok()),
-        }))
+            originals: Vec::new(),
+        };
+        let after = self.after(step, before)?;
+        let united = &after.relations[&heir.name.renamed(self.into.clone())];
+        let originals = Original::all(step, before, &relations, united, &split);
+        Ok(Refactoring::SplitRows(SplitRows { originals, ..split }))
     }
 }
 
@@ -247,14 +256,14 @@ impl UnionTables {
             let not_null = all
                 || (constant
                     && relations.iter().filter(has).all(|r| r.field(&shape.name).is_some_and(|f| f.shape.not_null)));
-            if shape.not_null && !not_null {
-                after.remark(step, RemarkKind::Lost, format!("NOT NULL of `{}`", shape.name));
-            }
             shape.not_null = not_null;
-            if first.is_none() && shape.default.is_some() && !constant {
-                after.remark(step, RemarkKind::Lost, format!("default of `{}`", shape.name));
+            let numbered = relations[1..].iter().filter_map(|r| r.field(&shape.name)?.shape.sequence.as_ref()).next();
+            if let Some(sequence) = numbered.filter(|_| first.is_none()) {
+                let text = format!("`{}`, which numbers `{}`", sequence.short(), shape.name);
+                after.remark(step, RemarkKind::Lost, text);
                 shape.default = None;
             }
+            uniting::settings(after, step, relations, shape);
         }
         if let Some(field) = &self.discriminator {
             shapes.push(schema::Field {
@@ -264,6 +273,13 @@ impl UnionTables {
             });
         }
         Ok(shapes)
+    }
+
+    /// What tells to which table a row belongs, if a field of its own does.
+    fn tells(&self, before: &Version, heir: &Relation) -> Option<uniting::Tells<'_>> {
+        let values = (0..self.tables.len()).map(|i| Literal(self.value(i))).collect();
+        let anew = if self.renumber { relation::row_key(before.table(heir)) } else { None };
+        Some(uniting::Tells { field: self.discriminator.as_ref()?, values, anew })
     }
 
     fn branch(
@@ -298,6 +314,42 @@ impl UnionTables {
             }
         }
         Ok(Branch { table: relation.base.clone(), key, takes, sources: shapes.iter().map(source).collect() })
+    }
+
+    /// Lets the complement keep what rows have in fields that their tables do not have. What a key or a foreign key must
+    /// find has to wait for the one table.
+    fn keep_what_has_no_place(
+        &self,
+        after: &mut Version,
+        step: &str,
+        united: &Relation,
+        keys: &[(Ident, Vec<Ident>)],
+        branches: &mut [Branch],
+    ) -> Result<(), Refusal> {
+        let foreign = united.foreign_keys().flat_map(|(c, _)| &c.item.fields);
+        let found: BTreeSet<&Ident> = keys.iter().flat_map(|(_, fields)| fields).chain(foreign).collect();
+        for branch in branches {
+            for (at, Field { shape, .. }) in united.fields.iter().enumerate() {
+                let Source::Constant(shown) = &branch.sources[at] else { continue };
+                if self.discriminator.as_ref() == Some(&shape.name) || found.contains(&shape.name) {
+                    continue;
+                }
+                let seed = Expression::parse(shown).map_err(|e| Refusal::Expression(e.to_string()))?;
+                let id = [numbered(step), branch.table.name.as_str(), shape.name.as_str()];
+                branch.sources[at] = Source::Added(after.added.len());
+                after.added.push(Added {
+                    step: step.to_owned(),
+                    id: Ident::generated(&id),
+                    table: branch.table.clone(),
+                    key: branch.key.clone(),
+                    type_name: shape.type_name.clone(),
+                    seed: Some(seed),
+                    copied: None,
+                    restores: None,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The check that the discriminator tells one of the tables.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::catalogue::{entangled, split_rows};
 use crate::name::Ident;
 use crate::refusal::Refusal;
-use crate::relation::{Attached, Field, Home, Relation, Rows};
-use crate::schema::{self, Constraint, ConstraintKind, Table, TableKind};
+use crate::relation::{self, Attached, Field, Home, Origin, Relation, Rows};
+use crate::schema::{self, Constraint, ConstraintKind, Grant, Table, TableKind};
 use crate::sql::Literal;
 use crate::version::{Branch, RemarkKind, Source, Union, Version};
 
@@ -80,8 +80,64 @@ pub fn references(version: &Version, relations: &[&Relation]) -> Result<(), Refu
     Ok(())
 }
 
-/// Checks and foreign keys that hold for the rows of all tables stay; others go.
-pub fn constraints(after: &mut Version, step: &str, relations: &[&Relation], united: &mut Relation) {
+/// What tells to which table a row belongs, where a field of its own says it.
+pub struct Tells<'a> {
+    /// The field.
+    pub field: &'a Ident,
+    /// What it says for each table.
+    pub values: Vec<Literal>,
+    /// A key that rows get anew: nothing may know it.
+    pub anew: Option<Vec<Ident>>,
+}
+
+impl Tells<'_> {
+    /// A check that holds for the rows of one table.
+    fn check(&self, step: &str, at: usize, item: &Constraint) -> Option<Attached<Constraint>> {
+        let holds = relation::checked(item).filter(|_| !self.is_anew(&item.fields))?;
+        let fields: Vec<Ident> = item.fields.iter().chain([self.field]).cloned().collect();
+        let condition = format!("{} <> {} OR ({holds})", self.field, self.values[at]);
+        let mut check = split_rows::new_check(step, &item.name, fields.clone(), fields, &condition);
+        check.item.comment.clone_from(&item.comment);
+        check.item.validated = item.validated;
+        if !item.validated {
+            check.item.definition += " NOT VALID";
+        }
+        Some(check)
+    }
+
+    /// A unique index over the rows of one table.
+    fn index(&self, step: &str, at: usize, index: &Attached<schema::Index>) -> Option<Attached<schema::Index>> {
+        let item = &index.item;
+        if !item.unique || !item.immediate || self.is_anew(&item.fields) {
+            return None;
+        }
+        let (start, only) = item.definition.split_once(" WHERE ").unwrap_or((&item.definition, ""));
+        let only = if only.is_empty() { String::new() } else { format!(" AND ({only})") };
+        let fields: Vec<Ident> = item.fields.iter().chain([self.field]).cloned().collect();
+        let item = schema::Index {
+            definition: format!("{start} WHERE ({} = {}{only})", self.field, self.values[at]),
+            fields: fields.clone(),
+            partial: true,
+            constraint: None,
+            ..item.clone()
+        };
+        Some(Attached { item, origin: Origin::Rows(step.to_owned()), columns: fields })
+    }
+
+    fn is_anew(&self, fields: &[Ident]) -> bool {
+        self.anew.iter().flatten().any(|f| fields.contains(f))
+    }
+}
+
+/// Checks and foreign keys that hold for the rows of all tables stay. A check of one table goes on for its rows alone,
+/// where a field tells them; others go.
+pub fn constraints(
+    after: &mut Version,
+    step: &str,
+    relations: &[&Relation],
+    united: &mut Relation,
+    tells: Option<&Tells>,
+) {
     let same = |a: &Constraint, b: &Constraint| a.definition == b.definition;
     let lacks = |r: &Relation, c: &Constraint| !c.fields.iter().all(|f| r.field(f).is_some());
     let holds = |c: &Constraint| {
@@ -90,26 +146,33 @@ pub fn constraints(after: &mut Version, step: &str, relations: &[&Relation], uni
             r.constraints.iter().any(|o| same(&o.item, c)) || (foreign && lacks(r, c))
         })
     };
-    let kept = |c: &Constraint| match c.kind {
-        ConstraintKind::Primary | ConstraintKind::Unique | ConstraintKind::Exclude => true,
-        ConstraintKind::Check | ConstraintKind::Foreign(_) | ConstraintKind::NotNull => holds(c),
-    };
-    let gone: Vec<String> =
-        united.constraints.iter().filter(|c| !kept(&c.item)).map(|c| c.item.name.to_string()).collect();
-    united.constraints.retain(|c| kept(&c.item));
-    let mut lost = gone;
-    for relation in &relations[1..] {
+    united.constraints.clear();
+    let mut lost = Vec::new();
+    for (at, relation) in relations.iter().enumerate() {
         for constraint in &relation.constraints {
             let item = &constraint.item;
             if united.constraints.iter().any(|c| same(&c.item, item)) {
                 continue;
             }
-            let taken = united.constraints.iter().any(|c| c.item.name == item.name);
-            if matches!(item.kind, ConstraintKind::Foreign(_)) && holds(item) && !taken {
-                united.constraints.push(constraint.clone());
-            } else {
+            let mut kept = match item.kind {
+                ConstraintKind::Primary | ConstraintKind::Unique | ConstraintKind::Exclude => {
+                    Some(constraint.clone()).filter(|_| at == 0)
+                }
+                ConstraintKind::Foreign(_) | ConstraintKind::NotNull => {
+                    Some(constraint.clone()).filter(|_| holds(item))
+                }
+                ConstraintKind::Check if holds(item) => Some(constraint.clone()),
+                ConstraintKind::Check => tells.and_then(|t| t.check(step, at, item)),
+            };
+            if let Some(kept) = kept.as_mut().filter(|_| at > 0) {
+                kept.item.name = free(united, &item.name);
+            }
+            // What serves as a key is told with its index.
+            let key = matches!(item.kind, ConstraintKind::Primary | ConstraintKind::Unique);
+            if kept.is_none() && !(key && tells.is_some()) {
                 lost.push(item.name.to_string());
             }
+            united.constraints.extend(kept);
         }
     }
     for name in lost {
@@ -117,9 +180,87 @@ pub fn constraints(after: &mut Version, step: &str, relations: &[&Relation], uni
     }
 }
 
-/// Indexes for lookups come along; what was unique in one table only is no longer.
-pub fn indexes(after: &mut Version, step: &str, relations: &[&Relation], united: &mut Relation) {
-    for relation in &relations[1..] {
+/// What the first table says of a field holds for all; a comment that only another has comes along.
+pub fn settings(after: &mut Version, step: &str, relations: &[&Relation], shape: &mut schema::Field) {
+    let numbered = |s: &schema::Field| s.sequence.is_some() || s.identity.is_some();
+    for relation in relations {
+        let Some(theirs) = relation.field(&shape.name).map(|f| &f.shape) else { continue };
+        shape.comment = shape.comment.take().or_else(|| theirs.comment.clone());
+        let differ = [
+            ("default", theirs.default != shape.default && !numbered(theirs) && theirs.default.is_some()),
+            ("comment", theirs.comment != shape.comment && theirs.comment.is_some()),
+            ("storage", theirs.storage != shape.storage || theirs.compression != shape.compression),
+            ("statistics target", theirs.statistics != shape.statistics || theirs.options != shape.options),
+        ];
+        for (what, _) in differ.iter().filter(|(_, differs)| *differs) {
+            let text = format!("{what} of `{}.{}`", relation.name.short(), shape.name);
+            after.remark(step, RemarkKind::Lost, text);
+        }
+    }
+}
+
+/// What a table that goes has, and the first has not.
+fn of_table(after: &mut Version, step: &str, heir: &Table, name: &str, table: &Table) {
+    let mut lost = Vec::new();
+    if table.comment.is_some() && table.comment != heir.comment {
+        lost.push(format!("comment of `{name}`"));
+    }
+    if table.options != heir.options {
+        lost.push(format!("storage options of `{name}`"));
+    }
+    let owner = |g: &&Grant| g.role != table.owner;
+    for grant in table.grants.iter().flatten().filter(owner).filter(|g| !heir.grants.iter().flatten().any(|h| h == *g))
+    {
+        lost.push(format!("{} on `{name}` for {}", grant.privilege, receiver(grant)));
+    }
+    for field in &table.fields {
+        let there = heir.fields.iter().find(|f| f.name == field.name);
+        for grant in field.grants.iter().filter(owner).filter(|g| there.is_none_or(|f| !f.grants.contains(g))) {
+            lost.push(format!("{} on `{name}.{}` for {}", grant.privilege, field.name, receiver(grant)));
+        }
+    }
+    lost.into_iter().for_each(|text| after.remark(step, RemarkKind::Lost, text));
+}
+
+fn receiver(grant: &Grant) -> String {
+    grant.role.as_ref().map_or_else(|| "everybody".to_owned(), |role| format!("`{role}`"))
+}
+
+/// A name that no constraint has yet.
+fn free(united: &Relation, name: &Ident) -> Ident {
+    let taken = |name: &Ident| united.constraints.iter().any(|c| c.item.name == *name);
+    let numbered = (1..).map(|n| Ident::generated(&[&*format!("{}{n}", name.as_str())]));
+    std::iter::once(name.clone()).chain(numbered).find(|n| !taken(n)).unwrap_or_else(|| name.clone())
+}
+
+/// NOT NULL that only some tables demand of a field is a check for their rows, or goes.
+pub fn not_null(
+    after: &mut Version,
+    step: &str,
+    relations: &[&Relation],
+    united: &mut Relation,
+    tells: Option<&Tells>,
+) {
+    for field in united.fields.clone().iter().map(|f| &f.shape).filter(|s| !s.not_null) {
+        let demands = |r: &Relation| r.field(&field.name).is_some_and(|f| f.shape.not_null);
+        for at in (0..relations.len()).filter(|at| demands(relations[*at])) {
+            let Some(tells) = tells else {
+                after.remark(step, RemarkKind::Lost, format!("NOT NULL of `{}`", field.name));
+                continue;
+            };
+            let condition = format!("{} <> {} OR {} IS NOT NULL", tells.field, tells.values[at], field.name);
+            let fields = vec![tells.field.clone(), field.name.clone()];
+            let name = Ident::generated(&[united.name.name.as_str(), field.name.as_str(), "given"]);
+            let name = free(united, &name);
+            united.constraints.push(split_rows::new_check(step, &name, fields.clone(), fields, &condition));
+        }
+    }
+}
+
+/// Indexes for lookups come along. What is unique in one table only stays so for its rows, where a field tells them.
+pub fn indexes(after: &mut Version, step: &str, relations: &[&Relation], united: &mut Relation, tells: Option<&Tells>) {
+    united.indexes.clear();
+    for (at, relation) in relations.iter().enumerate() {
         for index in &relation.indexes {
             let item = &index.item;
             let using = |d: &str| d.split_once(" USING ").map(|(_, rest)| rest.to_owned());
@@ -129,13 +270,32 @@ pub fn indexes(after: &mut Version, step: &str, relations: &[&Relation], united:
             if united.indexes.iter().any(same) {
                 continue;
             }
-            if item.unique || item.constraint.is_some() {
-                after.remark(step, RemarkKind::Lost, format!("index `{}`", item.name));
+            let for_all = if at == 0 { plain_key(item).is_some() || item.constraint.is_some() } else { false };
+            let kept = if for_all || (!item.unique && item.constraint.is_none()) {
+                Some(index.clone())
             } else {
-                united.indexes.push(index.clone());
+                tells.and_then(|t| t.index(step, at, index))
+            };
+            match kept {
+                Some(kept) => united.indexes.push(kept),
+                // It is refused by name.
+                None if at == 0 => united.indexes.push(index.clone()),
+                None => {
+                    if item.constraint.is_some() && tells.is_some() {
+                        after.remark(step, RemarkKind::Lost, format!("constraint `{}`", item.name));
+                    }
+                    after.remark(step, RemarkKind::Lost, format!("index `{}`", item.name));
+                }
             }
         }
     }
+}
+
+/// The fields that a unique index says to be unique over all rows, if that is all it says.
+fn plain_key(index: &schema::Index) -> Option<Vec<Ident>> {
+    let fields: Vec<Ident> = index.keys.iter().cloned().collect::<Option<_>>()?;
+    let plain = index.unique && index.immediate && !index.partial && !index.definition.contains("NULLS NOT DISTINCT");
+    plain.then_some(fields)
 }
 
 /// What is unique over all rows.
@@ -146,7 +306,9 @@ pub fn keys(united: &Relation) -> Result<Vec<(Ident, Vec<Ident>)>, Refusal> {
     let odd = |name: &Ident| {
         Err(Refusal::Other {
             why: format!("`{name}` is more than a unique key of plain fields, and cannot be kept over several tables"),
-            hint: Some("drop it first if it is no longer wanted".into()),
+            hint: Some(
+                "let a field tell the rows of each table: with `--discriminator` such an index holds for those of one; or drop it first".into(),
+            ),
         })
     };
     let exclusion = united.constraints.iter().find(|c| c.item.kind == ConstraintKind::Exclude);
@@ -154,13 +316,12 @@ pub fn keys(united: &Relation) -> Result<Vec<(Ident, Vec<Ident>)>, Refusal> {
         return odd(&constraint.item.name);
     }
     let mut keys = Vec::new();
-    for index in united.indexes.iter().map(|i| &i.item).filter(|i| i.unique) {
-        let fields: Option<Vec<Ident>> = index.keys.iter().cloned().collect();
-        match fields {
-            Some(fields) if index.immediate && !index.partial && !index.definition.contains("NULLS NOT DISTINCT") => {
-                keys.push((index.name.clone(), fields));
-            }
-            _ => return odd(&index.name),
+    // One that the union itself tells is for the rows of one table, which keeps it.
+    let is_of_one = |i: &&Attached<schema::Index>| matches!(i.origin, Origin::Rows(_));
+    for index in united.indexes.iter().filter(|i| i.item.unique && !is_of_one(i)).map(|i| &i.item) {
+        match plain_key(index) {
+            Some(fields) => keys.push((index.name.clone(), fields)),
+            None => return odd(&index.name),
         }
     }
     Ok(keys)
@@ -184,6 +345,9 @@ pub fn remarks(after: &mut Version, step: &str, relations: &[&Relation], branche
     for relation in &relations[1..] {
         let Some(table) = schema.table(&relation.base) else { continue };
         entangled::note_left_triggers(after, step, relation);
+        if let Some(heir) = schema.table(&relations[0].base) {
+            of_table(after, step, heir, &relation.name.short(), table);
+        }
         for statistics in &table.statistics {
             after.remark(step, RemarkKind::Lost, format!("extended statistics `{}`", statistics.name.short()));
         }

@@ -166,7 +166,7 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
     };
     for added in &version.added {
         let values = vec![(Ident::new("refactor_value"), added.type_name.clone())];
-        let name = own(&["kept", added.id.as_str()]);
+        let name = added.kept();
         let text = format!("{}: values of an added field", added.step);
         add(&added.step, Complement::of(version, name, (&added.table, &added.key), values, &text))?;
     }

@@ -160,7 +160,7 @@ pub fn lost_with(version: &Version, loss: &Loss) -> Vec<TableName> {
         LossKind::Unreal(Elsewhere::Carried(at)) => {
             carried(at).chain([Names::of(&version.carries[at]).complement]).collect()
         }
-        LossKind::Unreal(Elsewhere::Added(at)) => vec![own(&["kept", version.added[at].id.as_str()])],
+        LossKind::Unreal(Elsewhere::Added(at)) => vec![version.added[at].kept()],
         LossKind::Unreal(Elsewhere::Looked(at, _)) => {
             let lookup = &version.lookups[at];
             lookup.kept.iter().map(kept::kept_in).chain([lookup.other.clone()]).collect()

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::fact::Elsewhere;
 use crate::generate::carry::Names;
-use crate::generate::{all, copied, each_of, equal, list, lookup, numbering, own, shaped, slice};
+use crate::generate::{all, copied, each_of, equal, list, lookup, numbering, shaped, slice};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation, Rows};
 use crate::sql::Expression;
@@ -138,7 +138,7 @@ pub fn joins(hops: &[Hop], some: Range<usize>) -> String {
 /// The value of an added field: its own if it has one, else the seed.
 #[must_use]
 pub fn added(added: &Added, row: &str) -> String {
-    let complement = own(&["kept", added.id.as_str()]);
+    let complement = added.kept();
     let keys = complement_keys(added.key.len());
     let this = equal("x", &keys, row, &added.key);
     if added.seed.is_none() && added.copied.is_none() {

@@ -8,7 +8,7 @@ use askama::Template;
 use crate::generate::carry::{self, Names, is_partitioned};
 use crate::generate::rule::{self, Rule};
 use crate::generate::view::{kept_for_others, key_aliases, named};
-use crate::generate::{all, comment, equal, get, list, lookup, mark, numbering, own, shaped, slice};
+use crate::generate::{all, comment, equal, get, list, lookup, mark, numbering, shaped, slice};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
 use crate::schema::{ConstraintKind, Field, Identity, Table, Trigger};
@@ -770,7 +770,7 @@ fn one_added(version: &Version, relation: &Relation, field: &Ident, at: usize) -
         may_differ: told_by.clone().map_or_else(|| "true".into(), differ),
         told_by,
         field: field.clone(),
-        complement: own(&["kept", added.id.as_str()]),
+        complement: added.kept(),
         value: Ident::new("refactor_value"),
         keys: list(&get::complement_keys(added.key.len())),
         keys_r: list(&added.key.iter().map(|c| format!("r.{c}")).collect::<Vec<_>>()),

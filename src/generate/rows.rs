@@ -1,7 +1,7 @@
 //! The rows of a relation, as queries: what its view shows, and what its table must hold afterwards.
 
 use crate::generate::carry::Names;
-use crate::generate::{all, equal, get, link, list, lookup, numbering, own, shaped, spread, united};
+use crate::generate::{all, equal, get, link, list, lookup, numbering, shaped, spread, united};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation, Rows, row_key};
 use crate::version::{Added, Carry, Copied, Direction, Version};
@@ -123,7 +123,7 @@ fn of_added(added: &Added, at: usize) -> (String, String) {
     let complement = format!("y{at}");
     let keys = get::complement_keys(added.key.len());
     let on = equal(&complement, &keys, "b", &added.key);
-    let mut join = format!("\n  LEFT JOIN {} AS {complement} ON {on}", own(&["kept", added.id.as_str()]));
+    let mut join = format!("\n  LEFT JOIN {} AS {complement} ON {on}", added.kept());
     let mut seed = get::seed(added, "b");
     if let Some(Copied { hop, column }) = &added.copied {
         // It leads to a unique key, so no row is doubled.

@@ -6,7 +6,7 @@ use askama::Template;
 
 use crate::generate::put::{Frame, Generated};
 use crate::generate::view::named;
-use crate::generate::{all, carry, list, mark, numbering};
+use crate::generate::{all, carry, get, list, mark, numbering};
 use crate::name::{Ident, TableName};
 use crate::relation::{Relation, Rows};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Identity};
@@ -18,6 +18,7 @@ fn value(version: &Version, union: &Union, branch: &Branch, field: usize, row: &
     match &branch.sources[field] {
         Source::Column(column) => format!("{row}.{column}"),
         Source::Constant(value) => format!("({value})::{}", union.fields[field].1),
+        Source::Added(at) => get::added(&version.added[*at], row),
         Source::Numbered(at) => numbering::get(&version.numberings[*at], row),
     }
 }
@@ -79,6 +80,16 @@ struct Own {
     value: String,
 }
 
+/// A value that the complement keeps, if it is not what the row shows without.
+struct Kept {
+    field: Ident,
+    complement: TableName,
+    value: Ident,
+    keys: String,
+    keys_of_row: String,
+    shown: String,
+}
+
 /// A number that rows of a branch get anew.
 struct Numbered {
     field: Ident,
@@ -97,6 +108,7 @@ struct Part {
     columns: String,
     values: String,
     overriding: bool,
+    kept: Vec<Kept>,
     own: Vec<Own>,
     numbered: Option<Numbered>,
     referred: Vec<Referred>,
@@ -249,7 +261,7 @@ fn part(
 ) -> Part {
     let fields = &version.schema.tables[&branch.table].fields;
     let (mut without, mut sets, mut columns, mut values, mut own) = (vec![], vec![], vec![], vec![], vec![]);
-    let (mut overriding, mut numbered) = (false, None);
+    let (mut kept, mut overriding, mut numbered) = (vec![], false, None);
     for (at, (name, _)) in union.fields.iter().enumerate() {
         let row = format!("r{number}");
         if let Some(numbering) = branch.numbering(at) {
@@ -268,6 +280,18 @@ fn part(
             overriding |= fields.iter().any(|f| kept.key.contains(&f.name) && f.identity.is_some());
             columns.extend(kept.key.iter().cloned());
             values.push(format!("{}()", numbering::fresh(kept)));
+            continue;
+        }
+        if let Source::Added(added) = branch.sources[at] {
+            let added = &version.added[added];
+            kept.push(Kept {
+                field: name.clone(),
+                complement: added.kept(),
+                value: Ident::new("refactor_value"),
+                keys: list(&get::complement_keys(added.key.len())),
+                keys_of_row: list(&added.key.iter().map(|c| format!("{row}.{c}")).collect::<Vec<_>>()),
+                shown: get::added(added, &row),
+            });
             continue;
         }
         own.push(Own { field: name.clone(), value: value(version, union, branch, at, &row) });
@@ -315,6 +339,7 @@ fn part(
         columns: list(&columns),
         values: values.join(", "),
         overriding,
+        kept,
         own,
         referred: referred(version, union, branch),
         quiet: None,

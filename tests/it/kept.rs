@@ -440,3 +440,54 @@ fn marked_rows_that_would_go_are_counted() {
     let said = database.refused(&["undo"]);
     assert!(said.contains("1 row goes back to `refactor.\"lost_0001-hard-delete-t\"`"), "{said}");
 }
+
+const PARTNERS: &str = r#"CREATE TABLE "Kunde ""x""" ("Id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), "select" varchar(50) NOT NULL UNIQUE,
+      "Size" int CHECK ("Size" > 0) DEFAULT 7, "made at" timestamptz DEFAULT clock_timestamp() NOT NULL, note text DEFAULT 'n');
+    CREATE UNIQUE INDEX ON "Kunde ""x""" (lower("select"));
+    CREATE TABLE region (id int PRIMARY KEY);
+    CREATE TABLE "Lieferant" (note text, "Id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), "select" varchar(50),
+      region_id int NOT NULL REFERENCES region ON UPDATE CASCADE, "from" date NOT NULL DEFAULT CURRENT_DATE, "to" date,
+      CHECK ("to" >= "from"), CONSTRAINT "u n" UNIQUE (region_id, "from"));
+    CREATE INDEX ON "Lieferant" (region_id); CREATE UNIQUE INDEX "low ""x" ON "Lieferant" (lower("select")) WHERE "to" IS NULL;
+    COMMENT ON TABLE "Lieferant" IS 'c'; COMMENT ON COLUMN "Lieferant"."select" IS 'd'; GRANT SELECT ON "Lieferant" TO PUBLIC;
+    ALTER TABLE "Lieferant" ALTER COLUMN note SET STATISTICS 5;
+    INSERT INTO region VALUES (1), (2); INSERT INTO "Kunde ""x""" ("select") VALUES ('a'), ('b');
+    INSERT INTO "Lieferant" ("select", region_id, "from") VALUES ('c', 1, '2020-01-01'), ('d', 2, '2020-01-02');"#;
+
+#[test]
+fn tables_with_rules_of_their_own_that_were_united() {
+    const RULES: &str = "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace";
+    const INDEXES: &str = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'";
+    const FIELDS: &str = "SELECT attrelid::regclass::text, attname, atttypid, attnotnull, col_description(attrelid, attnum), pg_get_expr(adbin, adrelid),
+            rank() OVER (PARTITION BY attrelid ORDER BY attnum)
+        FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+        WHERE attnum > 0 AND NOT attisdropped AND attrelid IN (SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace)";
+    let unite: &[&str] = &[
+        "union-tables",
+        "\"Kunde \"\"x\"\"\"",
+        "\"Lieferant\"",
+        "--into",
+        "all",
+        "--discriminator",
+        "kind",
+        "--values",
+        "Kun'de,Lief",
+    ];
+    let database = Database::new(PARTNERS);
+    let all = || [RULES, INDEXES, FIELDS].map(|query| database.rows(query));
+    let before = all();
+    let talk = String::from_utf8(database.run(unite).stderr).unwrap();
+    let lost: Vec<&str> = talk.lines().filter_map(|l| l.strip_prefix("note: materializing will drop ")).collect();
+    assert_eq!(
+        lost,
+        [
+            "statistics target of `\"Lieferant\".note`",
+            "comment of `\"Lieferant\"`",
+            "SELECT on `\"Lieferant\"` for everybody"
+        ]
+    );
+    database.ok(&["materialize", "--yes"]);
+    database.take_back("0001");
+    database.ok(&["materialize", "--yes"]);
+    assert_eq!(all(), before);
+}

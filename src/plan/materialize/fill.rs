@@ -1,6 +1,6 @@
 //! Filling new columns of a table that keeps its identity: one `ADD COLUMN`, one rewrite.
 
-use crate::generate::{get, list, lookup, made, own, rows, shaped};
+use crate::generate::{get, list, lookup, made, rows, shaped};
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::{Way, draft, filler};
@@ -242,8 +242,10 @@ pub(super) fn enable(state: char) -> Option<&'static str> {
     }
 }
 
-fn written_meanwhile(base: &TableName, added: &Added, draft: &Ident) -> String {
-    let complement = own(&["kept", added.id.as_str()]);
+/// Gives rows what the complement keeps of a field that has a column now.
+#[must_use]
+pub fn written_meanwhile(base: &TableName, added: &Added, draft: &Ident) -> String {
+    let complement = added.kept();
     let on = crate::generate::equal("x", &get::complement_keys(added.key.len()), "b", &added.key);
     format!(
         "ALTER TABLE {base} ALTER COLUMN {draft} DROP DEFAULT;\nUPDATE {base} AS b SET {draft} = x.refactor_value FROM {complement} AS x WHERE {on};"

@@ -94,7 +94,12 @@ pub fn set(version: &Version, relation: &Relation) -> Vec<PlanStep> {
             None => changes.push(format!("ALTER COLUMN {this} DROP DEFAULT")),
         }
     }
-    let mut lines = Vec::new();
+    let uncommented = relation.fields.iter().filter(|f| match f.home {
+        Home::Own(at) => version.table(relation).fields[at].comment.is_some() && f.shape.comment.is_none(),
+        _ => false,
+    });
+    let mut lines: Vec<String> =
+        uncommented.map(|f| format!("COMMENT ON COLUMN {name}.{} IS NULL;", f.shape.name)).collect();
     if !changes.is_empty() {
         lines.push(format!("ALTER TABLE {name} {};", changes.join(", ")));
     }

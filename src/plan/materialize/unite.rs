@@ -6,6 +6,7 @@ use crate::plan::PlanStep;
 use crate::plan::materialize::{draft, fill};
 use crate::relation::{Origin, Relation, Rows};
 use crate::schema::ConstraintKind;
+use crate::sql::Literal;
 use crate::version::{Source, Union, Version};
 
 /// The union that a relation is, if it is one.
@@ -50,7 +51,7 @@ pub fn unite(version: &Version, relation: &Relation) -> Vec<PlanStep> {
             changes.push(format!("DROP CONSTRAINT {}", constraint.name));
         }
     }
-    let mut columns = Vec::new();
+    let (mut columns, mut written) = (Vec::new(), Vec::new());
     for (at, field) in relation.fields.iter().enumerate() {
         let shape = &field.shape;
         if let Some(column) = heir.column(at) {
@@ -64,6 +65,11 @@ pub fn unite(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         let collation = shape.collate();
         let value = match &heir.sources[at] {
             Source::Constant(value) if value != "NULL" => format!(" DEFAULT {value}"),
+            Source::Added(added) => {
+                let added = &version.added[*added];
+                written.push(fill::written_meanwhile(base, added, &draft(at)));
+                added.seed.as_ref().map(|seed| format!(" DEFAULT {seed}")).unwrap_or_default()
+            }
             _ => String::new(),
         };
         changes.push(format!("ADD COLUMN {} {}{collation}{value}", draft(at), shape.type_name));
@@ -72,12 +78,27 @@ pub fn unite(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         }
         columns.push(draft(at));
     }
+    let indexes = table.indexes.iter().enumerate().filter(|(at, index)| {
+        let stays = relation.indexes.iter().any(|i| i.origin == Origin::Table(base.clone(), *at));
+        index.constraint.is_none() && !stays
+    });
+    let indexes = indexes.map(|(_, index)| format!("DROP INDEX {};", base.renamed(index.name.clone())));
+    let comments = relation.fields.iter().enumerate().filter_map(|(at, field)| {
+        let (column, comment) = (heir.column(at)?, field.shape.comment.as_ref()?);
+        let new = table.fields.iter().any(|f| f.name == *column && f.comment.is_none());
+        new.then(|| format!("COMMENT ON COLUMN {base}.{column} IS {};", Literal(comment.clone())))
+    });
     let mut steps = Vec::new();
-    if !changes.is_empty() {
-        // One statement for each: a default must be there before it can go.
-        let lines: Vec<String> = changes.iter().map(|change| format!("ALTER TABLE {base} {change};")).collect();
+    // One statement for each: a default must be there before it can go.
+    let lines: Vec<String> =
+        changes.iter().map(|change| format!("ALTER TABLE {base} {change};")).chain(indexes).chain(comments).collect();
+    if !lines.is_empty() {
         let sentence = format!("prepare `{}` for the rows of the others", base.short());
         steps.push(PlanStep::new(sentence, lines.join("\n")));
+    }
+    if !written.is_empty() {
+        let sql = fill::without_triggers(base, table, &written.join("\n"));
+        steps.push(PlanStep::new(format!("bring the values written meanwhile to `{}`", base.short()), sql));
     }
     let numbered = relation.fields.iter().any(|f| f.shape.identity.is_some());
     let overriding = if numbered { " OVERRIDING SYSTEM VALUE" } else { "" };
