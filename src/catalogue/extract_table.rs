@@ -222,9 +222,9 @@ impl ExtractTable {
         } else {
             self.new_fields(&mut draft, payload)?;
             draft.table.grants.clone_from(&base.grants);
+            draft.table.owner.clone_from(&base.owner);
             follow(&mut draft, from, &payload.by);
         }
-        draft.table.owner.clone_from(&base.owner);
         let Draft { table, sequences, .. } = draft;
         let made = Made { step: step.to_owned(), table: physical, restores: restores.cloned() };
         after.make(made, &name, table, sequences);
