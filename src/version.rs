@@ -568,9 +568,8 @@ pub struct Lookup {
     pub found_by: Vec<Ident>,
     /// What else a row that is found has in a column: a constant.
     pub always: Option<(Ident, String)>,
-    /// Which of them are compared with NULL like with a value, as several together may be. Where none is, NULL leads
-    /// nowhere.
-    pub null_safe: Vec<bool>,
+    /// How each of them is compared. Where NULL is a value in none, NULL leads nowhere.
+    pub compared: Vec<Compared>,
     /// Its columns that are shown.
     pub shows: Vec<Ident>,
     /// Their types.
@@ -591,6 +590,15 @@ pub struct Lookup {
     pub restores: Option<String>,
     /// What fields are where nothing is found, as it was kept.
     pub kept: Vec<Kept>,
+}
+
+/// How values of two tables are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Compared {
+    /// With NULL like with a value, as several together may be.
+    pub null_safe: bool,
+    /// By what they look like, where values can be equal and not the same, or the type knows no equality.
+    pub as_text: bool,
 }
 
 /// Values of a looked-up field that rows had which find nothing.

@@ -17,7 +17,7 @@ use crate::refusal::Refusal;
 use crate::relation::{Attached, Field, Home, NamesFields, Relation};
 use crate::schema::{Constraint, ConstraintKind, Index};
 use crate::sql::Expression;
-use crate::version::{Hop, Lookup, Missing, RemarkKind, Unlisted, Version};
+use crate::version::{Compared, Hop, Lookup, Missing, RemarkKind, Unlisted, Version};
 
 /// Give a table's fields to the one that refers to it.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -279,7 +279,7 @@ impl InlineTable {
             other: table.base.clone(),
             found_by: hop.to_columns.clone(),
             always: None,
-            null_safe: vec![false],
+            compared: vec![Compared::default()],
             shows: columns,
             types: fields.iter().map(|f| f.shape.type_name.clone()).collect(),
             missing: Missing::Make {
@@ -390,7 +390,7 @@ impl InlineTable {
             other: found.table.base.clone(),
             found_by: hop.to_columns.clone(),
             always: None,
-            null_safe: vec![false; hop.from_columns.len()],
+            compared: vec![Compared::default(); hop.from_columns.len()],
             shows: hop.to_columns.clone(),
             types: types.collect(),
             missing: Missing::Make { optional: true, shown: true, absent: Vec::new(), own: false },

@@ -422,3 +422,49 @@ fn marked_rows_that_would_go_are_counted() {
     let said = database.refused(&["undo"]);
     assert!(said.contains("1 row goes back to `refactor.\"lost_0001-hard-delete-t\"`"), "{said}");
 }
+
+#[test]
+fn values_that_can_be_equal_and_not_the_same() {
+    let shop = "CREATE TABLE kinds (id serial PRIMARY KEY, price numeric NOT NULL, more json, tags jsonb, size float8);
+        CREATE TABLE parts (id int PRIMARY KEY, kind_id int REFERENCES kinds);
+        INSERT INTO kinds (price, more, tags, size) VALUES (1.0, '{\"a\": 1}', '[1.0]', 0), (1.00, '{\"a\": 1}', '[1.0]', 0),
+          (1.0, '{\"a\":1}', '[1.00]', '-0'), (2, NULL, NULL, NULL);
+        INSERT INTO parts VALUES (1, 1), (2, 2), (3, 3), (4, 4), (5, NULL), (6, 1);";
+    there_and_back(shop, &[&["inline-table", "kinds", "--into", "parts"]], &["parts", "kinds"]);
+    let database = Database::new(shop);
+    database.ok(&["inline-table", "kinds", "--into", "parts"]);
+    database.ok(&["materialize", "--yes"]);
+    database.take_back("0001");
+    database
+        .client()
+        .batch_execute(
+            "UPDATE parts SET price = 1.00 WHERE id = 1; UPDATE parts SET more = '{ }' WHERE id = 3;
+             INSERT INTO parts VALUES (7, 2.0, NULL, NULL, NULL), (8, 2, NULL, NULL, NULL)",
+        )
+        .unwrap();
+    database
+        .next()
+        .batch_execute("UPDATE kinds SET tags = '[1]' WHERE id = 1; UPDATE parts SET kind_id = 1 WHERE id = 2")
+        .unwrap();
+    let joined =
+        "SELECT p.id, k.id, price, more, tags, size FROM next.parts AS p JOIN next.kinds AS k ON k.id = p.kind_id";
+    let now = database.rows(joined);
+    assert_eq!(
+        now,
+        [
+            "(1,2,1.00,\"{\"\"a\"\": 1}\",[1.0],0)",
+            "(2,1,1.0,\"{\"\"a\"\": 1}\",[1],0)",
+            "(3,5,1.0,\"{ }\",[1.00],-0)",
+            "(4,4,2,,,)",
+            "(6,1,1.0,\"{\"\"a\"\": 1}\",[1],0)",
+            "(7,6,2.0,,,)",
+            "(8,4,2,,,)"
+        ]
+    );
+    database.ok(&["materialize", "--yes"]);
+    assert_eq!(database.rows(&joined.replace("next.", "public.")), now);
+    let tags = "CREATE TABLE tags (id serial PRIMARY KEY, tag json); CREATE TABLE notes (id int PRIMARY KEY, tag_id int NOT NULL REFERENCES tags);
+        INSERT INTO tags (tag) VALUES ('1'), ('{}'); INSERT INTO notes VALUES (1, 1), (2, 2), (3, 1);";
+    there_and_back(tags, &[&["inline-table", "tags", "--into", "notes"]], &["notes", "tags"]);
+    there_and_back(tags, &[&["inline-table", "tags", "--into", "notes", "--keep"]], &["notes", "tags"]);
+}
