@@ -312,13 +312,34 @@ impl InlineTable {
             );
             after.remark(step, RemarkKind::Note, text);
         }
+        let required: Vec<&&Field> = fields
+            .iter()
+            .filter(|f| optional && f.shape.not_null && self.filled(&self.name(&f.shape.name)).is_none())
+            .collect();
+        // Else a row that names none of the fields would have some of them, of which nothing can be made.
+        let by_default = required.iter().all(|f| f.shape.default.is_some());
+        if !required.is_empty() && fields.len() > 1 {
+            let needed = listed(&required.iter().map(|f| self.name(&f.shape.name)).collect::<Vec<_>>());
+            let text = format!(
+                "until this is real a row of `{}` has a value in all of {needed}, or none of `{}` at all; then any of them may be NULL",
+                into.name.short(),
+                table.name.short()
+            );
+            after.remark(step, RemarkKind::Note, text);
+        }
+        let named = |f: &Field| self.defaults.iter().any(|d| d.field == self.name(&f.shape.name));
+        for field in fields.iter().filter(|f| !by_default && !self.keep && !named(f)) {
+            if let Some(default) = &field.shape.default {
+                after.remark(step, RemarkKind::Lost, format!("default `{default}` of `{}`", field.shape.name));
+            }
+        }
         let changed = after.change(&into.name, step);
         let place = self.before.clone().or_else(|| changed.following(reference));
         for (member, (field, new)) in fields.iter().zip(&news).enumerate() {
             let shape = crate::schema::Field {
                 name: new.clone(),
                 not_null: field.shape.not_null && (!optional || self.filled(new).is_some()),
-                default: self.default(field, new),
+                default: self.default(field, new, by_default),
                 sequence: None,
                 grants: referring.shape.grants.clone(),
                 ..field.shape.clone()
@@ -358,9 +379,9 @@ impl InlineTable {
         self.fill.iter().find(|d| d.field == *name).map(|d| d.value.clone())
     }
 
-    fn default(&self, field: &Field, new: &Ident) -> Option<String> {
+    fn default(&self, field: &Field, new: &Ident, follows: bool) -> Option<String> {
         let given = self.defaults.iter().find(|d| d.field == *new).map(|d| d.value.to_string());
-        given.or_else(|| field.shape.default.clone())
+        given.or_else(|| field.shape.default.clone().filter(|_| follows))
     }
 
     /// Nobody can say what key a new row would have, so the values are carried down and kept apart where they differ.

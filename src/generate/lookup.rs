@@ -301,7 +301,18 @@ struct Finder {
     detail: String,
     no_values: String,
     nameless: Literal,
+    /// The key, where a new row gets it by itself.
+    numbered: String,
+    required: Vec<Required>,
+    all_or_none: Literal,
     comment: Literal,
+}
+
+/// What a row that is made must have.
+struct Required {
+    value: String,
+    column: Literal,
+    message: Literal,
 }
 
 #[derive(Template)]
@@ -476,7 +487,33 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
     let nothing: Vec<String> = given.iter().enumerate().map(nothing).collect();
     let (table, other) = (&lookup.words.0, &lookup.words.1);
     let joined = list(&lookup.fields);
+    let demanded: Vec<bool> =
+        if make && optional && !lookup.is_natural() && !rewrites(&version.schema.tables[&lookup.other]) {
+            let strict = |c: &Ident| fields(&lookup.other).iter().any(|f| f.name == *c && f.not_null);
+            lookup.shows.iter().enumerate().map(|(i, c)| strict(c) && without(lookup, i).is_none()).collect()
+        } else {
+            Vec::new()
+        };
+    let named: Vec<Ident> = lookup.fields.iter().zip(&demanded).filter(|(_, d)| **d).map(|(f, _)| f.clone()).collect();
+    let required = |(field, value): (&Ident, &String)| Required {
+        value: value.clone(),
+        column: Literal(field.as_str().into()),
+        message: Literal(format!(
+            "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+            field.as_str(),
+            table.name.as_str()
+        )),
+    };
+    let required = lookup.fields.iter().zip(&given).zip(&demanded).filter(|(_, d)| **d).map(|(one, _)| required(one));
     Finder {
+        required: required.collect(),
+        all_or_none: Literal(format!(
+            "Until {} is real a row has a value in all of {}, or in none of {}.",
+            lookup.step,
+            quoted(&named),
+            quoted(&lookup.fields)
+        )),
+        numbered: if make && !lookup.is_natural() { list(&lookup.found_by) } else { String::new() },
         find: finder(lookup),
         args: list(&args),
         other: lookup.other.clone(),

@@ -437,3 +437,60 @@ fn values_that_are_stored_are_not_lost_with_their_list() {
     shop.client().execute("INSERT INTO next.s (a) VALUES ('z')", &[]).unwrap();
     assert!(shop.refused(&["undo"]).contains("1 row of the table"));
 }
+
+const PROFILES: &str = "CREATE TABLE profiles (id serial PRIMARY KEY, bio text NOT NULL, lang text NOT NULL DEFAULT 'en', age int);
+    CREATE TABLE users (id serial PRIMARY KEY, name text NOT NULL, profile_id int UNIQUE REFERENCES profiles ON DELETE SET NULL);
+    INSERT INTO profiles (bio, age) VALUES ('b1', 1), ('b2', 2); INSERT INTO users (name, profile_id) VALUES ('a', 1), ('b', NULL), ('c', 2);";
+
+#[test]
+fn a_row_without_a_partner_has_no_values_or_all_that_are_needed() {
+    let shop = Database::new(PROFILES);
+    let told =
+        String::from_utf8(shop.run(&["inline-table", "profiles", "--into", "users", "--as", "bio=about"]).stderr)
+            .unwrap();
+    for note in [
+        "until this is real a row of `users` has a value in all of about, lang, or none of `profiles` at all; then any of them may be NULL",
+        "materializing will drop default `'en'::text` of `lang`",
+    ] {
+        assert!(told.contains(note), "{told}");
+    }
+    let mut next = shop.next();
+    next.batch_execute(
+        "INSERT INTO users (name) VALUES ('d'); INSERT INTO users (name, about, lang) VALUES ('e', 'x', 'de');
+         UPDATE users SET about = NULL, lang = NULL, age = NULL WHERE name = 'a'; UPDATE users SET about = 'y', lang = 'fr' WHERE name = 'b'",
+    )
+    .unwrap();
+    for sql in [
+        "INSERT INTO users (name, about) VALUES ('f', 'x')",
+        "UPDATE users SET age = 9 WHERE name = 'd'",
+        "UPDATE users SET lang = NULL WHERE name = 'b'",
+    ] {
+        let error = next.batch_execute(sql).unwrap_err();
+        let error = error.as_db_error().unwrap();
+        assert_eq!((error.code().code(), error.table()), ("23502", Some("users")), "{error:?}");
+        let hint = "Until 0001-inline-profiles-into-users is real a row has a value in all of `about`, `lang`, or in none of `about`, `lang`, `age`.";
+        assert_eq!(error.hint(), Some(hint));
+    }
+    let all = "SELECT name, about, lang, age FROM users";
+    let now = crate::support::rows(&mut next, all);
+    assert_eq!(now, ["(a,,,)", "(b,y,fr,)", "(c,b2,en,2)", "(d,,,)", "(e,x,de,)"]);
+    drop(next);
+    shop.ok(&["materialize", "--yes"]);
+    assert_eq!(shop.rows(all), now);
+    shop.take_back("0001");
+    assert_eq!(
+        shop.rows("SELECT name, bio, lang, age FROM next.users AS u LEFT JOIN next.profiles AS p ON p.id = profile_id"),
+        now
+    );
+}
+
+#[test]
+fn a_number_that_was_given_by_hand_is_passed_over() {
+    let shop = Database::new(PROFILES);
+    shop.ok(&["inline-table", "profiles", "--into", "users"]);
+    shop.client()
+        .batch_execute("INSERT INTO profiles (id, bio) SELECT i, 'by hand' FROM generate_series(3, 9) AS i")
+        .unwrap();
+    shop.next().batch_execute("INSERT INTO users (name, bio, lang) VALUES ('d', 'x', 'y')").unwrap();
+    assert_eq!(shop.rows("SELECT profile_id FROM users WHERE name = 'd'"), ["(10)"]);
+}
