@@ -590,6 +590,9 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
         Unlisted::Insert if lookup.other.schema.as_str() == OWN => {
             let some = payload.by.iter().filter(|_| lookup.only.is_some());
             after.losses.extend(some.map(left_out));
+            if after.made.iter().any(|m| m.table == lookup.other && m.restores.is_some()) {
+                claims.extend(must_fit(after, lookup, payload)?);
+            }
         }
         Unlisted::Insert => {
             claims.extend(must_fit(after, lookup, payload)?);

@@ -494,3 +494,22 @@ fn a_number_that_was_given_by_hand_is_passed_over() {
     shop.next().batch_execute("INSERT INTO users (name, bio, lang) VALUES ('d', 'x', 'y')").unwrap();
     assert_eq!(shop.rows("SELECT profile_id FROM users WHERE name = 'd'"), ["(10)"]);
 }
+
+#[test]
+fn an_index_that_goes_does_not_hold_a_type() {
+    let shop = Database::new(
+        "CREATE TABLE t (id int PRIMARY KEY, code text, done boolean DEFAULT false); INSERT INTO t VALUES (1, '1');
+         CREATE INDEX t_part ON t (id) WHERE code <> 'x'; CREATE INDEX t_expr ON t (lower(code)); CREATE INDEX t_code ON t (code)",
+    );
+    assert!(shop.refused(&["change-type", "t.code", "int"]).contains("drop it first"));
+    shop.ok(&["drop-index", "t_part"]);
+    assert!(shop.refused(&["change-type", "t.code", "int"]).contains("drop it first"));
+    shop.ok(&["drop-index", "t_expr"]);
+    shop.ok(&["change-type", "t.code", "int"]);
+    shop.ok(&["change-type", "t.done", "int", "--using", "CASE WHEN done THEN 1 ELSE 0 END", "--back", "done = 1"]);
+    shop.ok(&["materialize", "--yes"]);
+    let indexes = shop.rows("SELECT indexname FROM pg_indexes WHERE tablename = 't'");
+    assert_eq!(indexes, ["(t_code)", "(t_pkey)"]);
+    let default = "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 't'::regclass";
+    assert_eq!(shop.rows(default), ["(0)"]);
+}
