@@ -513,3 +513,32 @@ fn an_index_that_goes_does_not_hold_a_type() {
     let default = "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 't'::regclass";
     assert_eq!(shop.rows(default), ["(0)"]);
 }
+
+#[test]
+fn what_uses_the_type_of_rows_is_named() {
+    let shop = Database::new(
+        "CREATE TABLE cities (id serial PRIMARY KEY, name text NOT NULL); INSERT INTO cities (name) VALUES ('Ulm');
+         CREATE TABLE orders (id int PRIMARY KEY, city_id int NOT NULL REFERENCES cities, kind text); INSERT INTO orders VALUES (1, 1, 'a');
+         CREATE FUNCTION label(c cities) RETURNS text LANGUAGE sql AS 'SELECT c.name';
+         CREATE FUNCTION one() RETURNS SETOF orders LANGUAGE sql AS 'SELECT * FROM orders LIMIT 1';
+         CREATE TABLE log (id int PRIMARY KEY, o orders); INSERT INTO log SELECT 1, o FROM orders AS o",
+    );
+    let told = String::from_utf8(shop.run(&["inline-table", "cities", "--into", "orders"]).stderr).unwrap();
+    let ways = [
+        "function public.label(public.cities) uses the type of `cities`",
+        "column o of table public.log uses the type of `orders`, which must be rewritten",
+    ];
+    let refused = shop.refused(&["materialize", "--yes"]);
+    for way in ways {
+        assert!(told.contains(&format!("warning: {way}; materializing is refused while it does")), "{told}");
+        assert!(refused.contains(way), "{refused}");
+    }
+    shop.ok(&["undo"]);
+    // What needs no rewrite goes on.
+    shop.ok(&["add-field", "orders.urgent", "boolean"]);
+    shop.ok(&["rename-field", "orders.kind", "sort"]);
+    shop.ok(&["materialize", "--yes"]);
+    shop.client().batch_execute("DROP FUNCTION label; ALTER TABLE log DROP o; DROP FUNCTION one").unwrap();
+    shop.ok(&["inline-table", "cities", "--into", "orders"]);
+    shop.ok(&["materialize", "--yes"]);
+}
