@@ -294,6 +294,27 @@ impl Refactor for ExtractTable {
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
+        self.keyed(before).extracted(step, before)
+    }
+
+    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
+        self.keyed(before).inlined(step, before)
+    }
+}
+
+impl ExtractTable {
+    /// The same, with the key of the table if that is there already.
+    fn keyed(&self, before: &Version) -> Self {
+        let there = before.find_own(&self.into).ok().filter(|_| self.restores.is_none());
+        let primary = there.and_then(|other| other.constraints.iter().find(|c| c.item.kind == ConstraintKind::Primary));
+        let key = match primary.map(|c| &c.item.fields[..]) {
+            Some([key]) => Some(key.clone()),
+            _ => None,
+        };
+        Self { key: self.key.clone().or(key), ..self.clone() }
+    }
+
+    fn extracted(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let from = before.find_own(&self.field.table)?;
         before.must_be_whole(from)?;
         relation::row_key(before.table(from)).ok_or_else(|| Refusal::NoKey { table: from.name.clone() })?;
@@ -301,6 +322,12 @@ impl Refactor for ExtractTable {
         let (key, natural) = self.key(&payload);
         for leaving in payload.by.iter().filter(|_| !natural) {
             entangled::check(before, from, &leaving.field, Purpose::Refer)?;
+        }
+        if natural && self.on_missing == Some(Unlisted::Null) {
+            return Err(Refusal::Other {
+                why: format!("`{key}` is the key and one of the fields, so every value that is stored refers to a row"),
+                hint: Some("correct those values first, or say `--on-missing insert`".into()),
+            });
         }
         let only = self.only(before, from, &payload)?;
         let mut after = before.clone();
@@ -347,11 +374,11 @@ impl Refactor for ExtractTable {
         Ok(after)
     }
 
-    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
+    fn inlined(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
         let from = before.find_own(&self.field.table)?;
         let payload = self.payload(before, from)?;
         let (key, natural) = self.key(&payload);
-        let after = self.after(step, before)?;
+        let after = self.extracted(step, before)?;
         let reference = self.reference(&payload, &key, natural);
         let (_, other) = &after.lookups[after.lookups.len() - 1].words;
         let keep = before.relations.contains_key(other);
@@ -613,7 +640,7 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
         Unlisted::Null if payload.by.len() > 1 => {
             return Err(Refusal::Other {
                 why: "values that are not listed can only be set aside where a single field is looked up".into(),
-                hint: None,
+                hint: Some("say `--on-missing insert`, or tell the rows apart by one of the fields: `--by`".into()),
             });
         }
         Unlisted::Null => after.losses.extend(payload.by.iter().map(left_out)),

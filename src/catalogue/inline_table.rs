@@ -136,6 +136,31 @@ impl InlineTable {
         Ok(Found { table, into, path, reference, key })
     }
 
+    /// Whether the fields take the place of a reference to a table that is kept, though it does not number its rows.
+    fn keeps_key(&self, found: &Found) -> Result<bool, Refusal> {
+        let is_key = |f: &Ident| found.key.contains(f);
+        let stays = found
+            .table
+            .fields
+            .iter()
+            .any(|f| !is_key(&f.shape.name) && (self.only.is_empty() || self.only.contains(&f.shape.name)));
+        if !self.keep || found.is_numbered() || !stays {
+            return Ok(false);
+        }
+        if !self.only.is_empty() && !self.only.iter().any(is_key) && found.key.len() == 1 {
+            return Ok(true);
+        }
+        Err(Refusal::Other {
+            why: format!(
+                "`{}` does not number its rows, so its key stays and the other fields would leave it",
+                found.table.name.short()
+            ),
+            hint: Some(
+                "copy them instead: `refactor copy-field`, then drop the foreign key if it is no longer wanted".into(),
+            ),
+        })
+    }
+
     /// The name of a field where it goes.
     fn name(&self, field: &Ident) -> Ident {
         self.names.iter().find(|r| r.from == *field).map_or_else(|| field.clone(), |r| r.to.clone())
@@ -177,7 +202,7 @@ impl Refactor for InlineTable {
                 )?;
             }
         }
-        let mut after = if found.is_numbered() {
+        let mut after = if found.is_numbered() || self.keeps_key(&found)? {
             self.by_reference(step, before, &found, &fields)?
         } else {
             self.by_value(step, before, &found, &fields)?
@@ -207,7 +232,7 @@ impl Refactor for InlineTable {
         let fields = self.fields(&found)?;
         let mut leaving: Vec<(Ident, Ident)> =
             fields.iter().map(|f| (self.name(&f.shape.name), f.shape.name.clone())).collect();
-        let natural = !found.is_numbered();
+        let natural = !found.is_numbered() && !self.keeps_key(&found)?;
         if natural {
             leaving.splice(0..0, found.reference.iter().cloned().zip(found.key.iter().cloned()));
         }
@@ -352,6 +377,14 @@ impl InlineTable {
             f.shape.name != *reference
                 || news.contains(&f.shape.name) && matches!(f.home, Home::Looked(a, _) if a == at)
         });
+        if !found.is_numbered() {
+            let text = format!(
+                "`{}` does not number its rows: until this is real `{}` can only have values that are listed there",
+                table.name.short(),
+                into.name.short()
+            );
+            after.remark(step, RemarkKind::Note, text);
+        }
         if self.keep {
             let (kept, here) = (table.name.short(), into.name.short());
             let text = format!(

@@ -468,3 +468,37 @@ fn values_that_can_be_equal_and_not_the_same() {
     there_and_back(tags, &[&["inline-table", "tags", "--into", "notes"]], &["notes", "tags"]);
     there_and_back(tags, &[&["inline-table", "tags", "--into", "notes", "--keep"]], &["notes", "tags"]);
 }
+
+#[test]
+fn tables_that_stay_and_do_not_number_their_rows() {
+    let shop = "CREATE TABLE lands (code text PRIMARY KEY, name text NOT NULL UNIQUE, size int);
+        CREATE TABLE cities (id int PRIMARY KEY, land text, pop int); CREATE TABLE towns (id int PRIMARY KEY, land text);
+        INSERT INTO lands VALUES ('de', 'Germany', 1), ('fr', 'France', 2); INSERT INTO towns VALUES (1, 'de'), (2, NULL);
+        INSERT INTO cities VALUES (1, 'Germany', 5), (2, NULL, 6), (3, 'Germany', 7);";
+    let extract: &[&str] = &["extract-table", "cities.land", "--into", "lands", "--names", "name"];
+    there_and_back(shop, &[extract], &["lands", "cities"]);
+    let database = Database::new(shop);
+    database.ok(extract);
+    let joined = "SELECT c.id, l.code FROM next.cities AS c JOIN lands AS l ON l.code = c.land_code";
+    assert_eq!(database.rows(joined), ["(1,de)", "(3,de)"]);
+    database.ok(&["materialize", "--yes"]);
+    database.take_back("0001");
+    database.next().batch_execute("UPDATE cities SET land = 'France' WHERE id = 2").unwrap();
+    assert!(database.next().batch_execute("UPDATE cities SET land = 'Spain' WHERE id = 2").is_err());
+    assert_eq!(database.rows("SELECT id, land_code FROM cities"), ["(1,de)", "(2,fr)", "(3,de)"]);
+    assert_eq!(database.rows("SELECT * FROM lands"), ["(de,Germany,1)", "(fr,France,2)"]);
+    // A natural key refers to every value; what is not listed cannot be set aside.
+    let database = Database::new(shop);
+    let natural: &[&str] = &["extract-table", "towns.land", "--into", "lands", "--names", "code", "--key", "code"];
+    let told = database.refused(&[natural, &["--on-missing", "null"]].concat());
+    assert!(told.contains("every value that is stored refers to a row"), "{told}");
+    there_and_back(shop, &[natural], &["lands", "towns"]);
+    there_and_back(
+        shop,
+        &[&["extract-table", "towns.land", "--into", "lands", "--names", "code"]],
+        &["lands", "towns"],
+    );
+    database.client().batch_execute("ALTER TABLE towns ADD FOREIGN KEY (land) REFERENCES lands").unwrap();
+    let told = database.refused(&["inline-table", "lands", "--into", "towns", "--keep"]);
+    assert!(told.contains("copy them instead: `refactor copy-field`"), "{told}");
+}
