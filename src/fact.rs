@@ -4,7 +4,7 @@ use crate::name::{Ident, TableName};
 use crate::refusal::list;
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::Expression;
-use crate::version::Hop;
+use crate::version::{Compared, Hop};
 
 /// One thing that must hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,8 +53,8 @@ pub enum Claim {
         other: TableName,
         /// The columns that they are compared with.
         found_by: Vec<Ident>,
-        /// For each, whether NULL is a value like others.
-        null_safe: Vec<bool>,
+        /// How each is compared.
+        compared: Vec<Compared>,
         /// For the sentence.
         words: Words,
     },
@@ -64,8 +64,8 @@ pub enum Claim {
         table: TableName,
         /// Its columns.
         columns: Vec<Ident>,
-        /// For each, whether NULL is a value like others.
-        null_safe: Vec<bool>,
+        /// How each is compared.
+        compared: Vec<Compared>,
         /// For the sentence.
         words: Words,
     },

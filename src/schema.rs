@@ -17,6 +17,8 @@ pub struct Schema {
     pub server_version: u32,
     /// The base tables (plain, partitioned, partitions, foreign) of the user's schemas, by name.
     pub tables: BTreeMap<TableName, Table>,
+    /// The tables that an earlier refactoring dropped and we keep: their fields, owners and privileges.
+    pub kept: BTreeMap<TableName, Table>,
     /// Views and materialized views of the user's schemas.
     pub views: Vec<View>,
     /// Functions and procedures of the user's schemas, with their text.

@@ -576,9 +576,8 @@ pub struct Lookup {
     pub found_by: Vec<Ident>,
     /// What else a row that is found has in a column: a constant.
     pub always: Option<(Ident, String)>,
-    /// Which of them are compared with NULL like with a value, as several together may be. Where none is, NULL leads
-    /// nowhere.
-    pub null_safe: Vec<bool>,
+    /// How each of them is compared. Where NULL is a value in none, NULL leads nowhere.
+    pub compared: Vec<Compared>,
     /// Its columns that are shown.
     pub shows: Vec<Ident>,
     /// Their types.
@@ -599,6 +598,15 @@ pub struct Lookup {
     pub restores: Option<String>,
     /// What fields are where nothing is found, as it was kept.
     pub kept: Vec<Kept>,
+}
+
+/// How values of two tables are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Compared {
+    /// With NULL like with a value, as several together may be.
+    pub null_safe: bool,
+    /// By what they look like, where values can be equal and not the same, or the type knows no equality.
+    pub as_text: bool,
 }
 
 /// Values of a looked-up field that rows had which find nothing.
@@ -749,6 +757,7 @@ impl Version {
             let Relation { fields, passing, .. } = relation;
             passing.retain(|c| c.item.fields.iter().all(|f| fields.iter().any(|shown| shown.shape.name == *f)));
         }
+        next.note_rewrites(&step.name);
         if let Some(name) = next.unspeakable() {
             return Err(Refusal::Other {
                 why: format!("the name `{name}` contains `{BODY}`, which ends the functions that are made for it"),
@@ -763,6 +772,31 @@ impl Version {
         }
         debug_assert_eq!(check(&next), Ok(()), "{} broke an invariant", step.name);
         Ok(next)
+    }
+
+    /// A table cannot be rewritten while another table stores values of the type of its rows.
+    fn note_rewrites(&mut self, step: &str) {
+        let rewritten =
+            |r: &&Relation| r.touched_by.last().is_some_and(|l| l == step) && r.is_heir() && self.is_rewritten(r);
+        let mut texts = Vec::new();
+        for relation in self.relations.values().filter(rewritten) {
+            for user in self.table(relation).row_type_users.iter().filter(|user| user.starts_with("column ")) {
+                texts.push(format!("{user} uses the type of `{}`, which must be rewritten", relation.base.short()));
+            }
+        }
+        texts.retain(|text| self.remarks.iter().all(|r| r.text != *text));
+        for text in texts {
+            self.remark(step, RemarkKind::InTheWay, text);
+        }
+    }
+
+    /// Whether a table gets or changes a column that each of its rows must be written for.
+    fn is_rewritten(&self, relation: &Relation) -> bool {
+        relation.fields.iter().any(|f| match f.home {
+            Home::Own(_) | Home::United(_) => false,
+            Home::Added(at) => self.added[at].seed.is_some() || self.added[at].copied.is_some(),
+            Home::Carried(_) | Home::Shaped(..) | Home::Looked(..) | Home::Calculated(_) | Home::Numbered(_) => true,
+        })
     }
 
     /// Where the key of the rows is that a loss is about, as it will be when its refactoring is real.

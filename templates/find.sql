@@ -14,6 +14,12 @@ BEGIN
   SELECT t.* INTO now FROM {{ other }} AS t WHERE {{ is_now }} FOR {% if shown %}SHARE{% else %}UPDATE{% endif %};
   held := FOUND;
   IF held AND record_image_eq({{ now_row }}, {{ given_row }}) THEN RETURN now; END IF;
+{%- for r in required %}
+  IF {{ r.value }} IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'not_null_violation', SCHEMA = {{ schema_literal }}, TABLE = {{ table_literal }},
+      COLUMN = {{ r.column }}, MESSAGE = {{ r.message }}, HINT = {{ all_or_none }};
+  END IF;
+{%- endfor %}
 {%- if !own %}
   PERFORM pg_advisory_xact_lock(hashtextextended({{ lock_key }}, 7));
   SELECT t.* INTO row_found FROM {{ other }} AS t WHERE {{ equal }} AND record_image_eq({{ shown_row }}, {{ given_row }}) ORDER BY {{ order }} LIMIT 1 FOR SHARE;
@@ -26,7 +32,15 @@ BEGIN
     RETURN row_found;
   END IF;
 {%- endif %}
+{%- if !numbered.is_empty() %}
+  -- A key that is drawn may have been given by hand: the next one is tried.
+  FOR attempt IN 1 .. 100000 LOOP
+    INSERT INTO {{ other }} AS t ({{ shows }}) VALUES ({{ given }}) ON CONFLICT ({{ numbered }}) DO NOTHING RETURNING t.* INTO row_found;
+    EXIT WHEN FOUND;
+  END LOOP;
+{%- else %}
   INSERT INTO {{ other }} AS t ({{ shows }}) VALUES ({{ given }}) RETURNING t.* INTO row_found;
+{%- endif %}
 {%- else %}
   -- The values must not change before we commit.
   SELECT t.* INTO row_found FROM {{ other }} AS t WHERE {{ equal }} FOR SHARE;

@@ -151,7 +151,11 @@ impl Refactor for ChangeType {
             }
             let constant = Expression::parse(default).ok().and_then(|d| codes::constant(&d));
             let code = constant.and_then(|code| codes::mapped_constant(&code, &new_type, &self.map));
-            code.unwrap_or_else(|| format!("({})::{new_type}", replaced(&using, &old.name, default)))
+            code.unwrap_or_else(|| {
+                let told = replaced(&using, &old.name, default).to_string();
+                let folded = Expression::parse(&told).map(|e| codes::folded(&e).to_string());
+                format!("({})::{new_type}", folded.unwrap_or(told))
+            })
         };
         let default = self.default.as_ref().map(ToString::to_string).or_else(|| old.default.as_ref().map(converted));
         let shape = crate::schema::Field {

@@ -45,6 +45,9 @@ impl<'a> Draft<'a> {
                 Meaning::Rule(rule) => self.rule(rule)?,
             }
         }
+        if let Some(table) = self.before.schema.kept.get(self.physical).filter(|_| kept) {
+            self.belong_like(table);
+        }
         Ok(())
     }
 
@@ -54,6 +57,18 @@ impl<'a> Draft<'a> {
         self.table.grants.clone_from(&base.grants);
         self.table.owner.clone_from(&base.owner);
         (self.table, self.sequences)
+    }
+
+    /// Who owns a kept table and may use it goes on doing so.
+    fn belong_like(&mut self, kept: &Table) {
+        self.table.grants.clone_from(&kept.grants);
+        self.table.owner.clone_from(&kept.owner);
+        self.table.row_security = kept.row_security;
+        for field in &mut self.table.fields {
+            if let Some(there) = kept.fields.iter().find(|f| f.name == field.name) {
+                field.grants.clone_from(&there.grants);
+            }
+        }
     }
 
     /// Adds a field. `kept`: it comes from a kept table, which has taken its sequences along.

@@ -93,6 +93,7 @@ impl Version {
             let text = format!("{kind} `{}` reads `{}`", view.name.short(), relation.base.short());
             self.remark(step, RemarkKind::InTheWay, text);
         }
+        entangled::note_row_type(self, step, relation);
         let own: Vec<Ident> = relation.foreign_keys().map(|(key, _)| key.item.name.clone()).collect();
         for key in own {
             self.remark(step, RemarkKind::Note, format!("`{key}` holds in both shapes until this is materialized"));

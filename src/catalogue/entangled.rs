@@ -256,6 +256,14 @@ pub fn note_collation(after: &mut Version, step: &str, field: &Field) {
     }
 }
 
+/// Notes what uses the type of the rows of a table that goes.
+pub fn note_row_type(after: &mut Version, step: &str, relation: &Relation) {
+    let schema = after.schema.clone();
+    for user in schema.table(&relation.base).into_iter().flat_map(|t| &t.row_type_users) {
+        after.remark(step, RemarkKind::InTheWay, format!("{user} uses the type of `{}`", relation.base.short()));
+    }
+}
+
 /// Notes the triggers of a table that goes: its fields live on without them.
 pub fn note_left_triggers(after: &mut Version, step: &str, relation: &Relation) {
     let schema = after.schema.clone();

@@ -7,7 +7,7 @@ use crate::catalogue::add_foreign_key::Action;
 use crate::catalogue::draft::Draft;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::inline_table::{Default, InlineTable};
-use crate::catalogue::leaving::{self, Leaving, Payload, follow, null_safe, same_types};
+use crate::catalogue::leaving::{self, Leaving, Payload, compared, follow, same_types};
 use crate::catalogue::move_field::MoveField;
 use crate::catalogue::path::Path;
 use crate::catalogue::restored::Restored;
@@ -21,7 +21,7 @@ use crate::schema::element::{Element, FieldElement, Rule, RuleElement};
 use crate::schema::{self, Constraint, ConstraintKind, ForeignKey, Identity, Index};
 use crate::sql::Expression;
 use crate::version::{
-    Direction, Hop, Lookup, Made, Missing, Only, RemarkKind, Unlisted, Version, kept_apart, lost_table,
+    Compared, Direction, Hop, Lookup, Made, Missing, Only, RemarkKind, Unlisted, Version, kept_apart, lost_table,
 };
 
 /// Make a table of the distinct values of fields.
@@ -167,14 +167,13 @@ impl ExtractTable {
             let leaving = Leaving { field: field.clone(), column, name: new.clone() };
             if by_names.contains(name) { payload.by.push(leaving) } else { payload.rest.push(leaving) }
         }
-        payload.by.iter().try_for_each(|l| self.must_be_exact(&l.field))?;
         Ok(payload)
     }
 
     /// Values that are equal must be the same, else one row could not stand for all of them.
     fn must_be_exact(&self, field: &Field) -> Result<(), Refusal> {
         let kind = field.shape.type_name.as_str();
-        if !field.shape.comparable || leaving::is_loose(kind) {
+        if leaving::is_loose(&field.shape) {
             return Err(Refusal::Entangled {
                 field: FieldRef { table: self.field.table.clone(), field: field.shape.name.clone() },
                 role: format!("is of type {kind}, where values can be equal and not the same"),
@@ -222,9 +221,9 @@ impl ExtractTable {
         } else {
             self.new_fields(&mut draft, payload)?;
             draft.table.grants.clone_from(&base.grants);
+            draft.table.owner.clone_from(&base.owner);
             follow(&mut draft, from, &payload.by);
         }
-        draft.table.owner.clone_from(&base.owner);
         let Draft { table, sequences, .. } = draft;
         let made = Made { step: step.to_owned(), table: physical, restores: restores.cloned() };
         after.make(made, &name, table, sequences);
@@ -248,12 +247,12 @@ impl ExtractTable {
             let kind = if self.key_type == KeyType::Bigint { "bigint" } else { "integer" };
             draft.field(&FieldElement { identity: Some(Identity::ByDefault), ..plain(&key, kind) }, false)?;
         }
-        let null_safe = null_safe(&payload.by);
-        for (leaving, null_safe) in payload.by.iter().zip(&null_safe) {
+        let compared = compared(&payload.by, natural);
+        for (leaving, compared) in payload.by.iter().zip(&compared) {
             let shape = &leaving.field.shape;
             let element = FieldElement {
                 collation: shape.collation.clone(),
-                not_null: !null_safe,
+                not_null: !compared.null_safe,
                 ..plain(&leaving.name, &shape.type_name)
             };
             draft.field(&element, false)?;
@@ -266,7 +265,7 @@ impl ExtractTable {
             return draft.rule(&rule(Rule::Primary(names)));
         }
         draft.rule(&rule(Rule::Primary(vec![key])))?;
-        let nullable = null_safe.contains(&true);
+        let nullable = compared.iter().any(|c| c.null_safe);
         draft.rule(&rule(Rule::Unique(names.clone(), !nullable)))?;
         if let Some(condition) = &self.condition {
             let renames = payload.by.iter().map(|l| (l.field.shape.name.clone(), l.name.to_string())).collect();
@@ -274,7 +273,7 @@ impl ExtractTable {
                 Expression::parse(&condition.with(&renames)).map_err(|e| Refusal::Expression(e.to_string()))?;
             draft.rule(&rule(Rule::Check(condition)))?;
         }
-        if nullable && !null_safe.contains(&false) {
+        if compared.iter().all(|c| c.null_safe) {
             // A row without any value is what NULL refers to.
             let text = format!("num_nonnulls({}) > 0", listed(&names));
             let condition = Expression::parse(&text).map_err(|e| Refusal::Expression(e.to_string()))?;
@@ -295,6 +294,27 @@ impl Refactor for ExtractTable {
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
+        self.keyed(before).extracted(step, before)
+    }
+
+    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
+        self.keyed(before).inlined(step, before)
+    }
+}
+
+impl ExtractTable {
+    /// The same, with the key of the table if that is there already.
+    fn keyed(&self, before: &Version) -> Self {
+        let there = before.find_own(&self.into).ok().filter(|_| self.restores.is_none());
+        let primary = there.and_then(|other| other.constraints.iter().find(|c| c.item.kind == ConstraintKind::Primary));
+        let key = match primary.map(|c| &c.item.fields[..]) {
+            Some([key]) => Some(key.clone()),
+            _ => None,
+        };
+        Self { key: self.key.clone().or(key), ..self.clone() }
+    }
+
+    fn extracted(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let from = before.find_own(&self.field.table)?;
         before.must_be_whole(from)?;
         relation::row_key(before.table(from)).ok_or_else(|| Refusal::NoKey { table: from.name.clone() })?;
@@ -303,9 +323,18 @@ impl Refactor for ExtractTable {
         for leaving in payload.by.iter().filter(|_| !natural) {
             entangled::check(before, from, &leaving.field, Purpose::Refer)?;
         }
+        if natural && self.on_missing == Some(Unlisted::Null) {
+            return Err(Refusal::Other {
+                why: format!("`{key}` is the key and one of the fields, so every value that is stored refers to a row"),
+                hint: Some("correct those values first, or say `--on-missing insert`".into()),
+            });
+        }
         let only = self.only(before, from, &payload)?;
         let mut after = before.clone();
         let (other, is_new) = self.other(step, &mut after, from, &payload)?;
+        if is_new && self.restores.is_none() {
+            payload.by.iter().try_for_each(|l| self.must_be_exact(&l.field))?;
+        }
         let lookup = Lookup { only, ..self.lookup(step, &after, (from, &other), &payload, is_new)? };
         note_facts(step, &mut after, &lookup, &payload)?;
         if let Some(only) = &lookup.only {
@@ -345,11 +374,11 @@ impl Refactor for ExtractTable {
         Ok(after)
     }
 
-    fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
+    fn inlined(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
         let from = before.find_own(&self.field.table)?;
         let payload = self.payload(before, from)?;
         let (key, natural) = self.key(&payload);
-        let after = self.after(step, before)?;
+        let after = self.extracted(step, before)?;
         let reference = self.reference(&payload, &key, natural);
         let (_, other) = &after.lookups[after.lookups.len() - 1].words;
         let keep = before.relations.contains_key(other);
@@ -442,8 +471,9 @@ impl ExtractTable {
             return Err(Refusal::Nothing("a table cannot refer to itself for its own values".into()));
         }
         let (key, natural) = self.key(payload);
-        let null_safe = null_safe(&payload.by);
-        if is_new && self.restores.is_none() && null_safe.contains(&true) && version.schema.server_version < 150_000 {
+        let compared = compared(&payload.by, natural);
+        let nullable = compared.iter().any(|c| c.null_safe);
+        if is_new && self.restores.is_none() && nullable && version.schema.server_version < 150_000 {
             return Err(Refusal::Other {
                 why: "fields that may be NULL tell its rows apart, and PostgreSQL 14 has no unique key over NULL"
                     .into(),
@@ -472,8 +502,8 @@ impl ExtractTable {
             other: other.base.clone(),
             found_by: version.stored(other, &found_by)?,
             always: None,
-            unique: is_new && self.restores.is_none() || is_exact(other, &found_by, &null_safe),
-            null_safe,
+            unique: is_new && self.restores.is_none() || is_exact(other, &found_by, &compared),
+            compared,
             shows: version.stored(other, std::slice::from_ref(&key))?,
             types: kind.into_iter().collect(),
             missing: Missing::Refuse(constraint),
@@ -579,7 +609,7 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
         claims.push(Claim::Alone {
             table: lookup.other.clone(),
             columns: lookup.found_by.clone(),
-            null_safe: lookup.null_safe.clone(),
+            compared: lookup.compared.clone(),
             words: Words { table: other.clone(), field, other: table.clone() },
         });
     }
@@ -587,6 +617,9 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
         Unlisted::Insert if lookup.other.schema.as_str() == OWN => {
             let some = payload.by.iter().filter(|_| lookup.only.is_some());
             after.losses.extend(some.map(left_out));
+            if after.made.iter().any(|m| m.table == lookup.other && m.restores.is_some()) {
+                claims.extend(must_fit(after, lookup, payload)?);
+            }
         }
         Unlisted::Insert => {
             claims.extend(must_fit(after, lookup, payload)?);
@@ -601,13 +634,13 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
             columns: lookup.columns.clone(),
             other: lookup.other.clone(),
             found_by: lookup.found_by.clone(),
-            null_safe: lookup.null_safe.clone(),
+            compared: lookup.compared.clone(),
             words,
         }),
         Unlisted::Null if payload.by.len() > 1 => {
             return Err(Refusal::Other {
                 why: "values that are not listed can only be set aside where a single field is looked up".into(),
-                hint: None,
+                hint: Some("say `--on-missing insert`, or tell the rows apart by one of the fields: `--by`".into()),
             });
         }
         Unlisted::Null => after.losses.extend(payload.by.iter().map(left_out)),
@@ -617,9 +650,9 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
 }
 
 /// Whether a table keeps apart the rows that values are found by.
-fn is_exact(other: &Relation, found_by: &[Ident], null_safe: &[bool]) -> bool {
+fn is_exact(other: &Relation, found_by: &[Ident], compared: &[Compared]) -> bool {
     let nullable = |field: &Ident| other.field(field).is_none_or(|f| !f.shape.not_null);
-    let asked = found_by.iter().zip(null_safe).any(|(field, null_safe)| *null_safe && nullable(field));
+    let asked = found_by.iter().zip(compared).any(|(field, compared)| compared.null_safe && nullable(field));
     let exact = |i: &Attached<Index>| i.item.definition.contains("NULLS NOT DISTINCT");
     let among = |i: &Attached<Index>| i.item.keys.iter().all(|k| k.as_ref().is_some_and(|k| found_by.contains(k)));
     other.is_unique(found_by) && (!asked || other.indexes.iter().any(|i| i.item.unique && exact(i) && among(i)))

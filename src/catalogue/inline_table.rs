@@ -17,7 +17,7 @@ use crate::refusal::Refusal;
 use crate::relation::{Attached, Field, Home, NamesFields, Relation};
 use crate::schema::{Constraint, ConstraintKind, Index};
 use crate::sql::Expression;
-use crate::version::{Hop, Lookup, Missing, RemarkKind, Unlisted, Version};
+use crate::version::{Compared, Hop, Lookup, Missing, RemarkKind, Unlisted, Version};
 
 /// Give a table's fields to the one that refers to it.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -136,6 +136,31 @@ impl InlineTable {
         Ok(Found { table, into, path, reference, key })
     }
 
+    /// Whether the fields take the place of a reference to a table that is kept, though it does not number its rows.
+    fn keeps_key(&self, found: &Found) -> Result<bool, Refusal> {
+        let is_key = |f: &Ident| found.key.contains(f);
+        let stays = found
+            .table
+            .fields
+            .iter()
+            .any(|f| !is_key(&f.shape.name) && (self.only.is_empty() || self.only.contains(&f.shape.name)));
+        if !self.keep || found.is_numbered() || !stays {
+            return Ok(false);
+        }
+        if !self.only.is_empty() && !self.only.iter().any(is_key) && found.key.len() == 1 {
+            return Ok(true);
+        }
+        Err(Refusal::Other {
+            why: format!(
+                "`{}` does not number its rows, so its key stays and the other fields would leave it",
+                found.table.name.short()
+            ),
+            hint: Some(
+                "copy them instead: `refactor copy-field`, then drop the foreign key if it is no longer wanted".into(),
+            ),
+        })
+    }
+
     /// The name of a field where it goes.
     fn name(&self, field: &Ident) -> Ident {
         self.names.iter().find(|r| r.from == *field).map_or_else(|| field.clone(), |r| r.to.clone())
@@ -177,7 +202,7 @@ impl Refactor for InlineTable {
                 )?;
             }
         }
-        let mut after = if found.is_numbered() {
+        let mut after = if found.is_numbered() || self.keeps_key(&found)? {
             self.by_reference(step, before, &found, &fields)?
         } else {
             self.by_value(step, before, &found, &fields)?
@@ -207,7 +232,7 @@ impl Refactor for InlineTable {
         let fields = self.fields(&found)?;
         let mut leaving: Vec<(Ident, Ident)> =
             fields.iter().map(|f| (self.name(&f.shape.name), f.shape.name.clone())).collect();
-        let natural = !found.is_numbered();
+        let natural = !found.is_numbered() && !self.keeps_key(&found)?;
         if natural {
             leaving.splice(0..0, found.reference.iter().cloned().zip(found.key.iter().cloned()));
         }
@@ -279,7 +304,7 @@ impl InlineTable {
             other: table.base.clone(),
             found_by: hop.to_columns.clone(),
             always: None,
-            null_safe: vec![false],
+            compared: vec![Compared::default()],
             shows: columns,
             types: fields.iter().map(|f| f.shape.type_name.clone()).collect(),
             missing: Missing::Make {
@@ -312,13 +337,34 @@ impl InlineTable {
             );
             after.remark(step, RemarkKind::Note, text);
         }
+        let required: Vec<&&Field> = fields
+            .iter()
+            .filter(|f| optional && f.shape.not_null && self.filled(&self.name(&f.shape.name)).is_none())
+            .collect();
+        // Else a row that names none of the fields would have some of them, of which nothing can be made.
+        let by_default = required.iter().all(|f| f.shape.default.is_some());
+        if !required.is_empty() && fields.len() > 1 {
+            let needed = listed(&required.iter().map(|f| self.name(&f.shape.name)).collect::<Vec<_>>());
+            let text = format!(
+                "until this is real a row of `{}` has a value in all of {needed}, or none of `{}` at all; then any of them may be NULL",
+                into.name.short(),
+                table.name.short()
+            );
+            after.remark(step, RemarkKind::Note, text);
+        }
+        let named = |f: &Field| self.defaults.iter().any(|d| d.field == self.name(&f.shape.name));
+        for field in fields.iter().filter(|f| !by_default && !self.keep && !named(f)) {
+            if let Some(default) = &field.shape.default {
+                after.remark(step, RemarkKind::Lost, format!("default `{default}` of `{}`", field.shape.name));
+            }
+        }
         let changed = after.change(&into.name, step);
         let place = self.before.clone().or_else(|| changed.following(reference));
         for (member, (field, new)) in fields.iter().zip(&news).enumerate() {
             let shape = crate::schema::Field {
                 name: new.clone(),
                 not_null: field.shape.not_null && (!optional || self.filled(new).is_some()),
-                default: self.default(field, new),
+                default: self.default(field, new, by_default),
                 sequence: None,
                 grants: referring.shape.grants.clone(),
                 ..field.shape.clone()
@@ -331,6 +377,14 @@ impl InlineTable {
             f.shape.name != *reference
                 || news.contains(&f.shape.name) && matches!(f.home, Home::Looked(a, _) if a == at)
         });
+        if !found.is_numbered() {
+            let text = format!(
+                "`{}` does not number its rows: until this is real `{}` can only have values that are listed there",
+                table.name.short(),
+                into.name.short()
+            );
+            after.remark(step, RemarkKind::Note, text);
+        }
         if self.keep {
             let (kept, here) = (table.name.short(), into.name.short());
             let text = format!(
@@ -358,9 +412,9 @@ impl InlineTable {
         self.fill.iter().find(|d| d.field == *name).map(|d| d.value.clone())
     }
 
-    fn default(&self, field: &Field, new: &Ident) -> Option<String> {
+    fn default(&self, field: &Field, new: &Ident, follows: bool) -> Option<String> {
         let given = self.defaults.iter().find(|d| d.field == *new).map(|d| d.value.to_string());
-        given.or_else(|| field.shape.default.clone())
+        given.or_else(|| field.shape.default.clone().filter(|_| follows))
     }
 
     /// Nobody can say what key a new row would have, so the values are carried down and kept apart where they differ.
@@ -390,7 +444,7 @@ impl InlineTable {
             other: found.table.base.clone(),
             found_by: hop.to_columns.clone(),
             always: None,
-            null_safe: vec![false; hop.from_columns.len()],
+            compared: vec![Compared::default(); hop.from_columns.len()],
             shows: hop.to_columns.clone(),
             types: types.collect(),
             missing: Missing::Make { optional: true, shown: true, absent: Vec::new(), own: false },

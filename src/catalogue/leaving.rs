@@ -5,9 +5,9 @@ use crate::catalogue::entangled::{self, Purpose};
 use crate::name::{FieldRef, Ident, listed};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Field, NamesFields, Origin, Relation};
-use crate::schema::{Constraint, ConstraintKind, Index};
+use crate::schema::{self, Constraint, ConstraintKind, Index};
 use crate::sql::rename_in_definition;
-use crate::version::{RemarkKind, Version};
+use crate::version::{Compared, RemarkKind, Version};
 
 /// One of the fields that leave.
 pub struct Leaving {
@@ -27,18 +27,27 @@ pub struct Payload {
     pub rest: Vec<Leaving>,
 }
 
-/// Whether values of a type can be equal and not the same.
+/// Whether values of a field can be equal and not the same, or their type knows no equality.
 #[must_use]
-pub fn is_loose(type_name: &str) -> bool {
+pub fn is_loose(field: &schema::Field) -> bool {
+    let type_name = field.type_name.as_str();
     // With a scale of its own a numeric has one form for each value.
     let loose = ["numeric", "citext", "real", "double precision", "jsonb", "point", "box", "circle"];
-    loose.contains(&type_name) || type_name.starts_with("interval") || type_name.ends_with(".citext")
+    !field.comparable
+        || loose.contains(&type_name)
+        || type_name.starts_with("interval")
+        || type_name.ends_with(".citext")
 }
 
-/// Several fields are compared with NULL as a value; a single one that is NULL refers to nothing.
+/// Several fields are compared with NULL as a value; a single one that is NULL refers to nothing. A natural key is compared
+/// as its foreign key does it.
 #[must_use]
-pub fn null_safe(by: &[Leaving]) -> Vec<bool> {
-    by.iter().map(|l| by.len() > 1 && !l.field.shape.not_null).collect()
+pub fn compared(by: &[Leaving], natural: bool) -> Vec<Compared> {
+    let each = |l: &Leaving| Compared {
+        null_safe: by.len() > 1 && !l.field.shape.not_null,
+        as_text: !natural && is_loose(&l.field.shape),
+    };
+    by.iter().map(each).collect()
 }
 
 /// Checks and foreign keys over nothing but the fields go along with them.

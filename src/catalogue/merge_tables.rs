@@ -13,7 +13,7 @@ use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Field, Home, NamesFields, Relation};
 use crate::schema::{self, Constraint, ConstraintKind, ForeignKey};
 use crate::sql::Expression;
-use crate::version::{Hop, Lookup, Missing, RemarkKind, Unlisted, Version};
+use crate::version::{Compared, Hop, Lookup, Missing, RemarkKind, Unlisted, Version};
 
 /// Give a table's fields to the one that it has at most one row for each row of.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -308,7 +308,7 @@ impl MergeTables {
             let (table, columns) = (table.base.clone(), found.hop.from_columns.clone());
             after.facts.push(Fact {
                 step: step.to_owned(),
-                claim: Claim::Alone { table, null_safe: vec![false; columns.len()], columns, words },
+                claim: Claim::Alone { table, compared: vec![Compared::default(); columns.len()], columns, words },
             });
         }
         let at = after.lookups.len();
@@ -321,7 +321,7 @@ impl MergeTables {
             other: table.base.clone(),
             found_by: found.hop.from_columns.clone(),
             always: None,
-            null_safe: vec![false; found.reference.len()],
+            compared: vec![Compared::default(); found.reference.len()],
             shows: columns,
             types: found.fields.iter().map(|f| f.shape.type_name.clone()).collect(),
             missing: Missing::Part {

@@ -292,7 +292,7 @@ fn note_facts(
             claims.push(Claim::Agree {
                 column: stored.name.clone(),
                 hops: hops.clone(),
-                comparable: stored.comparable && !is_loose(&stored.type_name) && stored.collation.is_none(),
+                comparable: !is_loose(stored) && stored.collation.is_none(),
                 words: words.clone(),
             });
             // Where values come back, those without a partner were kept.

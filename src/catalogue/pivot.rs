@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 use crate::relation::{Field, Home, Relation};
 use crate::schema::{self, ConstraintKind};
 use crate::sql::Literal;
-use crate::version::{Hop, Lookup, Missing, RemarkKind, Unlisted, Version};
+use crate::version::{Compared, Hop, Lookup, Missing, RemarkKind, Unlisted, Version};
 
 /// Make fields of rows.
 #[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
@@ -184,7 +184,7 @@ impl Refactor for Pivot {
                 other: table.base.clone(),
                 found_by: found.hop.from_columns.clone(),
                 always: Some((labelled.clone(), Self::label(&found, from))),
-                null_safe: vec![false; found.reference.len()],
+                compared: vec![Compared::default(); found.reference.len()],
                 shows: column.clone(),
                 types: vec![found.value.shape.type_name.clone()],
                 missing: Missing::Part { absent: vec![None], goes: found.value.shape.not_null },

@@ -360,9 +360,7 @@ pub fn remarks(after: &mut Version, step: &str, relations: &[&Relation], branche
             let text = format!("{kind} `{}` reads `{}`", view.name.short(), relation.base.short());
             after.remark(step, RemarkKind::InTheWay, text);
         }
-        for user in &table.row_type_users {
-            after.remark(step, RemarkKind::InTheWay, format!("{user} uses the type of `{}`", relation.base.short()));
-        }
+        entangled::note_row_type(after, step, relation);
     }
     let heir = relations[0];
     let referring: Vec<String> = after

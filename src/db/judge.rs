@@ -10,9 +10,9 @@ use crate::name::{Ident, TableName};
 use crate::plan::materialize::attach::{definition, index_lines};
 use crate::problem::{Kind, Problem};
 use crate::refusal::Refusal;
-use crate::relation::{Field, Home, Relation};
+use crate::relation::{Field, Home, Origin, Relation};
 use crate::schema::ConstraintKind;
-use crate::sql::{Expression, Literal};
+use crate::sql::{Expression, Literal, retarget};
 use crate::version::{Step, Version};
 
 /// Functions (and words that act as one) that give another value at another time or to another user, though PostgreSQL
@@ -114,7 +114,7 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
         }
         // The type is there by now.
         if let ([column], [kind]) = (&shaped.columns[..], &shaped.types[..]) {
-            follow(client, &shaped.table, column, kind).map_err(|error| {
+            follow(client, version, &shaped.table, column, kind).map_err(|error| {
                 let mut problem = Problem::server(wish.clone(), &error);
                 problem.why.insert(0, format!("an index or statistics over `{column}` cannot follow"));
                 problem.kind = Kind::Refused(Refusal::Expression(kind.clone()));
@@ -215,13 +215,19 @@ fn attempt(client: &mut Client, row: &str, sql: &str) -> Result<(), Error> {
     tried
 }
 
-/// Tries on an empty copy whether what hangs on a column bears another type.
-fn follow(client: &mut Client, table: &TableName, column: &Ident, kind: &str) -> Result<(), Error> {
+/// Tries on an empty copy whether what hangs on a column bears another type. An index that goes need not.
+fn follow(client: &mut Client, version: &Version, table: &TableName, column: &Ident, kind: &str) -> Result<(), Error> {
+    let tried = TableName::new("pg_temp", "refactor_try");
+    let staying = version.relations.values().flat_map(|r| &r.indexes).filter_map(|i| match &i.origin {
+        Origin::Table(of, at) if of == table => Some(&version.schema.tables[of].indexes[*at]),
+        _ => None,
+    });
+    let mut lines =
+        vec![format!("CREATE TEMPORARY TABLE {} (LIKE {table} INCLUDING STATISTICS) ON COMMIT DROP", tried.name)];
+    lines.extend(staying.map(|index| retarget(&index.definition, table, &tried)));
+    lines.push(format!("ALTER TABLE {tried} ALTER COLUMN {column} TYPE {kind} USING NULL::{kind}"));
     let mut transaction = client.transaction()?;
-    let tried = transaction.batch_execute(&format!(
-        "CREATE TEMPORARY TABLE refactor_try (LIKE {table} INCLUDING INDEXES INCLUDING STATISTICS) ON COMMIT DROP;
-         ALTER TABLE refactor_try ALTER COLUMN {column} TYPE {kind} USING NULL::{kind}"
-    ));
+    let tried = transaction.batch_execute(&lines.join(";\n"));
     transaction.rollback()?;
     tried
 }

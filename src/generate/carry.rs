@@ -324,7 +324,8 @@ pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
 /// The owner of a base table.
 #[must_use]
 pub fn owner(version: &Version, table: &TableName) -> Ident {
-    version.schema.tables.get(table).and_then(|t| t.owner.clone()).unwrap_or_else(|| Ident::new("CURRENT_USER"))
+    let owner = version.schema.tables.get(table).and_then(|t| t.owner.as_ref());
+    owner.or(version.schema.user.as_ref()).cloned().unwrap_or_else(|| Ident::new("postgres"))
 }
 
 /// Where row policies decide who sees a row, they decide who sees what the complement has of it.

@@ -43,23 +43,23 @@ pub fn offenders(version: &Version, fact: &Fact) -> String {
             let keys: Vec<String> = hops[0].from_columns.iter().map(|c| format!("b.{c}")).collect();
             format!("SELECT {} FROM {} AS b WHERE NOT EXISTS ({})", key_text(&keys), hops[0].from, reach(hops, "b"))
         }
-        Claim::Listed { table, columns, other, found_by, null_safe, .. } => {
+        Claim::Listed { table, columns, other, found_by, compared, .. } => {
             let values: Vec<String> = columns.iter().map(|c| format!("b.{c}")).collect();
-            let something = lookup::something(&values, null_safe);
-            let is_there = lookup::matched(&each_of("t", found_by), &values, null_safe);
+            let something = lookup::something(&values, compared);
+            let is_there = lookup::matched(&each_of("t", found_by), &values, compared);
             format!(
                 "SELECT DISTINCT {} FROM {table} AS b WHERE {something} AND NOT EXISTS (SELECT FROM {other} AS t WHERE {})",
                 key_text(&values),
                 is_there
             )
         }
-        Claim::Alone { table, columns, null_safe, .. } => {
+        Claim::Alone { table, columns, compared, .. } => {
             let values: Vec<String> = columns.iter().map(|c| format!("b.{c}")).collect();
-            let something = lookup::something(&values, null_safe);
+            let something = lookup::something(&values, compared);
             format!(
                 "SELECT {} FROM {table} AS b WHERE {something} GROUP BY {} HAVING count(*) > 1",
                 key_text(&values),
-                list(&values)
+                list(&lookup::looks(&values, compared))
             )
         }
         Claim::Apart { places, .. } => apart::twice(places),

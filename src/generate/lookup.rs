@@ -2,14 +2,14 @@
 
 use askama::Template;
 
-use crate::generate::carry::{changed, guarded, trigger};
+use crate::generate::carry::{guarded, trigger};
 use crate::generate::kept::{self, is_kept, kept_by, kept_in};
 use crate::generate::put::rewrites;
 use crate::generate::{Piece, all, comment, each_of, equal, list, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, row_key};
 use crate::sql::Literal;
-use crate::version::{Lookup, Missing, Only, Unlisted, Version};
+use crate::version::{Compared, Lookup, Missing, Only, Unlisted, Version};
 
 /// The function that finds the row of the other table for what is written.
 #[must_use]
@@ -66,26 +66,42 @@ fn without(lookup: &Lookup, member: usize) -> Option<String> {
 /// `t.a = x AND (t.b = y OR t.b IS NULL AND y IS NULL)`: whether the row `t` of the other table is found by `stored`.
 fn found(lookup: &Lookup, t: &str, stored: &[String]) -> String {
     let always = lookup.always.iter().map(|(c, value)| format!("{t}.{c} = {value}"));
-    let there = matched(&each_of(t, &lookup.found_by), stored, &lookup.null_safe);
+    let there = matched(&each_of(t, &lookup.found_by), stored, &lookup.compared);
     all(&[there].into_iter().chain(always).collect::<Vec<_>>())
 }
 
 /// Whether values are the same in two places. Where all are NULL they say nothing.
-pub(super) fn matched(one: &[String], other: &[String], null_safe: &[bool]) -> String {
-    let each = one.iter().zip(other).zip(null_safe).map(|((a, b), null_safe)| same(a, b, *null_safe));
-    let some = (!null_safe.contains(&false)).then(|| something(other, null_safe));
+pub(super) fn matched(one: &[String], other: &[String], compared: &[Compared]) -> String {
+    let each = one.iter().zip(other).zip(compared).map(|((a, b), compared)| same(a, b, *compared));
+    let some = compared.iter().all(|c| c.null_safe).then(|| something(other, compared));
     all(&each.chain(some).collect::<Vec<_>>())
 }
 
 /// Whether two values are the same, in a way that an index can answer.
-fn same(a: &str, b: &str, null_safe: bool) -> String {
-    if null_safe { format!("({a} = {b} OR ({a} IS NULL AND {b} IS NULL))") } else { format!("{a} = {b}") }
+fn same(a: &str, b: &str, compared: Compared) -> String {
+    let equal = format!("{} = {}", look(a, compared), look(b, compared));
+    if compared.null_safe { format!("({equal} OR ({a} IS NULL AND {b} IS NULL))") } else { equal }
+}
+
+/// What of a value is compared.
+fn look(value: &str, compared: Compared) -> String {
+    if compared.as_text { format!("{value}::text") } else { value.to_owned() }
+}
+
+/// The same of several.
+pub(super) fn looks(values: &[String], compared: &[Compared]) -> Vec<String> {
+    values.iter().zip(compared).map(|(value, compared)| look(value, *compared)).collect()
+}
+
+/// Whether NULL is a value in one of them.
+fn knows_null(compared: &[Compared]) -> bool {
+    compared.iter().any(|c| c.null_safe)
 }
 
 /// The same as a join for the row `b`, and the value: for reading all rows.
 #[must_use]
 pub fn joined(lookup: &Lookup, at: usize, member: usize) -> (Option<String>, String) {
-    if lookup.null_safe.contains(&true) || lookup.kept.iter().any(|k| k.member == member) {
+    if knows_null(&lookup.compared) || lookup.kept.iter().any(|k| k.member == member) {
         return (None, get(lookup, member, "b"));
     }
     let t = format!("l{at}");
@@ -111,7 +127,7 @@ fn none(lookup: &Lookup, values: &[String]) -> String {
 /// The same of NULL alone.
 fn null(lookup: &Lookup, values: &[String]) -> String {
     let nulls: Vec<String> = values.iter().map(|v| format!("{v} IS NULL")).collect();
-    if lookup.null_safe.contains(&true) { all(&nulls) } else { nulls.join(" OR ") }
+    if knows_null(&lookup.compared) { all(&nulls) } else { nulls.join(" OR ") }
 }
 
 /// Whether values are such that lead somewhere.
@@ -128,11 +144,16 @@ fn nothing_to_store(lookup: &Lookup, only: &Only, at: usize) -> String {
 }
 
 /// Whether values say something: none is NULL, or not all where NULL is a value beside others.
-pub(super) fn something(values: &[String], null_safe: &[bool]) -> String {
-    if null_safe.contains(&true) {
+pub(super) fn something(values: &[String], compared: &[Compared]) -> String {
+    if knows_null(compared) {
         return format!("num_nonnulls({}) > 0", list(values));
     }
     all(&values.iter().map(|v| format!("{v} IS NOT NULL")).collect::<Vec<_>>())
+}
+
+/// Whether an update gives columns other values, or the same that look otherwise.
+fn changed(columns: &[Ident]) -> String {
+    format!("record_image_ne({}, {})", row(&each_of("OLD", columns)), row(&each_of("NEW", columns)))
 }
 
 fn row(values: &[String]) -> String {
@@ -280,7 +301,18 @@ struct Finder {
     detail: String,
     no_values: String,
     nameless: Literal,
+    /// The key, where a new row gets it by itself.
+    numbered: String,
+    required: Vec<Required>,
+    all_or_none: Literal,
     comment: Literal,
+}
+
+/// What a row that is made must have.
+struct Required {
+    value: String,
+    column: Literal,
+    message: Literal,
 }
 
 #[derive(Template)]
@@ -446,7 +478,7 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
         .iter()
         .zip(&given)
         .filter(|(c, _)| !make || comparable(c))
-        .map(|(c, s)| same(&format!("t.{c}"), s, make))
+        .map(|(c, s)| same(&format!("t.{c}"), s, Compared { null_safe: make, as_text: false }))
         .collect();
     let nothing = |(member, s): (usize, &String)| match without(lookup, member) {
         None => format!("{s} IS NULL"),
@@ -455,7 +487,33 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
     let nothing: Vec<String> = given.iter().enumerate().map(nothing).collect();
     let (table, other) = (&lookup.words.0, &lookup.words.1);
     let joined = list(&lookup.fields);
+    let demanded: Vec<bool> =
+        if make && optional && !lookup.is_natural() && !rewrites(&version.schema.tables[&lookup.other]) {
+            let strict = |c: &Ident| fields(&lookup.other).iter().any(|f| f.name == *c && f.not_null);
+            lookup.shows.iter().enumerate().map(|(i, c)| strict(c) && without(lookup, i).is_none()).collect()
+        } else {
+            Vec::new()
+        };
+    let named: Vec<Ident> = lookup.fields.iter().zip(&demanded).filter(|(_, d)| **d).map(|(f, _)| f.clone()).collect();
+    let required = |(field, value): (&Ident, &String)| Required {
+        value: value.clone(),
+        column: Literal(field.as_str().into()),
+        message: Literal(format!(
+            "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+            field.as_str(),
+            table.name.as_str()
+        )),
+    };
+    let required = lookup.fields.iter().zip(&given).zip(&demanded).filter(|(_, d)| **d).map(|(one, _)| required(one));
     Finder {
+        required: required.collect(),
+        all_or_none: Literal(format!(
+            "Until {} is real a row has a value in all of {}, or in none of {}.",
+            lookup.step,
+            quoted(&named),
+            quoted(&lookup.fields)
+        )),
+        numbered: if make && !lookup.is_natural() { list(&lookup.found_by) } else { String::new() },
         find: finder(lookup),
         args: list(&args),
         other: lookup.other.clone(),
@@ -529,7 +587,7 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
         let each = lookup.found_by.iter().zip(numbered(prefix));
         list(&each.map(|(c, n)| format!("{row}.{c} AS {n}")).collect::<Vec<_>>())
     };
-    let refers = |values: &[String]| matched(&stored("b"), values, &lookup.null_safe);
+    let refers = |values: &[String]| matched(&stored("b"), values, &lookup.compared);
     // A natural key is not followed: who refers to it keeps the row from getting another.
     let natural = lookup.is_natural();
     let old_d: Vec<String> = numbered("old_").iter().map(|n| format!("d.{n}")).collect();
@@ -645,12 +703,12 @@ pub fn seed(version: &Version, lookup: &Lookup) -> String {
         other = lookup.other,
         found_by = list(&lookup.found_by),
         values = list(&numbered),
-        distinct = list(&stored),
+        distinct = list(&looks(&stored, &lookup.compared)),
         selected = list(&[named, keyed].concat()),
         table = lookup.table,
         none = none(lookup, &stored),
         found = found(lookup, "t", &stored),
-        sorted = list(&[stored.clone(), each_of("b", &key)].concat()),
+        sorted = list(&[looks(&stored, &lookup.compared), each_of("b", &key)].concat()),
         by = list(&by),
     )
 }
@@ -693,6 +751,6 @@ pub fn unshown(version: &Version, lookup: &Lookup) -> String {
         return format!("(({labelled}) AND EXISTS (SELECT FROM {} AS b WHERE {is_there})) IS NOT TRUE", lookup.table);
     }
     let other = each_of("t", &lookup.found_by);
-    let refers = matched(&each_of("b", &lookup.columns), &other, &lookup.null_safe);
+    let refers = matched(&each_of("b", &lookup.columns), &other, &lookup.compared);
     format!("NOT EXISTS (SELECT FROM {} AS b WHERE {refers})", lookup.table)
 }

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use postgres::types::FromSql;
 use postgres::{Error, GenericClient, Row};
 
-use super::{Schema, Table};
+use super::{Domain, Schema, Table};
 use crate::name::{Ident, PLPGSQL, TableName};
 use crate::sql::rename_in_definition;
 use names::{Names, Uses};
@@ -104,7 +104,7 @@ fn read_all(client: &mut impl GenericClient, session: &Row) -> Result<Schema, Er
         constraints.chain(table.indexes.iter_mut().map(|i| &mut i.definition)).for_each(quote_as_we_do);
     }
 
-    Ok(Schema {
+    let mut schema = Schema {
         server_version: catalogue.version,
         views: views::read(client, &catalogue)?,
         functions: views::read_functions(client, &catalogue)?,
@@ -114,11 +114,28 @@ fn read_all(client: &mut impl GenericClient, session: &Row) -> Result<Schema, Er
         schemas,
         user: Some(Ident::new(session.try_get::<_, String>("me")?)),
         search_path: session.idents("search_path")?,
-        tables: tables
-            .into_iter()
-            .filter_map(|(oid, table)| Some((catalogue.names.relation(oid)?.clone(), table)))
-            .collect(),
-    })
+        tables: catalogue.named(tables),
+        kept: BTreeMap::new(),
+    };
+    schema.kept = read_kept(client, catalogue, &schema.domains)?;
+    Ok(schema)
+}
+
+/// What a table that comes back brings along besides its elements.
+fn read_kept(
+    client: &mut impl GenericClient,
+    mut catalogue: Catalogue,
+    domains: &BTreeMap<String, Domain>,
+) -> Result<BTreeMap<TableName, Table>, Error> {
+    let own = client.query("SELECT oid FROM pg_namespace WHERE nspname = 'refactor'", &[])?;
+    catalogue.schemas = own.iter().map(|row| row.try_get("oid")).collect::<Result<_, _>>()?;
+    let mut tables = tables::read(client, &catalogue)?;
+    let is_kept = |oid: &u32| catalogue.names.relation(*oid).is_some_and(|t| t.name.as_str().starts_with("lost_"));
+    tables.retain(|oid, _| is_kept(oid));
+    catalogue.tables = tables.keys().copied().collect();
+    fields::read(client, &catalogue, domains, &mut tables)?;
+    tables::read_grants(client, &catalogue, &mut tables)?;
+    Ok(catalogue.named(tables))
 }
 
 /// Where PostgreSQL does not quote a name that we do, a definition of ours would not be the same text.
@@ -130,6 +147,10 @@ fn quote_as_we_do(definition: &mut String) {
 }
 
 impl Catalogue {
+    fn named(&self, tables: Tables) -> BTreeMap<TableName, Table> {
+        tables.into_iter().filter_map(|(oid, table)| Some((self.names.relation(oid)?.clone(), table))).collect()
+    }
+
     /// The fields of `table` with these numbers, then those that `object` of the catalogue `class` also uses.
     fn fields_with_uses(&self, table: u32, numbers: &[i16], class: u32, object: u32) -> Vec<Ident> {
         let mut all: Vec<i16> = Vec::new();

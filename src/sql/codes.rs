@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sqlparser::ast::{BinaryOperator, Expr, Value};
+use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value};
 
 use crate::name::Ident;
 use crate::sql::{Expression, ExpressionError, Literal, field_of};
@@ -158,6 +158,65 @@ pub fn constant(expression: &Expression) -> Option<Code> {
     of(&expression.0)
 }
 
+/// The branch that a CASE takes, where constants tell which; any other expression as it is.
+#[must_use]
+pub fn folded(expression: &Expression) -> Expression {
+    fn of(expr: &Expr) -> Option<&Expr> {
+        let Expr::Case { operand, conditions, else_result, .. } = expr else {
+            return if let Expr::Nested(inner) = expr { of(inner) } else { None };
+        };
+        for when in conditions {
+            let holds = match operand {
+                Some(operand) => equal(operand, &when.condition)?,
+                None => truth(&when.condition)?,
+            };
+            if holds {
+                return Some(&when.result);
+            }
+        }
+        else_result.as_deref()
+    }
+    of(&expression.0).map_or_else(|| expression.clone(), |branch| Expression(branch.clone()))
+}
+
+/// Whether a condition over constants holds; NULL does not.
+fn truth(condition: &Expr) -> Option<bool> {
+    match condition {
+        Expr::Nested(inner) => truth(inner),
+        Expr::UnaryOp { op: UnaryOperator::Not, expr } => {
+            let value = constant(&Expression(*expr.clone()))?;
+            truth(expr).map(|holds| !holds && value.is_some())
+        }
+        Expr::IsTrue(expr) => truth(expr),
+        Expr::IsNull(expr) => constant(&Expression(*expr.clone())).map(|c| c.is_none()),
+        Expr::IsNotNull(expr) => constant(&Expression(*expr.clone())).map(|c| c.is_some()),
+        Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => equal(left, right),
+        Expr::BinaryOp { left, op: BinaryOperator::NotEq, right } => {
+            equal(left, right).filter(|_| !is_null(left) && !is_null(right)).map(|equal| !equal)
+        }
+        other => match constant(&Expression(other.clone()))?.as_deref() {
+            Some("true") => Some(true),
+            Some("false") | None => Some(false),
+            Some(_) => None,
+        },
+    }
+}
+
+fn is_null(expr: &Expr) -> bool {
+    constant(&Expression(expr.clone())) == Some(None)
+}
+
+/// Whether two constants are equal, where that does not depend on their types: whole numbers, and words of letters.
+fn equal(one: &Expr, other: &Expr) -> Option<bool> {
+    let plain = |text: &str| text.parse::<i64>().is_ok_and(|n| n.to_string() == text);
+    let word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    match (constant(&Expression(one.clone()))?, constant(&Expression(other.clone()))?) {
+        (Some(one), Some(other)) if plain(&one) && plain(&other) || word(&one) && word(&other) => Some(one == other),
+        (None, _) | (_, None) => Some(false),
+        _ => None,
+    }
+}
+
 /// The values that a check allows for a field, if it does nothing else: `state IN ('N', 'O')`.
 #[must_use]
 pub fn allowed(check: &Expression, field: &Ident) -> Option<BTreeSet<String>> {
@@ -204,6 +263,26 @@ mod tests {
             ["state IN ('N') OR n > 1", "state = 'N'", "kind IN ('N')", "state IN ('N', NULL)", "state NOT IN ('N')"]
         {
             assert_eq!(allowed(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_case_over_constants_is_its_branch() {
+        let folded = |text: &str| folded(&Expression::parse(text).expect(text)).to_string();
+        assert_eq!(folded("CASE WHEN false THEN 1 ELSE 0 END"), "0");
+        assert_eq!(folded("(CASE WHEN NOT (false) THEN 'a' ELSE 'b' END)"), "'a'");
+        assert_eq!(folded("CASE 'new'::text WHEN 'old' THEN 1 WHEN 'new' THEN 2 END"), "2");
+        assert_eq!(folded("CASE WHEN 0 = 1 THEN true WHEN 0 <> 1 THEN false END"), "false");
+        assert_eq!(folded("CASE WHEN NULL::int = 1 THEN 1 WHEN NULL::int IS NULL THEN 3 END"), "3");
+        assert_eq!(folded("CASE WHEN NOT (NULL::boolean) THEN 1 ELSE 0 END"), "0");
+        for open in [
+            "CASE WHEN f(1) THEN 1 ELSE 0 END",
+            "CASE WHEN 1 = 1.0 THEN 1 ELSE 0 END",
+            "CASE WHEN 'A' = 'a' THEN 1 ELSE 0 END",
+            "1 + 1",
+            "CASE WHEN NOT (f(1)) THEN 1 ELSE 0 END",
+        ] {
+            assert_eq!(folded(open), Expression::parse(open).expect(open).to_string());
         }
     }
 

@@ -470,3 +470,108 @@ fn a_row_that_follows_another_is_written_by_the_statement_that_renumbers_both() 
         assert_eq!(database.rows(shown), database.rows(told), "{statement}");
     }
 }
+
+const PROFILES: &str = "CREATE TABLE profiles (id serial PRIMARY KEY, bio text NOT NULL, lang text NOT NULL DEFAULT 'en', age int);
+    CREATE TABLE users (id serial PRIMARY KEY, name text NOT NULL, profile_id int UNIQUE REFERENCES profiles ON DELETE SET NULL);
+    INSERT INTO profiles (bio, age) VALUES ('b1', 1), ('b2', 2); INSERT INTO users (name, profile_id) VALUES ('a', 1), ('b', NULL), ('c', 2);";
+
+#[test]
+fn a_row_without_a_partner_has_no_values_or_all_that_are_needed() {
+    let shop = Database::new(PROFILES);
+    let told =
+        String::from_utf8(shop.run(&["inline-table", "profiles", "--into", "users", "--as", "bio=about"]).stderr)
+            .unwrap();
+    for note in [
+        "until this is real a row of `users` has a value in all of about, lang, or none of `profiles` at all; then any of them may be NULL",
+        "materializing will drop default `'en'::text` of `lang`",
+    ] {
+        assert!(told.contains(note), "{told}");
+    }
+    let mut next = shop.next();
+    next.batch_execute(
+        "INSERT INTO users (name) VALUES ('d'); INSERT INTO users (name, about, lang) VALUES ('e', 'x', 'de');
+         UPDATE users SET about = NULL, lang = NULL, age = NULL WHERE name = 'a'; UPDATE users SET about = 'y', lang = 'fr' WHERE name = 'b'",
+    )
+    .unwrap();
+    for sql in [
+        "INSERT INTO users (name, about) VALUES ('f', 'x')",
+        "UPDATE users SET age = 9 WHERE name = 'd'",
+        "UPDATE users SET lang = NULL WHERE name = 'b'",
+    ] {
+        let error = next.batch_execute(sql).unwrap_err();
+        let error = error.as_db_error().unwrap();
+        assert_eq!((error.code().code(), error.table()), ("23502", Some("users")), "{error:?}");
+        let hint = "Until 0001-inline-profiles-into-users is real a row has a value in all of `about`, `lang`, or in none of `about`, `lang`, `age`.";
+        assert_eq!(error.hint(), Some(hint));
+    }
+    let all = "SELECT name, about, lang, age FROM users";
+    let now = crate::support::rows(&mut next, all);
+    assert_eq!(now, ["(a,,,)", "(b,y,fr,)", "(c,b2,en,2)", "(d,,,)", "(e,x,de,)"]);
+    drop(next);
+    shop.ok(&["materialize", "--yes"]);
+    assert_eq!(shop.rows(all), now);
+    shop.take_back("0001");
+    assert_eq!(
+        shop.rows("SELECT name, bio, lang, age FROM next.users AS u LEFT JOIN next.profiles AS p ON p.id = profile_id"),
+        now
+    );
+}
+
+#[test]
+fn a_number_that_was_given_by_hand_is_passed_over() {
+    let shop = Database::new(PROFILES);
+    shop.ok(&["inline-table", "profiles", "--into", "users"]);
+    shop.client()
+        .batch_execute("INSERT INTO profiles (id, bio) SELECT i, 'by hand' FROM generate_series(3, 9) AS i")
+        .unwrap();
+    shop.next().batch_execute("INSERT INTO users (name, bio, lang) VALUES ('d', 'x', 'y')").unwrap();
+    assert_eq!(shop.rows("SELECT profile_id FROM users WHERE name = 'd'"), ["(10)"]);
+}
+
+#[test]
+fn an_index_that_goes_does_not_hold_a_type() {
+    let shop = Database::new(
+        "CREATE TABLE t (id int PRIMARY KEY, code text, done boolean DEFAULT false); INSERT INTO t VALUES (1, '1');
+         CREATE INDEX t_part ON t (id) WHERE code <> 'x'; CREATE INDEX t_expr ON t (lower(code)); CREATE INDEX t_code ON t (code)",
+    );
+    assert!(shop.refused(&["change-type", "t.code", "int"]).contains("drop it first"));
+    shop.ok(&["drop-index", "t_part"]);
+    assert!(shop.refused(&["change-type", "t.code", "int"]).contains("drop it first"));
+    shop.ok(&["drop-index", "t_expr"]);
+    shop.ok(&["change-type", "t.code", "int"]);
+    shop.ok(&["change-type", "t.done", "int", "--using", "CASE WHEN done THEN 1 ELSE 0 END", "--back", "done = 1"]);
+    shop.ok(&["materialize", "--yes"]);
+    let indexes = shop.rows("SELECT indexname FROM pg_indexes WHERE tablename = 't'");
+    assert_eq!(indexes, ["(t_code)", "(t_pkey)"]);
+    let default = "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 't'::regclass";
+    assert_eq!(shop.rows(default), ["(0)"]);
+}
+
+#[test]
+fn what_uses_the_type_of_rows_is_named() {
+    let shop = Database::new(
+        "CREATE TABLE cities (id serial PRIMARY KEY, name text NOT NULL); INSERT INTO cities (name) VALUES ('Ulm');
+         CREATE TABLE orders (id int PRIMARY KEY, city_id int NOT NULL REFERENCES cities, kind text); INSERT INTO orders VALUES (1, 1, 'a');
+         CREATE FUNCTION label(c cities) RETURNS text LANGUAGE sql AS 'SELECT c.name';
+         CREATE FUNCTION one() RETURNS SETOF orders LANGUAGE sql AS 'SELECT * FROM orders LIMIT 1';
+         CREATE TABLE log (id int PRIMARY KEY, o orders); INSERT INTO log SELECT 1, o FROM orders AS o",
+    );
+    let told = String::from_utf8(shop.run(&["inline-table", "cities", "--into", "orders"]).stderr).unwrap();
+    let ways = [
+        "function public.label(public.cities) uses the type of `cities`",
+        "column o of table public.log uses the type of `orders`, which must be rewritten",
+    ];
+    let refused = shop.refused(&["materialize", "--yes"]);
+    for way in ways {
+        assert!(told.contains(&format!("warning: {way}; materializing is refused while it does")), "{told}");
+        assert!(refused.contains(way), "{refused}");
+    }
+    shop.ok(&["undo"]);
+    // What needs no rewrite goes on.
+    shop.ok(&["add-field", "orders.urgent", "boolean"]);
+    shop.ok(&["rename-field", "orders.kind", "sort"]);
+    shop.ok(&["materialize", "--yes"]);
+    shop.client().batch_execute("DROP FUNCTION label; ALTER TABLE log DROP o; DROP FUNCTION one").unwrap();
+    shop.ok(&["inline-table", "cities", "--into", "orders"]);
+    shop.ok(&["materialize", "--yes"]);
+}

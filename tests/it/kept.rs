@@ -491,3 +491,83 @@ fn tables_with_rules_of_their_own_that_were_united() {
     database.ok(&["materialize", "--yes"]);
     assert_eq!(all(), before);
 }
+
+#[test]
+fn values_that_can_be_equal_and_not_the_same() {
+    let shop = "CREATE TABLE kinds (id serial PRIMARY KEY, price numeric NOT NULL, more json, tags jsonb, size float8);
+        CREATE TABLE parts (id int PRIMARY KEY, kind_id int REFERENCES kinds);
+        INSERT INTO kinds (price, more, tags, size) VALUES (1.0, '{\"a\": 1}', '[1.0]', 0), (1.00, '{\"a\": 1}', '[1.0]', 0),
+          (1.0, '{\"a\":1}', '[1.00]', '-0'), (2, NULL, NULL, NULL);
+        INSERT INTO parts VALUES (1, 1), (2, 2), (3, 3), (4, 4), (5, NULL), (6, 1);";
+    there_and_back(shop, &[&["inline-table", "kinds", "--into", "parts"]], &["parts", "kinds"]);
+    let database = Database::new(shop);
+    database.ok(&["inline-table", "kinds", "--into", "parts"]);
+    database.ok(&["materialize", "--yes"]);
+    database.take_back("0001");
+    database
+        .client()
+        .batch_execute(
+            "UPDATE parts SET price = 1.00 WHERE id = 1; UPDATE parts SET more = '{ }' WHERE id = 3;
+             INSERT INTO parts VALUES (7, 2.0, NULL, NULL, NULL), (8, 2, NULL, NULL, NULL)",
+        )
+        .unwrap();
+    database
+        .next()
+        .batch_execute("UPDATE kinds SET tags = '[1]' WHERE id = 1; UPDATE parts SET kind_id = 1 WHERE id = 2")
+        .unwrap();
+    let joined =
+        "SELECT p.id, k.id, price, more, tags, size FROM next.parts AS p JOIN next.kinds AS k ON k.id = p.kind_id";
+    let now = database.rows(joined);
+    assert_eq!(
+        now,
+        [
+            "(1,2,1.00,\"{\"\"a\"\": 1}\",[1.0],0)",
+            "(2,1,1.0,\"{\"\"a\"\": 1}\",[1],0)",
+            "(3,5,1.0,\"{ }\",[1.00],-0)",
+            "(4,4,2,,,)",
+            "(6,1,1.0,\"{\"\"a\"\": 1}\",[1],0)",
+            "(7,6,2.0,,,)",
+            "(8,4,2,,,)"
+        ]
+    );
+    database.ok(&["materialize", "--yes"]);
+    assert_eq!(database.rows(&joined.replace("next.", "public.")), now);
+    let tags = "CREATE TABLE tags (id serial PRIMARY KEY, tag json); CREATE TABLE notes (id int PRIMARY KEY, tag_id int NOT NULL REFERENCES tags);
+        INSERT INTO tags (tag) VALUES ('1'), ('{}'); INSERT INTO notes VALUES (1, 1), (2, 2), (3, 1);";
+    there_and_back(tags, &[&["inline-table", "tags", "--into", "notes"]], &["notes", "tags"]);
+    there_and_back(tags, &[&["inline-table", "tags", "--into", "notes", "--keep"]], &["notes", "tags"]);
+}
+
+#[test]
+fn tables_that_stay_and_do_not_number_their_rows() {
+    let shop = "CREATE TABLE lands (code text PRIMARY KEY, name text NOT NULL UNIQUE, size int);
+        CREATE TABLE cities (id int PRIMARY KEY, land text, pop int); CREATE TABLE towns (id int PRIMARY KEY, land text);
+        INSERT INTO lands VALUES ('de', 'Germany', 1), ('fr', 'France', 2); INSERT INTO towns VALUES (1, 'de'), (2, NULL);
+        INSERT INTO cities VALUES (1, 'Germany', 5), (2, NULL, 6), (3, 'Germany', 7);";
+    let extract: &[&str] = &["extract-table", "cities.land", "--into", "lands", "--names", "name"];
+    there_and_back(shop, &[extract], &["lands", "cities"]);
+    let database = Database::new(shop);
+    database.ok(extract);
+    let joined = "SELECT c.id, l.code FROM next.cities AS c JOIN lands AS l ON l.code = c.land_code";
+    assert_eq!(database.rows(joined), ["(1,de)", "(3,de)"]);
+    database.ok(&["materialize", "--yes"]);
+    database.take_back("0001");
+    database.next().batch_execute("UPDATE cities SET land = 'France' WHERE id = 2").unwrap();
+    assert!(database.next().batch_execute("UPDATE cities SET land = 'Spain' WHERE id = 2").is_err());
+    assert_eq!(database.rows("SELECT id, land_code FROM cities"), ["(1,de)", "(2,fr)", "(3,de)"]);
+    assert_eq!(database.rows("SELECT * FROM lands"), ["(de,Germany,1)", "(fr,France,2)"]);
+    // A natural key refers to every value; what is not listed cannot be set aside.
+    let database = Database::new(shop);
+    let natural: &[&str] = &["extract-table", "towns.land", "--into", "lands", "--names", "code", "--key", "code"];
+    let told = database.refused(&[natural, &["--on-missing", "null"]].concat());
+    assert!(told.contains("every value that is stored refers to a row"), "{told}");
+    there_and_back(shop, &[natural], &["lands", "towns"]);
+    there_and_back(
+        shop,
+        &[&["extract-table", "towns.land", "--into", "lands", "--names", "code"]],
+        &["lands", "towns"],
+    );
+    database.client().batch_execute("ALTER TABLE towns ADD FOREIGN KEY (land) REFERENCES lands").unwrap();
+    let told = database.refused(&["inline-table", "lands", "--into", "towns", "--keep"]);
+    assert!(told.contains("copy them instead: `refactor copy-field`"), "{told}");
+}

@@ -62,7 +62,7 @@ fn declared(stack: &[&[&str]]) -> Database {
 /// The structure without what may differ: numbers, sizes, estimates.
 pub fn structure(database: &Database) -> Schema {
     let mut schema = read::read(&mut database.client()).unwrap();
-    for table in schema.tables.values_mut() {
+    for table in schema.tables.values_mut().chain(schema.kept.values_mut()) {
         (table.oid, table.bytes, table.rows) = (0, 0, 0.0);
         for field in &mut table.fields {
             field.number = 0;

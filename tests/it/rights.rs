@@ -212,3 +212,47 @@ fn rows_are_marked_by_whoever_may_delete_them() {
     drop(app);
     forget(&shop, &roles);
 }
+
+#[test]
+fn a_table_that_was_inlined_comes_back_to_its_owner_and_its_users() {
+    let (shop, roles) = shop("");
+    let [owner, app] = &roles;
+    let other = format!("{}_other", shop.name);
+    shop.client()
+        .batch_execute(&format!(
+            "CREATE ROLE {other}; GRANT ALL ON SCHEMA public TO {other}; SET ROLE {other};
+             CREATE TABLE cities (id serial PRIMARY KEY, name text NOT NULL, zip text);
+             GRANT SELECT, INSERT, UPDATE, DELETE ON cities TO {app}; GRANT USAGE ON cities_id_seq TO {app};
+             GRANT REFERENCES ON cities TO {owner}; INSERT INTO cities (name) VALUES ('Ulm'), ('Bonn'); SET ROLE {owner};
+             CREATE TABLE shops (id int PRIMARY KEY, city_id int NOT NULL REFERENCES cities);
+             GRANT SELECT, INSERT, UPDATE, DELETE ON shops TO {app}; INSERT INTO shops VALUES (1, 1), (2, 1), (3, 2);"
+        ))
+        .unwrap();
+    shop.ok(&["inline-table", "cities", "--into", "shops"]);
+    let mut session = session(&shop, app);
+    session
+        .batch_execute(
+            "INSERT INTO shops VALUES (4, 'Kiel'); UPDATE shops SET name = 'Jena' WHERE id = 1; DELETE FROM shops WHERE id = 4",
+        )
+        .unwrap();
+    shop.ok(&["materialize", "--yes"]);
+    shop.take_back("0001");
+    session
+        .batch_execute(
+            "INSERT INTO cities (name) VALUES ('Rom'); UPDATE cities SET zip = '1' WHERE name = 'Rom';
+             INSERT INTO shops SELECT 5, id FROM cities WHERE name = 'Rom'; UPDATE shops SET city_id = 1 WHERE id = 3;
+             INSERT INTO public.shops VALUES (6, 'Wien', NULL); UPDATE public.shops SET name = 'Graz' WHERE id = 6;
+             DELETE FROM cities WHERE name = 'Wien'",
+        )
+        .unwrap();
+    let shops = ["(1,Jena)", "(2,Ulm)", "(3,Ulm)", "(5,Rom)", "(6,Graz)"];
+    let joined = "SELECT s.id, c.name FROM next.shops AS s JOIN next.cities AS c ON c.id = s.city_id";
+    assert_eq!(shop.rows(joined), shops);
+    shop.ok(&["materialize", "--yes"]);
+    session.batch_execute("INSERT INTO cities (name) VALUES ('Oslo'); DELETE FROM cities WHERE name = 'Oslo'").unwrap();
+    assert_eq!(shop.rows(&joined.replace("next.", "public.")), shops);
+    let owners = format!("SELECT relname, relowner::regrole FROM pg_class WHERE relname IN ('cities', 'shops')");
+    assert_eq!(shop.rows(&owners), [format!("(cities,{other})"), format!("(shops,{owner})")]);
+    drop(session);
+    forget(&shop, &[roles.as_slice(), &[other]].concat());
+}
