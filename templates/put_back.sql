@@ -13,7 +13,7 @@ BEGIN
 {%- for f in generated %}
   IF NEW.{{ f }} IS NOT NULL THEN
     RAISE EXCEPTION 'cannot insert a non-DEFAULT value into column "%"', {{ f.literal }} USING ERRCODE = '428C9',
-      DETAIL = {{ f.detail }};
+      DETAIL = {{ f.detail }}{% if let Some(hint) = f.hint %}, HINT = {{ hint }}{% endif %};
   END IF;
 {%- endfor %}
 {%- for rule in early %}

@@ -101,7 +101,7 @@ impl BringBack<'_> {
             Branch { table: base.clone(), key: key.clone(), takes: None, sources: sources.clone() },
             Branch { table: lost.clone(), key, takes: Some(broken), sources },
         ];
-        let keys = uniting::keys(&united)?;
+        let keys = uniting::keys(&united, uniting::DROP_FIRST)?;
         union_tables::facts(&mut after, step, &name, &branches, &shapes, &keys);
         uniting::remarks(&mut after, step, &[&before.relations[&name], &beside], &branches);
         let union = Union {

@@ -117,7 +117,7 @@ impl SoftDelete {
     ) -> Result<Version, Refusal> {
         let (name, base) = (relation.name.clone(), relation.base.clone());
         let key = entangled::row_key(before, relation)?;
-        let keys = uniting::keys(relation)?;
+        let keys = uniting::keys(relation, uniting::DROP_FIRST)?;
         let marked = self.restores.as_ref().map_or_else(|| before.new_table(step, &name.name), |r| lost_table(r));
         let table = self.marked_table(before, relation, &marked, &shape)?;
         let columns = relation.fields.iter().map(|f| Source::Column(f.shape.name.clone()));

@@ -96,7 +96,11 @@ impl Refactor for UnionTables {
         if let Some((field, name)) = &discriminator {
             united.constraints.push(self.values_check(step, field, name));
         }
-        let keys = uniting::keys(&united)?;
+        let hint = match tells {
+            Some(_) => uniting::DROP_FIRST,
+            None => "with `--discriminator` such an index holds for the rows of its table alone; or drop it first",
+        };
+        let keys = uniting::keys(&united, hint)?;
         if self.renumber {
             renumber::renumber(&mut after, step, &relations, &united, &mut branches, self.restores.as_ref())?;
         }
@@ -259,9 +263,14 @@ impl UnionTables {
             shape.not_null = not_null;
             let numbered = relations[1..].iter().filter_map(|r| r.field(&shape.name)?.shape.sequence.as_ref()).next();
             if let Some(sequence) = numbered.filter(|_| first.is_none()) {
-                let text = format!("`{}`, which numbers `{}`", sequence.short(), shape.name);
-                after.remark(step, RemarkKind::Lost, text);
-                shape.default = None;
+                let name = sequence.short();
+                if shape.default.as_ref().is_some_and(|d| d.contains(&Literal(sequence.to_string()).to_string())) {
+                    let text = format!("`{name}` goes on numbering `{}`, but will belong to no field", shape.name);
+                    after.remark(step, RemarkKind::Note, text);
+                } else {
+                    after.remark(step, RemarkKind::Lost, format!("`{name}`, which numbers `{}`", shape.name));
+                    shape.default = None;
+                }
             }
             uniting::settings(after, step, relations, shape);
         }

@@ -298,17 +298,18 @@ fn plain_key(index: &schema::Index) -> Option<Vec<Ident>> {
     plain.then_some(fields)
 }
 
+/// What to do about a key that cannot be one of several tables.
+pub const DROP_FIRST: &str = "drop it first if it is no longer wanted";
+
 /// What is unique over all rows.
 ///
 /// # Errors
 /// Names it.
-pub fn keys(united: &Relation) -> Result<Vec<(Ident, Vec<Ident>)>, Refusal> {
+pub fn keys(united: &Relation, hint: &str) -> Result<Vec<(Ident, Vec<Ident>)>, Refusal> {
     let odd = |name: &Ident| {
         Err(Refusal::Other {
             why: format!("`{name}` is more than a unique key of plain fields, and cannot be kept over several tables"),
-            hint: Some(
-                "let a field tell the rows of each table: with `--discriminator` such an index holds for those of one; or drop it first".into(),
-            ),
+            hint: Some(hint.into()),
         })
     };
     let exclusion = united.constraints.iter().find(|c| c.item.kind == ConstraintKind::Exclude);
@@ -363,6 +364,16 @@ pub fn remarks(after: &mut Version, step: &str, relations: &[&Relation], branche
         entangled::note_row_type(after, step, relation);
     }
     let heir = relations[0];
+    if relations.len() > 1 {
+        for trigger in schema.table(&heir.base).into_iter().flat_map(|t| &t.triggers) {
+            let text = format!(
+                "trigger `{}` of `{}` fires for the rows of the others, too, once this is materialized",
+                trigger.name,
+                heir.name.short()
+            );
+            after.remark(step, RemarkKind::Note, text);
+        }
+    }
     let referring: Vec<String> = after
         .relations
         .values()

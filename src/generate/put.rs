@@ -20,6 +20,8 @@ pub(super) struct Generated {
     name: Ident,
     pub literal: Literal,
     pub detail: Literal,
+    /// What to do where a table would take `OVERRIDING SYSTEM VALUE`.
+    pub hint: Option<Literal>,
 }
 
 impl Generated {
@@ -30,6 +32,9 @@ impl Generated {
             name: name.clone(),
             literal: Literal(name.as_str().into()),
             detail: Literal(format!("Column \"{}\" is {what}.", name.as_str())),
+            hint: always.then(|| {
+                Literal("A view is not told of OVERRIDING SYSTEM VALUE; give such a row to the table itself.".into())
+            }),
         }
     }
 

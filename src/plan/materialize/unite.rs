@@ -114,9 +114,16 @@ pub fn unite(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         let (rows, bytes) = theirs.map_or((-1.0, 0), |t| (t.rows, t.bytes));
         steps.push(PlanStep::new(sentence, fill::without_triggers(base, table, &sql)).writing(rows, bytes));
     }
+    let sequences = union.branches[1..].iter().filter_map(|b| version.schema.tables.get(&b.table));
+    let sequences = sequences.flat_map(|t| t.fields.iter().filter_map(|f| f.sequence.as_ref()));
+    let draws = |sequence: &&TableName| {
+        let text = Literal(sequence.to_string()).to_string();
+        relation.fields.iter().any(|f| f.shape.default.as_ref().is_some_and(|d| d.contains(&text)))
+    };
+    let freed: String = sequences.filter(draws).map(|s| format!("ALTER SEQUENCE {s} OWNED BY NONE;\n")).collect();
     let others: Vec<&TableName> = union.branches[1..].iter().map(|b| &b.table).collect();
     let names = list(&others.iter().map(|t| t.short()).collect::<Vec<_>>());
-    steps.push(PlanStep::new(format!("drop {names}"), format!("DROP TABLE {};", list(&others))));
+    steps.push(PlanStep::new(format!("drop {names}"), format!("{freed}DROP TABLE {};", list(&others))));
     steps
 }
 
