@@ -152,7 +152,7 @@ impl Refactor for ChangeType {
             let constant = Expression::parse(default).ok().and_then(|d| codes::constant(&d));
             let code = constant.and_then(|code| codes::mapped_constant(&code, &new_type, &self.map));
             code.unwrap_or_else(|| {
-                let told = replaced(&using, &old.name, default).to_string();
+                let told = replaced(&using, &old.name, default);
                 let folded = Expression::parse(&told).map(|e| codes::folded(&e).to_string());
                 format!("({})::{new_type}", folded.unwrap_or(told))
             })

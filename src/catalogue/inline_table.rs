@@ -337,27 +337,7 @@ impl InlineTable {
             );
             after.remark(step, RemarkKind::Note, text);
         }
-        let required: Vec<&&Field> = fields
-            .iter()
-            .filter(|f| optional && f.shape.not_null && self.filled(&self.name(&f.shape.name)).is_none())
-            .collect();
-        // Else a row that names none of the fields would have some of them, of which nothing can be made.
-        let by_default = required.iter().all(|f| f.shape.default.is_some());
-        if !required.is_empty() && fields.len() > 1 {
-            let needed = listed(&required.iter().map(|f| self.name(&f.shape.name)).collect::<Vec<_>>());
-            let text = format!(
-                "until this is real a row of `{}` has a value in all of {needed}, or none of `{}` at all; then any of them may be NULL",
-                into.name.short(),
-                table.name.short()
-            );
-            after.remark(step, RemarkKind::Note, text);
-        }
-        let named = |f: &Field| self.defaults.iter().any(|d| d.field == self.name(&f.shape.name));
-        for field in fields.iter().filter(|f| !by_default && !self.keep && !named(f)) {
-            if let Some(default) = &field.shape.default {
-                after.remark(step, RemarkKind::Lost, format!("default `{default}` of `{}`", field.shape.name));
-            }
-        }
+        let by_default = self.note_partial_rows(step, &mut after, found, fields, optional);
         let changed = after.change(&into.name, step);
         let place = self.before.clone().or_else(|| changed.following(reference));
         for (member, (field, new)) in fields.iter().zip(&news).enumerate() {
@@ -377,21 +357,7 @@ impl InlineTable {
             f.shape.name != *reference
                 || news.contains(&f.shape.name) && matches!(f.home, Home::Looked(a, _) if a == at)
         });
-        if !found.is_numbered() {
-            let text = format!(
-                "`{}` does not number its rows: until this is real `{}` can only have values that are listed there",
-                table.name.short(),
-                into.name.short()
-            );
-            after.remark(step, RemarkKind::Note, text);
-        }
-        if self.keep {
-            let (kept, here) = (table.name.short(), into.name.short());
-            let text = format!(
-                "until this is real the rows of `{kept}` have the values of `{here}`: what is written in one is seen in the other, and its keys hold for both"
-            );
-            after.remark(step, RemarkKind::Note, text);
-        }
+        self.note_kept(step, &mut after, found);
         let changed = after.change(&into.name, step);
         let came = changed.indexes.len();
         bring(changed, table, (&names, &news), &self.without);
@@ -405,6 +371,58 @@ impl InlineTable {
             after.remark(step, RemarkKind::Lost, text);
         }
         Ok(after)
+    }
+
+    /// What rows are until this is real that have some of the fields only. Whether defaults come along.
+    fn note_partial_rows(
+        &self,
+        step: &str,
+        after: &mut Version,
+        found: &Found,
+        fields: &[&Field],
+        optional: bool,
+    ) -> bool {
+        let required: Vec<&&Field> = fields
+            .iter()
+            .filter(|f| optional && f.shape.not_null && self.filled(&self.name(&f.shape.name)).is_none())
+            .collect();
+        // Else a row that names none of the fields would have some of them, of which nothing can be made.
+        let by_default = required.iter().all(|f| f.shape.default.is_some());
+        if !required.is_empty() && fields.len() > 1 {
+            let needed = listed(&required.iter().map(|f| self.name(&f.shape.name)).collect::<Vec<_>>());
+            let text = format!(
+                "until this is real a row of `{}` has a value in all of {needed}, or none of `{}` at all; then any of them may be NULL",
+                found.into.name.short(),
+                found.table.name.short()
+            );
+            after.remark(step, RemarkKind::Note, text);
+        }
+        let given = |f: &Field| self.defaults.iter().any(|d| d.field == self.name(&f.shape.name));
+        for field in fields.iter().filter(|f| !by_default && !self.keep && !given(f)) {
+            if let Some(default) = &field.shape.default {
+                after.remark(step, RemarkKind::Lost, format!("default `{default}` of `{}`", field.shape.name));
+            }
+        }
+        by_default
+    }
+
+    /// What a table that is kept has in common with the other until this is real.
+    fn note_kept(&self, step: &str, after: &mut Version, found: &Found) {
+        if !found.is_numbered() {
+            let text = format!(
+                "`{}` does not number its rows: until this is real `{}` can only have values that are listed there",
+                found.table.name.short(),
+                found.into.name.short()
+            );
+            after.remark(step, RemarkKind::Note, text);
+        }
+        if self.keep {
+            let (kept, here) = (found.table.name.short(), found.into.name.short());
+            let text = format!(
+                "until this is real the rows of `{kept}` have the values of `{here}`: what is written in one is seen in the other, and its keys hold for both"
+            );
+            after.remark(step, RemarkKind::Note, text);
+        }
     }
 
     /// What a field is where there is no row, if not NULL.

@@ -238,6 +238,13 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
         let each = names.iter().enumerate().map(|(i, n)| format!("NEW.{n} := {variable}.{};", lookup.shows[i]));
         format!("IF {variable}.{} IS NOT NULL THEN {} END IF;", lookup.found_by[0], each.collect::<Vec<_>>().join(" "))
     });
+    // What a trigger of the table stores leads to another row than the one that was given.
+    let stored_otherwise = rewrites(&version.schema.tables[&lookup.table]) && !theirs && !natural && !part;
+    let again = again.or_else(|| {
+        let now = |i: usize| looked_up(lookup, i, &each_of("r", &lookup.columns), "");
+        let each = names.iter().enumerate().map(|(i, n)| format!("NEW.{n} := {};", now(i)));
+        stored_otherwise.then(|| each.collect::<Vec<_>>().join(" "))
+    });
     let seen = lookup.columns.iter().enumerate().map(|(i, c)| format!(", b.{c} AS {}", alias(i)));
     let seen = seen.chain(kept_by(lookup).iter().zip(&key).map(|(column, key)| format!(", b.{column} AS {key}")));
     Some(Put {
@@ -456,6 +463,33 @@ fn path(lookup: &Lookup) -> String {
     format!("pg_catalog, {}, pg_temp", schemas.join(", "))
 }
 
+/// What the row that is made must have where a row of the table may have none, and how that is said.
+fn required(version: &Version, lookup: &Lookup, given: &[String]) -> (Vec<Required>, Literal) {
+    let other = &version.schema.tables[&lookup.other];
+    let may_have_none = matches!(lookup.missing, Missing::Make { optional: true, .. }) && !lookup.is_natural();
+    let strict = |c: &Ident| other.fields.iter().any(|f| f.name == *c && f.not_null);
+    let demanded = |at: &usize| strict(&lookup.shows[*at]) && without(lookup, *at).is_none();
+    let all: Vec<usize> =
+        (0..lookup.shows.len()).filter(|at| may_have_none && !rewrites(other) && demanded(at)).collect();
+    let named: Vec<Ident> = all.iter().map(|at| lookup.fields[*at].clone()).collect();
+    let required = |at: usize| Required {
+        value: given[at].clone(),
+        column: Literal(lookup.fields[at].as_str().into()),
+        message: Literal(format!(
+            "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+            lookup.fields[at].as_str(),
+            lookup.words.0.name.as_str()
+        )),
+    };
+    let hint = Literal(format!(
+        "Until {} is real a row has a value in all of {}, or in none of {}.",
+        lookup.step,
+        quoted(&named),
+        quoted(&lookup.fields)
+    ));
+    (all.into_iter().map(required).collect(), hint)
+}
+
 fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
     let fields = |table: &TableName| &version.schema.tables[table].fields;
     let type_of = |c: &Ident| {
@@ -487,32 +521,10 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
     let nothing: Vec<String> = given.iter().enumerate().map(nothing).collect();
     let (table, other) = (&lookup.words.0, &lookup.words.1);
     let joined = list(&lookup.fields);
-    let demanded: Vec<bool> =
-        if make && optional && !lookup.is_natural() && !rewrites(&version.schema.tables[&lookup.other]) {
-            let strict = |c: &Ident| fields(&lookup.other).iter().any(|f| f.name == *c && f.not_null);
-            lookup.shows.iter().enumerate().map(|(i, c)| strict(c) && without(lookup, i).is_none()).collect()
-        } else {
-            Vec::new()
-        };
-    let named: Vec<Ident> = lookup.fields.iter().zip(&demanded).filter(|(_, d)| **d).map(|(f, _)| f.clone()).collect();
-    let required = |(field, value): (&Ident, &String)| Required {
-        value: value.clone(),
-        column: Literal(field.as_str().into()),
-        message: Literal(format!(
-            "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
-            field.as_str(),
-            table.name.as_str()
-        )),
-    };
-    let required = lookup.fields.iter().zip(&given).zip(&demanded).filter(|(_, d)| **d).map(|(one, _)| required(one));
+    let (required, all_or_none) = required(version, lookup, &given);
     Finder {
-        required: required.collect(),
-        all_or_none: Literal(format!(
-            "Until {} is real a row has a value in all of {}, or in none of {}.",
-            lookup.step,
-            quoted(&named),
-            quoted(&lookup.fields)
-        )),
+        required,
+        all_or_none,
         numbered: if make && !lookup.is_natural() { list(&lookup.found_by) } else { String::new() },
         find: finder(lookup),
         args: list(&args),

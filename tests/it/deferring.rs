@@ -575,3 +575,25 @@ fn what_uses_the_type_of_rows_is_named() {
     shop.ok(&["inline-table", "cities", "--into", "orders"]);
     shop.ok(&["materialize", "--yes"]);
 }
+
+#[test]
+fn a_reference_is_returned_as_a_trigger_left_it() {
+    let shop = Database::new(
+        "CREATE TABLE orders (id int PRIMARY KEY, city text); INSERT INTO orders VALUES (1, 'ULM');
+         CREATE FUNCTION up() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.city := upper(NEW.city); RETURN NEW; END';
+         CREATE TRIGGER up BEFORE INSERT OR UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION up()",
+    );
+    shop.ok(&["extract-table", "orders.city", "--into", "cities", "--names", "name"]);
+    let mut next = shop.next();
+    next.batch_execute("INSERT INTO cities (name) VALUES ('rom'), ('KIEL')").unwrap();
+    for sql in [
+        "INSERT INTO orders SELECT 2, id FROM cities WHERE name = 'rom' RETURNING city_id",
+        "UPDATE orders SET city_id = (SELECT id FROM cities WHERE name = 'rom') WHERE id = 1 RETURNING city_id",
+        "UPDATE orders SET city_id = (SELECT id FROM cities WHERE name = 'KIEL') WHERE id = 1 RETURNING city_id",
+    ] {
+        let returned: i32 = next.query_one(sql, &[]).unwrap().get(0);
+        let last = if sql.contains("KIEL") { "KIEL" } else { "ROM" };
+        let wanted: i32 = next.query_one("SELECT id FROM cities WHERE name = $1", &[&last]).unwrap().get(0);
+        assert_eq!(returned, wanted, "{sql}");
+    }
+}

@@ -251,8 +251,8 @@ fn a_table_that_was_inlined_comes_back_to_its_owner_and_its_users() {
     shop.ok(&["materialize", "--yes"]);
     session.batch_execute("INSERT INTO cities (name) VALUES ('Oslo'); DELETE FROM cities WHERE name = 'Oslo'").unwrap();
     assert_eq!(shop.rows(&joined.replace("next.", "public.")), shops);
-    let owners = format!("SELECT relname, relowner::regrole FROM pg_class WHERE relname IN ('cities', 'shops')");
-    assert_eq!(shop.rows(&owners), [format!("(cities,{other})"), format!("(shops,{owner})")]);
+    let owners = "SELECT relname, relowner::regrole FROM pg_class WHERE relname IN ('cities', 'shops')";
+    assert_eq!(shop.rows(owners), [format!("(cities,{other})"), format!("(shops,{owner})")]);
     drop(session);
     forget(&shop, &[roles.as_slice(), &[other]].concat());
 }
