@@ -137,7 +137,9 @@ impl Refactor for SplitRows {
         }
         for original in &self.originals {
             let relation = after.relations.get_mut(&rest.renamed(original.table.clone()));
-            relation.into_iter().for_each(|relation| original.restore(step, relation));
+            if let Some(relation) = relation {
+                original.restore(step, relation);
+            }
         }
         Ok(after)
     }

@@ -261,7 +261,7 @@ impl UnionTables {
                 || (constant
                     && relations.iter().filter(has).all(|r| r.field(&shape.name).is_some_and(|f| f.shape.not_null)));
             shape.not_null = not_null;
-            let numbered = relations[1..].iter().filter_map(|r| r.field(&shape.name)?.shape.sequence.as_ref()).next();
+            let numbered = relations[1..].iter().find_map(|r| r.field(&shape.name)?.shape.sequence.as_ref());
             if let Some(sequence) = numbered.filter(|_| first.is_none()) {
                 let name = sequence.short();
                 if shape.default.as_ref().is_some_and(|d| d.contains(&Literal(sequence.to_string()).to_string())) {

@@ -219,7 +219,9 @@ fn of_table(after: &mut Version, step: &str, heir: &Table, name: &str, table: &T
             lost.push(format!("{} on `{name}.{}` for {}", grant.privilege, field.name, receiver(grant)));
         }
     }
-    lost.into_iter().for_each(|text| after.remark(step, RemarkKind::Lost, text));
+    for text in lost {
+        after.remark(step, RemarkKind::Lost, text);
+    }
 }
 
 fn receiver(grant: &Grant) -> String {
