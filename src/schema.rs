@@ -67,6 +67,15 @@ pub enum TableKind {
     Foreign,
 }
 
+/// A function, a view's column or a table's field that uses the type of a table's rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowTypeUser {
+    /// How `pg_describe_object` names it.
+    pub description: String,
+    /// Whether rows store values of the type.
+    pub is_field: bool,
+}
+
 /// A base table.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Table {
@@ -128,8 +137,8 @@ pub struct Table {
     pub bytes: i64,
     /// Whether the table is a member of an extension.
     pub extension: Option<Ident>,
-    /// Functions, views' columns or tables that use the table's row type, as `pg_describe_object` names them.
-    pub row_type_users: Vec<String>,
+    /// What uses the table's row type.
+    pub row_type_users: Vec<RowTypeUser>,
     /// What hangs on this very table and nothing else here tells of, in words: views and functions that read it,
     /// security labels, an index in a tablespace of its own …
     pub held_by: Vec<String>,

@@ -780,8 +780,13 @@ impl Version {
             |r: &&Relation| r.touched_by.last().is_some_and(|l| l == step) && r.is_heir() && self.is_rewritten(r);
         let mut texts = Vec::new();
         for relation in self.relations.values().filter(rewritten) {
-            for user in self.table(relation).row_type_users.iter().filter(|user| user.starts_with("column ")) {
-                texts.push(format!("{user} uses the type of `{}`, which must be rewritten", relation.base.short()));
+            for user in self.table(relation).row_type_users.iter().filter(|user| user.is_field) {
+                let text = format!(
+                    "{} uses the type of `{}`, which must be rewritten",
+                    user.description,
+                    relation.base.short()
+                );
+                texts.push(text);
             }
         }
         texts.retain(|text| self.remarks.iter().all(|r| r.text != *text));

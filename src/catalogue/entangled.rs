@@ -260,7 +260,11 @@ pub fn note_collation(after: &mut Version, step: &str, field: &Field) {
 pub fn note_row_type(after: &mut Version, step: &str, relation: &Relation) {
     let schema = after.schema.clone();
     for user in schema.table(&relation.base).into_iter().flat_map(|t| &t.row_type_users) {
-        after.remark(step, RemarkKind::InTheWay, format!("{user} uses the type of `{}`", relation.base.short()));
+        after.remark(
+            step,
+            RemarkKind::InTheWay,
+            format!("{} uses the type of `{}`", user.description, relation.base.short()),
+        );
     }
 }
 

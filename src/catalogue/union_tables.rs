@@ -352,7 +352,7 @@ impl UnionTables {
                     table: branch.table.clone(),
                     key: branch.key.clone(),
                     type_name: shape.type_name.clone(),
-                    seed: Some(seed),
+                    seed: Some(seed).filter(|seed| *seed != Expression::null()),
                     copied: None,
                     restores: None,
                 });

@@ -145,8 +145,9 @@ pub fn added(added: &Added, row: &str) -> String {
         return format!("(SELECT x.refactor_value FROM {complement} AS x WHERE {this})");
     }
     // A row that is there may hold NULL. Fewer nodes of a plan than a UNION ALL: reading by key takes a quarter less.
+    // A bare `x` would be a field of that name.
     format!(
-        "(coalesce((SELECT x FROM {complement} AS x WHERE {this}),\n    ROW({}, {})::{complement})).refactor_value",
+        "(coalesce((SELECT (x.*)::{complement} FROM {complement} AS x WHERE {this}),\n    ROW({}, {})::{complement})).refactor_value",
         list(&each_of(row, &added.key)),
         seed(added, row)
     )

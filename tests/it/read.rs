@@ -251,7 +251,7 @@ fn a_table_is_read_whole() {
         assert_eq!(schema.tables[&name("parent1")].grants, None);
         assert_eq!(schema.tables[&name("parent2")].grants, Some(vec![]));
         assert_eq!(
-            table.row_type_users,
+            table.row_type_users.iter().map(|user| user.description.as_str()).collect::<Vec<_>>(),
             [
                 "column many of table \"Na sty\".uses_row",
                 "column one of table \"Na sty\".uses_row",

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use postgres::{Error, GenericClient, Row};
 
 use super::{Catalogue, Columns, Tables};
-use crate::schema::{Grant, Publication, ReplicaIdentity, Table, TableKind};
+use crate::schema::{Grant, Publication, ReplicaIdentity, RowTypeUser, Table, TableKind};
 
 // The fields of a partition key depend on their table (the reverse of what one expects), which also finds those inside
 // expressions.
@@ -76,7 +76,8 @@ WHERE a.grantee = 0 OR r.oid IS NOT NULL";
 const ROW_TYPE_USERS: &str = r#"
 SELECT DISTINCT
        c.oid AS relation,
-       pg_describe_object(d.classid, d.objid, d.objsubid) COLLATE "C" AS description
+       pg_describe_object(d.classid, d.objid, d.objsubid) COLLATE "C" AS description,
+       d.objsubid > 0 AS is_field
 FROM pg_class AS c
 JOIN pg_type AS t ON t.oid = c.reltype
 CROSS JOIN (VALUES (false), (true)) AS y (in_array)
@@ -288,7 +289,8 @@ pub(super) fn read_row_type_users(
 ) -> Result<(), Error> {
     for row in client.query(ROW_TYPE_USERS, &[&catalogue.tables, &catalogue.schemas])? {
         if let Some(table) = tables.get_mut(&row.column("relation")?) {
-            table.row_type_users.push(row.column("description")?);
+            let (description, is_field) = (row.column("description")?, row.column("is_field")?);
+            table.row_type_users.push(RowTypeUser { description, is_field });
         }
     }
     Ok(())

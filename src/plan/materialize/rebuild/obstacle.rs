@@ -46,7 +46,7 @@ fn kind(table: &Table) -> Option<String> {
 }
 
 fn held(table: &Table) -> Option<String> {
-    let what = table.row_type_users.first().or(table.held_by.first())?;
+    let what = table.row_type_users.first().map(|user| &user.description).or(table.held_by.first())?;
     // PostgreSQL's name for a view that reads it.
     let what = what.trim_start_matches("rule _RETURN on ");
     Some(format!("{what} hangs on it"))
