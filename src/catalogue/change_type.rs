@@ -180,6 +180,7 @@ impl Refactor for ChangeType {
             stays: Some((0, 0)),
             exact: exact && keyed(before, self)?,
             before: None,
+            map: self.map.clone(),
             brings: self.brings.clone(),
         };
         let mut after = reshape.after(step, before)?;

@@ -109,6 +109,7 @@ impl Refactor for CodeToFlags {
             stays: None,
             exact: false,
             before: self.before.clone(),
+            map: Vec::new(),
             brings: Vec::new(),
         };
         let table = relation.name.clone();

@@ -93,6 +93,7 @@ impl Refactor for ExtractJson {
             stays: Some((0, 0)),
             exact: false,
             before: self.before.clone(),
+            map: Vec::new(),
             brings: Vec::new(),
         };
         reshape.after(step, before)

@@ -156,6 +156,7 @@ impl Refactor for FlagsToCode {
             stays: None,
             exact: false,
             before: self.before.clone(),
+            map: Vec::new(),
             brings: Vec::new(),
         };
         let mut after = reshape.after(step, &unchecked)?;

@@ -67,6 +67,7 @@ impl Refactor for FoldJson {
             stays: Some((0, 0)),
             exact: false,
             before: None,
+            map: Vec::new(),
             brings: Vec::new(),
         };
         reshape.after(step, before)

@@ -82,6 +82,7 @@ impl Refactor for InvertFlag {
             stays: Some((0, 0)),
             exact: false,
             before: None,
+            map: Vec::new(),
             brings: self.brings.clone(),
         };
         reshape.after(step, before)

@@ -105,6 +105,7 @@ impl Refactor for MergeFields {
             stays: None,
             exact: false,
             before: self.before.clone(),
+            map: Vec::new(),
             brings: self.brings.clone(),
         };
         reshape.after(step, before)

@@ -11,6 +11,7 @@ use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Field, Home, Relation};
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::Expression;
+use crate::sql::codes::{self, Mapping};
 use crate::version::{Shaped, Version};
 
 /// One field as it will be.
@@ -39,6 +40,8 @@ pub struct Reshape {
     pub exact: bool,
     /// The field that the first new one stands before, instead of last.
     pub before: Option<Ident>,
+    /// Codes and what stands for them, where these are the ways of the one field there and back.
+    pub map: Vec<Mapping>,
     /// What comes back with the fields: rules and indexes.
     pub brings: Vec<Refactoring>,
 }
@@ -76,11 +79,26 @@ impl Reshape {
     /// The checks over fields that are told anew, in the words of those that tell them. Where what is equal stays equal
     /// they stay themselves.
     fn following_checks(&self, relation: &Relation) -> Vec<Constraint> {
+        let back = |(at, back): (usize, &Expression)| match relation.field(&self.from[at]) {
+            // A code that is new to the map may be one of the new shape.
+            Some(old) if !self.map.is_empty() => {
+                let reversed: Vec<Mapping> = self.map.iter().map(Mapping::reversed).collect();
+                let new = &self.to[at].shape;
+                codes::known(&new.name, &new.type_name, &old.shape.type_name, &reversed)
+            }
+            _ => back.to_string(),
+        };
         let words: BTreeMap<Ident, String> =
-            self.from.iter().zip(&self.back).map(|(field, back)| (field.clone(), format!("({back})"))).collect();
+            self.from.iter().cloned().zip(self.back.iter().enumerate().map(|b| format!("({})", back(b)))).collect();
+        let listed = |check: &Expression| {
+            let new = &self.to[0].shape;
+            codes::listed(check, &self.from[0], &new.name, &new.type_name, &self.map)
+        };
         let over = |c: &&Attached<Constraint>| c.item.fields.iter().any(|f| self.from.contains(f));
         let follow = |c: &Attached<Constraint>| {
-            let said = Expression::parse(&c.expression()?.with(&words)).ok()?.simplified();
+            let check = c.expression()?;
+            let said = listed(&check).unwrap_or_else(|| check.with(&words));
+            let said = Expression::parse(&said).ok()?.simplified();
             let definition = format!("CHECK ({said})");
             let fields = said.fields().into_iter().collect();
             Some(Constraint::named(c.item.name.clone(), ConstraintKind::Check, fields, definition))

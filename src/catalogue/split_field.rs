@@ -81,6 +81,7 @@ impl Refactor for SplitField {
             stays: (self.into.len() == 1).then_some((0, 0)),
             exact: false,
             before: self.before.clone(),
+            map: Vec::new(),
             brings: self.brings.clone(),
         };
         reshape.after(step, before)

@@ -120,17 +120,27 @@ fn literal(code: &Code, type_name: &str) -> String {
     code.as_ref().map_or_else(|| format!("NULL::{type_name}"), |code| format!("{}::{type_name}", Literal(code.clone())))
 }
 
+fn whens(field: &Ident, old_type: &str, new_type: &str, pairs: &[Mapping]) -> Vec<String> {
+    let one = |pair: &Mapping| {
+        let is = pair.old.as_ref().map_or("IS NULL".to_owned(), |_| format!("= {}", literal(&pair.old, old_type)));
+        format!("WHEN {field} {is} THEN {}", literal(&pair.new, new_type))
+    };
+    pairs.iter().map(one).collect()
+}
+
+/// The same, but NULL for a code that no pair names.
+#[must_use]
+pub fn known(field: &Ident, old_type: &str, new_type: &str, pairs: &[Mapping]) -> String {
+    format!("CASE {} END", whens(field, old_type, new_type, pairs).join(" "))
+}
+
 /// The new code of a field: of several pairs for one old code the first counts, NULL stays NULL unless a pair says
 /// otherwise, and any other code is an error.
 ///
 /// # Errors
 /// When a type's name cannot stand in an expression.
 pub fn mapped(field: &Ident, old_type: &str, new_type: &str, pairs: &[Mapping]) -> Result<Expression, ExpressionError> {
-    let mut whens = Vec::new();
-    for pair in pairs {
-        let is = pair.old.as_ref().map_or("IS NULL".to_owned(), |_| format!("= {}", literal(&pair.old, old_type)));
-        whens.push(format!("WHEN {field} {is} THEN {}", literal(&pair.new, new_type)));
-    }
+    let mut whens = whens(field, old_type, new_type, pairs);
     if pairs.iter().all(|p| p.old.is_some()) {
         whens.push(format!("WHEN {field} IS NULL THEN NULL::{new_type}"));
     }
@@ -236,6 +246,19 @@ pub fn allowed(check: &Expression, field: &Ident) -> Option<BTreeSet<String>> {
     };
     let values = values.iter().map(|v| constant(&Expression(bare(v).clone())).flatten());
     values.collect::<Option<_>>().filter(|_| field_of(bare(left)).as_ref() == Some(field))
+}
+
+/// A check that lists the values of a field, with the codes that lead back to one of them instead.
+#[must_use]
+pub fn listed(check: &Expression, field: &Ident, new: &Ident, new_type: &str, pairs: &[Mapping]) -> Option<String> {
+    let allowed = allowed(check, field)?;
+    let leads_back = |at: usize| pairs[..at].iter().all(|p| p.new != pairs[at].new);
+    let codes: Vec<String> = (0..pairs.len())
+        .filter(|at| leads_back(*at) && pairs[*at].old.as_ref().is_some_and(|old| allowed.contains(old)))
+        .filter(|at| pairs[*at].new.is_some())
+        .map(|at| literal(&pairs[at].new, new_type))
+        .collect();
+    (!codes.is_empty()).then(|| format!("{new} IN ({})", codes.join(", ")))
 }
 
 /// The new code for an old constant, as SQL.

@@ -241,7 +241,8 @@ fn what_hung_on_a_field_that_was_told_anew() {
         [&["merge-fields", "t.a", "b", "--into", "ab", "--by", "coalesce(a, '') || '/' || b"][..], &halves].concat();
     let invert: &[&str] = &["invert-flag", "t.off", "open"];
     let money: &[&str] = &["change-type", "t.n", "numeric", "--using", "n / 100.0", "--back", "n * 100"];
-    for command in [&merge[..], invert, money] {
+    let codes: &[&str] = &["change-type", "t.b", "text", "--map", "x=ex", "--map", "y=why", "--map", "z=zed"];
+    for command in [&merge[..], invert, money, codes] {
         there_and_back(shop, &[command], &["t", hangs]);
     }
     there_and_back(shop, &[&merge, invert, &["rename-field", "t.open", "is_open"], money], &["t", hangs]);

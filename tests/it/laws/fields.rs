@@ -120,10 +120,10 @@ scenarios! {
     }
     codes {
         sql: "CREATE TYPE state AS ENUM ('new', 'paid', 'void'); CREATE TYPE sort AS ENUM ('none', 'one', 'two');
-            CREATE TABLE t (id int PRIMARY KEY, status int NOT NULL DEFAULT 1, kind varchar(4), n int);
+            CREATE TABLE t (id int PRIMARY KEY, status int NOT NULL DEFAULT 1, kind varchar(4), n int, CONSTRAINT known CHECK (status IN (1, 2, 9)), CHECK (status <> 2 OR n < 5));
             CREATE TABLE u (id int PRIMARY KEY, t_id int REFERENCES t ON UPDATE CASCADE ON DELETE CASCADE);
             CREATE INDEX ON t (status);
-            INSERT INTO t VALUES (1, 1, 'a'), (2, 2, NULL), (3, 9, 'b''c'), (4, 7, 'd=e'); INSERT INTO u VALUES (1, 1);",
+            INSERT INTO t VALUES (1, 1, 'a'), (2, 2, NULL), (3, 9, 'b''c'), (4, 1, 'd=e'); INSERT INTO u VALUES (1, 1);",
         commands: &[
             &["change-type", "t.status", "state", "--map", "1=new", "--map", "2=paid", "--map", "9=paid", "--map", "7=void"],
             &["change-type", "t.kind", "sort", "--map", "a=one", "--map", "'b''c'=two", "--map", "'d=e'=two", "--map", "NULL=none"],
