@@ -59,9 +59,10 @@ impl Reshape {
     /// # Errors
     /// When a field is missing, taken or held, or an expression reads what it may not.
     pub fn after(&self, step: &str, version: &Version) -> Result<Version, Refusal> {
-        let checks = self.following_checks(version.find_own(&self.table)?);
+        let relation = version.find_own(&self.table)?;
+        let checks = self.following_checks(relation);
         let mut unchecked = version.clone();
-        if let Some(relation) = unchecked.relations.get_mut(&version.find_own(&self.table)?.name) {
+        if let Some(relation) = unchecked.relations.get_mut(&relation.name) {
             relation.constraints.retain(|c| !checks.iter().any(|check| is_same(c, check)));
         }
         let mut after = self.apart_from_checks(step, &unchecked)?;
@@ -70,9 +71,8 @@ impl Reshape {
                 .iter()
                 .any(|r| matches!(r, Refactoring::AddCheck(add) if add.name.as_ref() == Some(&check.name)))
         };
-        let name = version.find_own(&self.table)?.name.clone();
         let followed = checks.into_iter().filter(|check| !brought(check));
-        after.change(&name, step).constraints.extend(followed.map(|check| Attached::new(step, check)));
+        after.change(&relation.name, step).constraints.extend(followed.map(|check| Attached::new(step, check)));
         bring_along(&self.brings, step, after)
     }
 
@@ -101,7 +101,8 @@ impl Reshape {
             let said = Expression::parse(&said).ok()?.simplified();
             let definition = format!("CHECK ({said})");
             let fields = said.fields().into_iter().collect();
-            Some(Constraint::named(c.item.name.clone(), ConstraintKind::Check, fields, definition))
+            let named = Constraint::named(c.item.name.clone(), ConstraintKind::Check, fields, definition);
+            Some(Constraint { comment: c.item.comment.clone(), ..named })
         };
         let own = relation.constraints.iter().filter(|c| c.item.validated && !c.item.inherited && !self.exact);
         own.filter(over).filter_map(follow).collect()
