@@ -1,6 +1,7 @@
 //! What many pending refactorings cost: one table with up to thirty, and twenty tables with up to 180.
 //!
-//! `cargo bench --bench depth -- [ROWS]`. Everything is a ratio within one run: reads and writes to those of the same table
+//! `taskset -c 0 cargo bench --bench depth -- [ROWS]`: on one processor, since waking another one takes longer than a write.
+//! Everything is a ratio within one run: reads and writes to those of the same table
 //! with all of them made real, on the same server and through prepared statements; declaring to declaring the first refactoring.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
@@ -17,7 +18,7 @@ use refactor::plan::materialize::Options;
 const DEPTHS: [usize; 4] = [1, 3, 10, 30];
 const TABLES: usize = 20;
 const RUNS: i32 = 400;
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 25;
 
 /// The `at`-th of the refactorings of one table: a field added, one calculated, one renamed, a check.
 fn of_one(at: usize) -> Entry {
@@ -90,21 +91,26 @@ fn declare(session: &mut Session, entries: &[Entry]) -> Duration {
     reading + deferred.time
 }
 
-/// The fastest of some rounds, each of many runs by key in one transaction that is taken back.
-fn time(client: &mut Client, sql: &str) -> Duration {
-    let statement = client.prepare(sql).unwrap();
-    let mut round = || {
-        let mut transaction = client.transaction().unwrap();
-        let start = Instant::now();
-        for id in 1..=RUNS {
-            transaction.query(&statement, &[&(id * 7)]).unwrap();
+/// The fastest of some rounds of each, taken in turns, since a machine is not always as fast. A round is many runs by key
+/// in one transaction that is taken back.
+fn times(works: [(&mut Client, String); 2]) -> [Duration; 2] {
+    let mut prepared = works.map(|(client, sql)| {
+        let statement = client.prepare(&sql).unwrap();
+        (client, statement)
+    });
+    let mut fastest = [Duration::MAX; 2];
+    for _ in 0..=ROUNDS {
+        for ((client, statement), fastest) in prepared.iter_mut().zip(&mut fastest) {
+            let mut transaction = client.transaction().unwrap();
+            let start = Instant::now();
+            for id in 1..=RUNS {
+                transaction.query(&*statement, &[&(id * 7)]).unwrap();
+            }
+            *fastest = start.elapsed().min(*fastest);
+            transaction.rollback().unwrap();
         }
-        let time = start.elapsed();
-        transaction.rollback().unwrap();
-        time
-    };
-    round();
-    (0..ROUNDS).map(|_| round()).min().unwrap() / RUNS.cast_unsigned()
+    }
+    fastest.map(|time| time / RUNS.cast_unsigned())
 }
 
 /// The same table with the refactorings made real.
@@ -138,8 +144,8 @@ fn one_table(server: &Server, rows: usize) {
         let mut session = Session::new(Client::connect(&server.url(&format!("wide_{depth}")), NoTls).unwrap());
         declare(&mut session, &entries);
         for (line, (_, sql)) in lines.iter_mut().zip(&works) {
-            let plain = time(&mut real, &sql.replace("{}", "wide"));
-            let view = time(&mut client, &sql.replace("{}", "next.wide"));
+            let both = [(&mut real, sql.replace("{}", "wide")), (&mut client, sql.replace("{}", "next.wide"))];
+            let [plain, view] = times(both);
             line.push_str(&format!(
                 " {:6.1} ({:5.1})",
                 view.as_secs_f64() / plain.as_secs_f64(),
