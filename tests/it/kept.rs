@@ -457,7 +457,7 @@ const PARTNERS: &str = r#"CREATE TABLE "Kunde ""x""" ("Id" uuid PRIMARY KEY DEFA
 
 #[test]
 fn tables_with_rules_of_their_own_that_were_united() {
-    const RULES: &str = "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace";
+    const RULES: &str = "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'";
     const INDEXES: &str = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'";
     const FIELDS: &str = "SELECT attrelid::regclass::text, attname, atttypid, attnotnull, col_description(attrelid, attnum), pg_get_expr(adbin, adrelid),
             rank() OVER (PARTITION BY attrelid ORDER BY attnum)
