@@ -1,8 +1,8 @@
 //! What many pending refactorings cost: one table with up to thirty, and twenty tables with up to 180.
 //!
-//! `taskset -c 0 cargo bench --bench depth -- [ROWS]`: on one processor, since waking another one takes longer than a write.
-//! Everything is a ratio within one run: reads and writes to those of the same table
-//! with all of them made real, on the same server and through prepared statements; declaring to declaring the first refactoring.
+//! `taskset -c 0 cargo bench --bench depth -- [ROWS]`: on one processor, since waking another one takes longer than a
+//! write. Everything is a ratio within one run: reads and writes to those of the same table with all of them made real, on
+//! the same server and through prepared statements; declaring to declaring the first refactoring.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 

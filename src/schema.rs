@@ -9,6 +9,7 @@ pub mod read;
 use std::collections::BTreeMap;
 
 use crate::name::{Ident, TableName, listed};
+use crate::sql::Literal;
 
 /// Everything the tool knows of one database.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -518,6 +519,13 @@ impl Field {
     #[must_use]
     pub fn fills_itself(&self) -> bool {
         self.default.is_some() || self.identity.is_some()
+    }
+
+    /// Whether its default names a sequence.
+    #[must_use]
+    pub fn draws_from(&self, sequence: &TableName) -> bool {
+        let name = Literal(sequence.to_string()).to_string();
+        self.default.as_ref().is_some_and(|default| default.contains(&name))
     }
 
     /// ` COLLATE …`, if it is not the type's own.

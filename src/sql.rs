@@ -187,12 +187,6 @@ impl Expression {
     #[must_use]
     pub fn for_one(&self, field: &Ident, unless: bool) -> Option<(Self, Option<Self>)> {
         use ast::BinaryOperator::{And, Eq, NotEq, Or};
-        fn bare(expr: &Expr) -> &Expr {
-            match expr {
-                Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => bare(inner),
-                other => other,
-            }
-        }
         let (compared, joined) = if unless { (NotEq, Or) } else { (Eq, And) };
         let constant = |expr: &Expr| match bare(expr) {
             Expr::BinaryOp { left, op, right } if *op == compared && field_of(bare(left)).as_ref() == Some(field) => {
@@ -293,6 +287,14 @@ fn is_constant(expr: &Expr) -> bool {
 /// Drops the parser's own prefix.
 pub(crate) fn parser_reason(message: &str) -> String {
     message.trim_start_matches("sql parser error: ").to_owned()
+}
+
+/// An expression without the brackets and casts around it.
+fn bare(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => bare(inner),
+        other => other,
+    }
 }
 
 /// The field an expression node stands for, if it is one. Folds unquoted names as PostgreSQL does.

@@ -69,6 +69,11 @@ impl ChangeType {
         plain && family_after.is_some() && family_after == family(old_type)
     }
 
+    /// The same where keys rest on it, which stay as all that hangs on the field.
+    fn keeps_keys(&self, before: &Version, old_type: &str) -> Result<bool, Refusal> {
+        Ok(self.is_exact(old_type) && keyed(before, self)?)
+    }
+
     /// The ways there and back.
     fn expressions(&self, field: &Ident, old_type: &str) -> Result<(Expression, Expression), Refusal> {
         let new_type = self.type_name.to_string();
@@ -178,7 +183,7 @@ impl Refactor for ChangeType {
             back: vec![back],
             restores: self.restores.clone(),
             stays: Some((0, 0)),
-            exact: exact && keyed(before, self)?,
+            exact: self.keeps_keys(before, &old.type_name)?,
             before: None,
             map: self.map.clone(),
             brings: self.brings.clone(),
@@ -202,7 +207,7 @@ impl Refactor for ChangeType {
             map: self.map.iter().map(Mapping::reversed).collect(),
             default: old.default.as_deref().map(Expression::parse).transpose().map_err(unreadable)?,
             collation: collation(old)?,
-            brings: if self.is_exact(&old.type_name) && keyed(before, self)? {
+            brings: if self.keeps_keys(before, &old.type_name)? {
                 Vec::new()
             } else {
                 back_with(before, relation, std::slice::from_ref(&old.name), true)

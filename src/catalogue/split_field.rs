@@ -102,12 +102,7 @@ impl Refactor for SplitField {
                 .map_err(|e: crate::sql::ExpressionError| Refusal::Expression(e.to_string()))?,
             by: self.back.clone(),
             back: self.by.clone(),
-            brings: back_with(
-                before,
-                before.find_own(&self.field.table)?,
-                std::slice::from_ref(&self.field.field),
-                false,
-            ),
+            brings: back_with(before, relation, std::slice::from_ref(&self.field.field), false),
             restores: Some(step.to_owned()),
             before: relation.following(&field.shape.name),
         }))

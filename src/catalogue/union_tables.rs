@@ -264,7 +264,7 @@ impl UnionTables {
             let numbered = relations[1..].iter().find_map(|r| r.field(&shape.name)?.shape.sequence.as_ref());
             if let Some(sequence) = numbered.filter(|_| first.is_none()) {
                 let name = sequence.short();
-                if shape.default.as_ref().is_some_and(|d| d.contains(&Literal(sequence.to_string()).to_string())) {
+                if shape.draws_from(sequence) {
                     let text = format!("`{name}` goes on numbering `{}`, but will belong to no field", shape.name);
                     after.remark(step, RemarkKind::Note, text);
                 } else {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::fact::Elsewhere;
 use crate::generate::carry::Names;
-use crate::generate::{all, copied, each_of, equal, list, lookup, numbering, shaped, slice};
+use crate::generate::{all, copied, equal, lookup, numbering, of, shaped, slice};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation, Rows};
 use crate::sql::Expression;
@@ -148,7 +148,7 @@ pub fn added(added: &Added, row: &str) -> String {
     // A bare `x` would be a field of that name.
     format!(
         "(coalesce((SELECT (x.*)::{complement} FROM {complement} AS x WHERE {this}),\n    ROW({}, {})::{complement})).refactor_value",
-        list(&each_of(row, &added.key)),
+        of(row, &added.key),
         seed(added, row)
     )
 }

@@ -8,7 +8,7 @@ use askama::Template;
 use crate::generate::carry::{self, Names, is_partitioned};
 use crate::generate::rule::{self, Rule};
 use crate::generate::view::{kept_for_others, key_aliases, named};
-use crate::generate::{all, comment, equal, get, list, lookup, mark, numbering, shaped, slice};
+use crate::generate::{all, comment, equal, get, list, lookup, mark, numbering, of, shaped, slice};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
 use crate::schema::{ConstraintKind, Field, Identity, Table, Trigger};
@@ -278,10 +278,10 @@ struct Update {
 const APART: usize = 4;
 
 impl Columns {
-    fn write(&mut self, column: &Ident, on_insert: String, on_update: &str) {
+    fn write(&mut self, column: &Ident, on_insert: String, value: String, given: bool) {
         self.insert.push(column.to_string());
         self.values.push(on_insert);
-        self.sets.push(Set { column: column.clone(), value: on_update.to_owned(), given: false });
+        self.sets.push(Set { column: column.clone(), value, given });
     }
 
     /// The ways to write a row. A column that a trigger asks for by name is left out where it has not changed: for a
@@ -327,7 +327,7 @@ impl Columns {
     /// The table's own fields.
     fn own(&mut self, version: &Version, relation: &Relation) {
         let table = version.table(relation);
-        let following = following(version, relation);
+        let following: BTreeSet<&Ident> = following(version, relation).flat_map(|(fields, _)| fields).collect();
         for field in &relation.fields {
             let name = &field.shape.name;
             // A part is not numbered, it has its row's number, and keeps it.
@@ -361,9 +361,7 @@ impl Columns {
                 } else {
                     format!("NEW.{name}")
                 };
-                self.insert.push(column.to_string());
-                self.values.push(format!("NEW.{name}"));
-                self.sets.push(Set { column: column.clone(), value, given: true });
+                self.write(column, format!("NEW.{name}"), value, true);
             }
         }
     }
@@ -377,13 +375,13 @@ impl Columns {
         for group in groups {
             let put = shaped::put(version, relation, group);
             for (column, on_insert, on_update) in put.columns {
-                self.write(&column, on_insert, &on_update);
+                self.write(&column, on_insert, on_update, false);
             }
             self.keeps.push((put.changed, put.keep));
         }
         for put in (0..version.lookups.len()).filter_map(|at| lookup::put(version, relation, at, this_row)) {
             for (column, on_insert, on_update) in &put.columns {
-                self.write(column, on_insert.clone(), on_update);
+                self.write(column, on_insert.clone(), on_update.clone(), false);
             }
             self.looks.push(put);
         }
@@ -577,7 +575,7 @@ fn self_same(version: &Version, relation: &Relation, own: &[Own], key: &[Ident],
     if selves.peek().is_none() {
         return String::new();
     }
-    let row = all(&key.iter().zip(old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>());
+    let row = equal("b", key, "OLD", old_keys);
     let now = list(&own.iter().map(|o| format!("b.{}", o.column)).collect::<Vec<_>>());
     let old = list(&own.iter().map(|o| format!("OLD.{}", o.field)).collect::<Vec<_>>());
     let (kept, seen): (Vec<String>, Vec<String>) = kept_for_others(version, relation)
@@ -617,26 +615,26 @@ fn followed(version: &Version, relation: &Relation, key: &[Ident], old_keys: &[I
     if conditions.is_empty() {
         return String::new();
     }
-    let row = all(&key.iter().zip(old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>());
+    let row = equal("b", key, "OLD", old_keys);
     format!("EXISTS (SELECT FROM {} AS b WHERE {row} AND ({}))", relation.base, conditions.join(" OR "))
 }
 
-/// The fields of a table's references to itself that follow a row to another key.
-fn following(version: &Version, relation: &Relation) -> BTreeSet<Ident> {
-    let table = version.table(relation);
-    let references = table.constraints.iter().filter(|c| {
-        matches!(&c.kind, ConstraintKind::Foreign(key)
-            if key.table == relation.base && matches!(key.on_update, 'c' | 'n' | 'd'))
-    });
-    references.flat_map(|c| c.fields.iter().cloned()).collect()
+/// A table's references to itself that follow a row to another key: their fields, and those that they refer to.
+fn following<'v>(version: &'v Version, relation: &'v Relation) -> impl Iterator<Item = (&'v [Ident], &'v [Ident])> {
+    version.table(relation).constraints.iter().filter_map(|c| match &c.kind {
+        ConstraintKind::Foreign(to) if to.table == relation.base && matches!(to.on_update, 'c' | 'n' | 'd') => {
+            Some((&c.fields[..], &to.fields[..]))
+        }
+        _ => None,
+    })
 }
 
 /// Whether this statement has not written the row yet: a foreign key's action came with another row of it. What the
 /// statement changes is as it was, but for the reference; if it changes that, too, the row now referred to is one that it
 /// has written. Empty where no row can follow another, and where `followed` refuses it.
 fn only_followed(version: &Version, relation: &Relation, own: &[Own], key: &[Ident], old_keys: &[Ident]) -> String {
-    let following = following(version, relation);
-    let (references, others): (Vec<&Own>, Vec<&Own>) = own.iter().partition(|o| following.contains(&o.column));
+    let follows = |o: &&Own| following(version, relation).any(|(fields, _)| fields.contains(&o.column));
+    let (references, others): (Vec<&Own>, Vec<&Own>) = own.iter().partition(follows);
     if references.is_empty() || relation.fields.iter().any(|f| matches!(f.home, Home::Carried(_))) {
         return String::new();
     }
@@ -649,18 +647,15 @@ fn only_followed(version: &Version, relation: &Relation, own: &[Own], key: &[Ide
             "(record_image_eq(ROW(NEW.{field}), ROW(OLD.{field})) OR record_image_eq(ROW(b.{column}), ROW(OLD.{field})))"
         )
     });
-    let referred = version.table(relation).constraints.iter().filter_map(|c| match &c.kind {
-        ConstraintKind::Foreign(to) if to.table == relation.base && c.fields.iter().all(|f| following.contains(f)) => {
-            let is_referred = equal("o", &to.fields, "b", &c.fields);
-            Some(format!(
-                " OR EXISTS (SELECT FROM {} AS o WHERE {is_referred} AND refactor.written_by_us(o.xmin))",
-                relation.base
-            ))
-        }
-        _ => None,
+    let referred = following(version, relation).map(|(fields, to)| {
+        let is_referred = equal("o", to, "b", fields);
+        format!(
+            " OR EXISTS (SELECT FROM {} AS o WHERE {is_referred} AND refactor.written_by_us(o.xmin))",
+            relation.base
+        )
     });
     let conditions = [
-        all(&key.iter().zip(old_keys).map(|(c, k)| format!("b.{c} = OLD.{k}")).collect::<Vec<_>>()),
+        equal("b", key, "OLD", old_keys),
         format!("record_image_ne({now}, {before})"),
         format!("record_image_ne({now}, {after})"),
         format!("(record_image_eq({after}, {before}){})", referred.collect::<String>()),
@@ -778,7 +773,7 @@ fn one_added(version: &Version, relation: &Relation, field: &Ident, at: usize) -
         complement: added.kept(),
         value: Ident::new("refactor_value"),
         keys: list(&get::complement_keys(added.key.len())),
-        keys_r: list(&added.key.iter().map(|c| format!("r.{c}")).collect::<Vec<_>>()),
+        keys_r: of("r", &added.key),
         // What is copied may be written elsewhere meanwhile.
         is_own: if added.copied.is_some() { "true".into() } else { differs(get::seed(added, "r")) },
         differs: differs(get::added(added, "r")),

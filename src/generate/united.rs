@@ -6,7 +6,7 @@ use askama::Template;
 
 use crate::generate::put::{Frame, Generated};
 use crate::generate::view::named;
-use crate::generate::{all, carry, get, list, mark, numbering};
+use crate::generate::{all, carry, get, list, mark, numbering, of};
 use crate::name::{Ident, TableName};
 use crate::relation::{Relation, Rows};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Identity};
@@ -289,7 +289,7 @@ fn part(
                 complement: added.kept(),
                 value: Ident::new("refactor_value"),
                 keys: list(&get::complement_keys(added.key.len())),
-                keys_of_row: list(&added.key.iter().map(|c| format!("{row}.{c}")).collect::<Vec<_>>()),
+                keys_of_row: of(&row, &added.key),
                 shown: get::added(added, &row),
             });
             continue;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value};
 
 use crate::name::Ident;
-use crate::sql::{Expression, ExpressionError, Literal, field_of};
+use crate::sql::{Expression, ExpressionError, Literal, bare, field_of};
 
 /// One value, as text that its type reads; `None` is NULL.
 pub type Code = Option<String>;
@@ -230,12 +230,6 @@ fn equal(one: &Expr, other: &Expr) -> Option<bool> {
 /// The values that a check allows for a field, if it does nothing else: `state IN ('N', 'O')`.
 #[must_use]
 pub fn allowed(check: &Expression, field: &Ident) -> Option<BTreeSet<String>> {
-    fn bare(expr: &Expr) -> &Expr {
-        match expr {
-            Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => bare(inner),
-            other => other,
-        }
-    }
     let (left, values) = match bare(&check.0) {
         Expr::InList { expr, list, negated: false } => (expr, list),
         Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => match bare(right) {

@@ -116,10 +116,7 @@ pub fn unite(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     }
     let sequences = union.branches[1..].iter().filter_map(|b| version.schema.tables.get(&b.table));
     let sequences = sequences.flat_map(|t| t.fields.iter().filter_map(|f| f.sequence.as_ref()));
-    let draws = |sequence: &&TableName| {
-        let text = Literal(sequence.to_string()).to_string();
-        relation.fields.iter().any(|f| f.shape.default.as_ref().is_some_and(|d| d.contains(&text)))
-    };
+    let draws = |sequence: &&TableName| relation.fields.iter().any(|f| f.shape.draws_from(sequence));
     let freed: String = sequences.filter(draws).map(|s| format!("ALTER SEQUENCE {s} OWNED BY NONE;\n")).collect();
     let others: Vec<&TableName> = union.branches[1..].iter().map(|b| &b.table).collect();
     let names = list(&others.iter().map(|t| t.short()).collect::<Vec<_>>());
