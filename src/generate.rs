@@ -16,6 +16,7 @@ pub mod made;
 pub mod mark;
 pub mod numbering;
 pub mod piece;
+pub mod place;
 pub mod put;
 pub mod rows;
 pub mod rule;

@@ -88,6 +88,23 @@ pub struct Installed {
     pub pieces: std::collections::BTreeSet<String>,
     /// Complement tables and tables with kept losses.
     pub tables: Vec<crate::name::TableName>,
+    /// The columns of complements that several fields share, but for their keys.
+    pub shared: Vec<(crate::name::TableName, crate::name::Ident)>,
     /// Somebody's objects that use ours, as PostgreSQL describes them.
     pub dependents: Vec<String>,
+}
+
+impl Installed {
+    /// Whether a table is there, and has that column if it is a complement that several fields share.
+    #[must_use]
+    pub fn has(&self, (table, column): &crate::generate::place::Needed) -> bool {
+        let is_there = |column: &crate::name::Ident| self.shared.iter().any(|(t, c)| t == table && c == column);
+        self.tables.contains(table) && column.as_ref().is_none_or(is_there)
+    }
+
+    /// Whether the complement has a place already.
+    #[must_use]
+    pub fn keeps(&self, place: &crate::generate::place::Place) -> bool {
+        self.has(&place.needed())
+    }
 }

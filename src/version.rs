@@ -287,6 +287,9 @@ pub struct Added {
     pub copied: Option<Copied>,
     /// The refactoring whose kept values it starts with.
     pub restores: Option<String>,
+    /// Whether the complement keeps it in one row with other fields of the table. Not where its type has no NULL for a
+    /// row that has only the others, or where others write it, too.
+    pub shared: bool,
 }
 
 /// Where a field gets its first values: once, for what is written there later is no longer its own.
@@ -299,12 +302,6 @@ pub struct Copied {
 }
 
 impl Added {
-    /// The complement.
-    #[must_use]
-    pub fn kept(&self) -> TableName {
-        own(&["kept", self.id.as_str()])
-    }
-
     /// Whether it starts with the values of that column, or finds them by it.
     #[must_use]
     pub fn is_copied_from(&self, table: &TableName, column: &Ident) -> bool {
@@ -556,6 +553,8 @@ pub struct Shaped {
     pub put: Vec<Expression>,
     /// The refactoring whose kept originals it starts with.
     pub restores: Option<String>,
+    /// Whether the complement keeps them in one row with other fields of the table ([`Added::shared`]).
+    pub shared: bool,
 }
 
 /// Fields that are told by the row of another table which is found by what the row stores. Either a foreign key, told by

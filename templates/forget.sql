@@ -15,14 +15,13 @@ BEGIN
     END IF;
   ELSE
 {%- for c in complements %}
-{%- if c.stored_anew.is_empty() %}
-    IF {{ key_changed }} THEN
-{%- else %}
-    IF {{ c.stored_anew }} THEN
+{%- for a in c.anew %}
+    IF {{ a.0 }} THEN
       -- What was remembered of a stored value is over when it changes, even if the same value comes again.
-      DELETE FROM {{ c.table }} AS x WHERE {{ complement_is_old }};
-    ELSIF {{ key_changed }} THEN
-{%- endif %}
+      {{ a.1 }}
+    END IF;
+{%- endfor %}
+    IF {{ key_changed }} THEN
       UPDATE {{ c.table }} AS x SET {{ follow }} WHERE {{ complement_is_old }};
     END IF;
 {%- endfor %}

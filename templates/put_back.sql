@@ -108,8 +108,7 @@ BEGIN
 {%- endfor %}
 {%- for a in added %}
   IF {{ a.is_own }} THEN
-    INSERT INTO {{ a.complement }} AS x ({{ a.keys }}, {{ a.value }}) VALUES ({{ a.keys_r }}, NEW.{{ a.field }})
-    ON CONFLICT ({{ a.keys }}) DO UPDATE SET {{ a.value }} = excluded.{{ a.value }};
+    {{ a.keep }}
   END IF;
 {%- endfor %}
   RETURN NEW;
@@ -263,8 +262,7 @@ BEGIN
 {%- for a in added %}
   IF {{ a.may_differ }} THEN
     IF {{ a.differs }} THEN
-      INSERT INTO {{ a.complement }} AS x ({{ a.keys }}, {{ a.value }}) VALUES ({{ a.keys_r }}, NEW.{{ a.field }})
-      ON CONFLICT ({{ a.keys }}) DO UPDATE SET {{ a.value }} = excluded.{{ a.value }};
+      {{ a.keep }}
     END IF;
   END IF;
 {%- endfor %}
@@ -283,10 +281,19 @@ LANGUAGE plpgsql{{ rights }} AS $refactor$
 DECLARE
   now record;
 BEGIN
+{%- if at_once %}
+  DELETE FROM {{ base }} AS b WHERE {{ this_row }} AND {{ same }};
+  IF FOUND THEN RETURN OLD; END IF;
+{%- endif %}
   SELECT b.ctid AS token, b.xmin AS writer{{ part_now }} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR UPDATE;
   IF NOT FOUND THEN RETURN NULL; END IF;
+{%- if goes %}
+  -- Matched twice it would be gone. What we wrote meanwhile came with another row of this statement.
+  IF (now.token <> OLD.refactor_token{{ part_changed }}) AND NOT refactor.written_by_us(now.writer) THEN
+{%- else %}
   IF now.token <> OLD.refactor_token{{ part_changed }} THEN
     IF refactor.written_by_us(now.writer) THEN RETURN NULL; END IF;
+{%- endif %}
     RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
       HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
   END IF;

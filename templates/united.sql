@@ -131,8 +131,7 @@ BEGIN
     END IF;
 {%- for k in b.kept %}
     IF record_image_ne(ROW(NEW.{{ k.field }}), ROW({{ k.shown }})) THEN
-      INSERT INTO {{ k.complement }} AS x ({{ k.keys }}, {{ k.value }}) VALUES ({{ k.keys_of_row }}, NEW.{{ k.field }})
-      ON CONFLICT ({{ k.keys }}) DO UPDATE SET {{ k.value }} = excluded.{{ k.value }};
+      {{ k.keep }}
     END IF;
 {%- endfor %}
 {%- for o in b.own %}

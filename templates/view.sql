@@ -17,6 +17,9 @@ SELECT
 {%- endif %}
   b.ctid AS refactor_token
 FROM {{ base }} AS b
+{%- if !one_look.is_empty() %}
+{{ one_look }}
+{%- endif %}
 {%- if !rows.is_empty() %}
 WHERE {{ rows }}
 {%- endif %}

@@ -79,7 +79,9 @@ impl Refactor for AddField {
             });
         }
         let key = entangled::row_key(before, relation)?;
-        let domain = before.schema.domain(&self.type_name.to_string()).cloned().unwrap_or_default();
+        let domain = before.schema.domain(&self.type_name.to_string());
+        let shared = domain.is_none();
+        let domain = domain.cloned().unwrap_or_default();
         let unreadable = |e: crate::sql::ExpressionError| Refusal::Expression(e.to_string());
         let told = domain.default.as_deref().map(Expression::parse).transpose().map_err(unreadable)?;
         let default = self.default.clone().or(told);
@@ -139,6 +141,7 @@ impl Refactor for AddField {
             seed,
             copied: None,
             restores: self.restores.clone(),
+            shared,
         });
         let shape = schema::Field {
             type_name: self.type_name.to_string(),

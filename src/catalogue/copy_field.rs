@@ -99,6 +99,7 @@ impl Refactor for CopyField {
             seed: None,
             copied: Some(copied),
             restores: None,
+            shared: false,
         });
         let shape = schema::Field {
             type_name: field.shape.type_name.clone(),

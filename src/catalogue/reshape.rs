@@ -147,11 +147,12 @@ impl Reshape {
         let get = self.to.iter().map(|t| version.over_base(relation, &t.by)).collect::<Result<Vec<_>, _>>()?;
 
         let (name, base) = (relation.name.clone(), relation.base.clone());
-        let types =
+        let stored =
             |c: &Ident| table.fields.iter().find(|f| f.name == *c).map(|f| f.type_name.clone()).unwrap_or_default();
         let mut after = version.clone();
         let at = after.shaped.len();
-        let column_types: Vec<String> = columns.iter().map(types).collect();
+        let column_types: Vec<String> = columns.iter().map(stored).collect();
+        let types: Vec<String> = self.to.iter().map(|t| t.shape.type_name.clone()).collect();
         let facts = self.facts(step, relation, (&columns, &column_types), &get)?;
         after.facts.extend(facts);
         let first = new.first().cloned().unwrap_or_else(|| Ident::new(""));
@@ -167,6 +168,7 @@ impl Reshape {
         for (at, field) in old.iter().enumerate() {
             entangled::note(&mut after, step, relation, field, purpose(at));
         }
+        let shared = !types.iter().chain(&column_types).any(|t| version.schema.domain(t).is_some());
         after.shaped.push(Shaped {
             step: step.to_owned(),
             id: entangled::generated_id(step, &first),
@@ -176,11 +178,12 @@ impl Reshape {
             columns,
             stays,
             names: new.clone(),
-            types: self.to.iter().map(|t| t.shape.type_name.clone()).collect(),
+            types,
             get,
             put: self.back.clone(),
             exact: self.exact,
             restores: self.restores.clone(),
+            shared,
         });
         let changed = after.change(&name, step);
         let kept = stays.map(|(column, field)| (&self.from[column], &new[field]));

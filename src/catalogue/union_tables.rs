@@ -355,6 +355,7 @@ impl UnionTables {
                     seed: Some(seed).filter(|seed| *seed != Expression::null()),
                     copied: None,
                     restores: None,
+                    shared: false,
                 });
             }
         }

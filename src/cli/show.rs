@@ -86,8 +86,8 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
         .hint("`refactor status` lists them"));
     }
     if args.sql && args.names.is_empty() {
-        for (_, _, sql) in generate::carry::complements(&version)? {
-            context.ui.out(sql);
+        for kept in generate::carry::complements(&version)? {
+            context.ui.out(kept.sql);
         }
         for piece in generate::everything(&version)? {
             context.ui.out(format!("-- {}\n{}", piece.title, piece.sql));

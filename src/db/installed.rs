@@ -47,6 +47,7 @@ pub fn read(client: &mut impl GenericClient) -> Result<Installed, Error> {
         let list = if row.get(2) { &mut installed.views } else { &mut installed.tables };
         list.push(name(&row, 0));
     }
+    installed.shared = shared(client)?;
     installed.secured = client
         .query(
             "SELECT n.nspname::text, c.relname::text FROM pg_policy AS p JOIN pg_class AS c ON c.oid = p.polrelid
@@ -57,16 +58,12 @@ pub fn read(client: &mut impl GenericClient) -> Result<Installed, Error> {
         .iter()
         .map(|row| name(row, 0))
         .collect();
-    installed.bound = client
-        .query(
-            "SELECT k.conname::text, n.nspname::text, c.relname::text
+    installed.bound = on_tables(
+        client,
+        "SELECT k.conname::text, n.nspname::text, c.relname::text
              FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
              WHERE n.nspname = 'refactor' AND c.relname ~ '^lost_' AND k.contype = 'f' ORDER BY 2, 3, 1",
-            &[],
-        )?
-        .iter()
-        .map(|row| (Ident::new(row.get::<_, String>(0)), name(row, 1)))
-        .collect();
+    )?;
     installed.functions = client
         .query(
             "SELECT format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))
@@ -77,17 +74,13 @@ pub fn read(client: &mut impl GenericClient) -> Result<Installed, Error> {
         .iter()
         .map(|row| row.get(0))
         .collect();
-    installed.triggers = client
-        .query(
-            "SELECT t.tgname::text, n.nspname::text, c.relname::text
+    installed.triggers = on_tables(
+        client,
+        "SELECT t.tgname::text, n.nspname::text, c.relname::text
              FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
              WHERE t.tgname::text ~ '^[!~]refactor_' AND c.relkind IN ('r', 'p') AND t.tgparentid = 0 AND NOT t.tgisinternal
              ORDER BY 2, 3, 1",
-            &[],
-        )?
-        .iter()
-        .map(|row| (Ident::new(row.get::<_, String>(0)), name(row, 1)))
-        .collect();
+    )?;
     installed.pieces = client
         .query(
             "SELECT substring(obj_description(c.oid, 'pg_class') FROM '#([0-9a-f]{16})$')
@@ -115,6 +108,24 @@ pub fn read(client: &mut impl GenericClient) -> Result<Installed, Error> {
         .map(|row| row.get(0))
         .collect();
     Ok(installed)
+}
+
+/// The columns of complements that several fields share.
+fn shared(client: &mut impl GenericClient) -> Result<Vec<(TableName, Ident)>, Error> {
+    let columns = on_tables(
+        client,
+        "SELECT a.attname::text, n.nspname::text, c.relname::text
+         FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         WHERE n.nspname = 'refactor' AND c.relkind = 'r' AND c.relname ~ '^kept_of_' AND a.attnum > 0
+           AND NOT a.attisdropped AND a.attname !~ '^refactor_key_' ORDER BY 3, a.attnum",
+    )?;
+    Ok(columns.into_iter().map(|(column, table)| (table, column)).collect())
+}
+
+/// What a query finds on tables: a name, then the table's schema and name.
+fn on_tables(client: &mut impl GenericClient, query: &str) -> Result<Vec<(Ident, TableName)>, Error> {
+    let rows = client.query(query, &[])?;
+    Ok(rows.iter().map(|row| (Ident::new(row.get::<_, String>(0)), name(row, 1))).collect())
 }
 
 /// The refactorings that the database has, in the order in which they came.

@@ -11,6 +11,7 @@ use crate::db::run::{self, Patience};
 use crate::db::trial::{self, Trial};
 use crate::db::{installed, judge, lock};
 use crate::fact::{Fact, Loss, LossKind};
+use crate::generate::place::Needed;
 use crate::generate::{all, fact, lookup, rows, shown_in};
 use crate::journal::{Entry, Recorded, State};
 use crate::name::{Ident, TableName, shell};
@@ -220,9 +221,10 @@ impl Session {
         let mut facts = Vec::new();
         // A table that this very run will make has no rows yet, and a complement no values.
         let is_there = |t: &TableName| place.schema.tables.contains_key(t) || place.installed.tables.contains(t);
+        let can_be_read = |n: &Needed| place.schema.tables.contains_key(&n.0) || place.installed.has(n);
         let can_be_asked = |f: &Fact| {
             let read = fact::read_from(shown, f);
-            f.claim.tables().into_iter().chain(&read).all(is_there)
+            f.claim.tables().into_iter().all(is_there) && read.iter().all(can_be_read)
         };
         let (now, later): (Vec<Fact>, Vec<Fact>) =
             shown.facts().into_iter().filter(|f| names.contains(&f.step)).partition(can_be_asked);
@@ -236,7 +238,7 @@ impl Session {
             return Err(Problem::facts(&wish, &broken));
         }
         let wanted = |l: &Loss| {
-            names.contains(&l.step) && is_there(&l.table) && fact::lost_with(&version, l).iter().all(is_there)
+            names.contains(&l.step) && is_there(&l.table) && fact::lost_with(&version, l).iter().all(can_be_read)
         };
         let losses = match facts::losses(&mut self.client, &version, wanted) {
             Ok(losses) => losses,
@@ -400,15 +402,19 @@ impl Session {
                 losses.push(format!("{count} {rows} {go} back {place} `{kept}` ({})", union.step));
             }
         }
-        for (step, table, sql) in crate::generate::carry::complements(&version)? {
-            if !names.contains(&step) || !place.installed.tables.contains(&table) {
-                continue;
-            }
-            let known = if sql.contains("refactor_unknown") { " WHERE NOT refactor_unknown" } else { "" };
-            let count: i64 = self.client.query_one(&format!("SELECT count(*) FROM {table}{known}"), &[])?.get(0);
-            if count > 0 {
-                let values = if count == 1 { "value" } else { "values" };
-                losses.push(format!("{count} {values} that only the new shape of {step} has a place for"));
+        for kept in crate::generate::carry::complements(&version)? {
+            for part in kept.parts.iter().filter(|p| names.contains(&p.step)) {
+                let (table, step) = (&kept.table, &part.step);
+                if !place.installed.has(&(table.clone(), part.has().cloned())) {
+                    continue;
+                }
+                let known = if kept.sql.contains("refactor_unknown") { " WHERE NOT refactor_unknown" } else { "" };
+                let known = part.has().map_or_else(|| known.to_owned(), |has| format!(" WHERE {has}"));
+                let count: i64 = self.client.query_one(&format!("SELECT count(*) FROM {table}{known}"), &[])?.get(0);
+                if count > 0 {
+                    let values = if count == 1 { "value" } else { "values" };
+                    losses.push(format!("{count} {values} that only the new shape of {step} has a place for"));
+                }
             }
         }
         Ok(losses)

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
+use crate::generate::place::{self, Place};
 use crate::generate::{Piece, all, comment, equal, get, kept, list, numbering, own, shaped, slice, told};
 use crate::name::{Ident, TableName};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
@@ -120,12 +121,71 @@ struct Complement {
     grants: Vec<Granted>,
 }
 
-/// The complement tables of a version, each with the refactoring it belongs to. They hold data: created when their
-/// refactoring is deferred, dropped when it is undone or materialized.
+/// A complement table. It holds data: created when its first refactoring is deferred, dropped when its last one is undone
+/// or materialized.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its name.
+    pub table: TableName,
+    /// The statements that create it.
+    pub sql: String,
+    /// What it keeps: of one refactoring, unless several share it.
+    pub parts: Vec<Part>,
+}
+
+/// What a complement table keeps for one refactoring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The refactoring.
+    pub step: String,
+    /// Where others share the table.
+    pub shared: Option<Shared>,
+}
+
+/// Columns of a complement table that several fields share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// Their names.
+    pub place: Place,
+    /// The types of all but the first, which says whether a row has them.
+    pub types: Vec<String>,
+}
+
+impl Part {
+    /// The column that says whether a row has this, where others share the table.
+    #[must_use]
+    pub fn has(&self) -> Option<&Ident> {
+        self.shared.as_ref()?.place.has.as_ref()
+    }
+}
+
+impl Shared {
+    /// The columns, with their types and what they start with.
+    #[must_use]
+    pub fn columns(&self) -> Vec<(Ident, String)> {
+        let has = self.place.has.iter().map(|has| (has.clone(), "boolean NOT NULL DEFAULT false".to_owned()));
+        let values = self.place.columns().into_iter().skip(1).zip(self.types.iter().cloned());
+        has.chain(values).collect()
+    }
+}
+
+impl Kept {
+    /// The columns that several fields share, but for the key.
+    pub fn columns(&self) -> impl Iterator<Item = (TableName, Ident)> {
+        let columns = self.parts.iter().filter_map(|p| p.shared.as_ref()).flat_map(Shared::columns);
+        columns.map(|(column, _)| (self.table.clone(), column))
+    }
+
+    fn of_one(step: &str, table: TableName, sql: String) -> Self {
+        Self { table, sql, parts: vec![Part { step: step.to_owned(), shared: None }] }
+    }
+}
+
+/// The complement tables of a version.
 ///
 /// # Errors
 /// Only if a template cannot be rendered.
-pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>, askama::Error> {
+pub fn complements(version: &Version) -> Result<Vec<Kept>, askama::Error> {
     let mut tables = Vec::new();
     for carry in version.carries.iter().chain(version.dormant.iter().map(|d| &d.carry)) {
         let names = Names::of(carry);
@@ -157,18 +217,42 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
             grants: grants(version, &carry.target),
         }
         .render()?;
-        tables.push((carry.step.clone(), names.complement, sql));
+        tables.push(Kept::of_one(&carry.step, names.complement, sql));
     }
-    tables.extend(version.told.iter().map(|t| (t.step.clone(), told::done(t), told::done_table(version, t))));
+    tables.extend(version.told.iter().map(|t| Kept::of_one(&t.step, told::done(t), told::done_table(version, t))));
+    let added = version.added.iter().filter(|a| a.shared);
+    let added = added.map(|a| (&a.step, &a.table, &*a.key, Place::of_added(a), vec![a.type_name.clone()]));
+    let shaped = version.shaped.iter().filter(|s| s.shared);
+    let shaped = shaped.map(|s| {
+        let types = [&*s.column_types, &s.types].concat();
+        (&s.step, &s.table, &*s.key, Place::of_shaped(s), types)
+    });
+    let mut beside: Vec<(&TableName, &[Ident], Kept)> = Vec::new();
+    for (step, table, key, place, types) in added.chain(shaped) {
+        let part = Part { step: step.clone(), shared: Some(Shared { place, types }) };
+        let there = beside.iter().position(|(of, ..)| *of == table);
+        let there = there.unwrap_or_else(|| {
+            let kept = Kept { table: place::shared(table), sql: String::new(), parts: Vec::new() };
+            beside.push((table, key, kept));
+            beside.len() - 1
+        });
+        beside[there].2.parts.push(part);
+    }
+    for (table, key, mut kept) in beside {
+        let text = format!("values that {} has no columns for yet", table.short());
+        let columns = kept.parts.iter().filter_map(|p| p.shared.as_ref()).flat_map(Shared::columns).collect();
+        kept.sql = Complement::of(version, kept.table.clone(), (table, key), columns, &text).render()?;
+        tables.push(kept);
+    }
     let mut add = |step: &str, complement: Complement| {
         let name = complement.table.clone();
-        complement.render().map(|sql| tables.push((step.to_owned(), name, sql)))
+        complement.render().map(|sql| tables.push(Kept::of_one(step, name, sql)))
     };
-    for added in &version.added {
-        let values = vec![(Ident::new("refactor_value"), added.type_name.clone())];
-        let name = added.kept();
+    for added in version.added.iter().filter(|a| !a.shared) {
+        let place = Place::of_added(added);
+        let values = vec![(place.value().clone(), added.type_name.clone())];
         let text = format!("{}: values of an added field", added.step);
-        add(&added.step, Complement::of(version, name, (&added.table, &added.key), values, &text))?;
+        add(&added.step, Complement::of(version, place.table, (&added.table, &added.key), values, &text))?;
     }
     for numbering in &version.numberings {
         let key = &*numbering.key;
@@ -176,14 +260,12 @@ pub fn complements(version: &Version) -> Result<Vec<(String, TableName, String)>
         let text = format!("{}: the new numbers of rows", numbering.step);
         add(&numbering.step, Complement::of(version, numbering.kept(), (&numbering.table, key), values, &text))?;
     }
-    for shaped in &version.shaped {
-        let typed = |prefix: &str, types: &[String]| -> Vec<(Ident, String)> {
-            types.iter().enumerate().map(|(i, t)| (Ident::new(format!("{prefix}_{}", i + 1)), t.clone())).collect()
-        };
-        let values = [typed("refactor_seen", &shaped.column_types), typed("refactor_value", &shaped.types)].concat();
-        let name = own(&["kept", shaped.id.as_str()]);
+    for shaped in version.shaped.iter().filter(|s| !s.shared) {
+        let place = Place::of_shaped(shaped);
+        let types = shaped.column_types.iter().chain(&shaped.types).cloned();
+        let values = place.columns().into_iter().zip(types).collect();
         let text = format!("{}: what the stored fields cannot tell exactly", shaped.step);
-        add(&shaped.step, Complement::of(version, name, (&shaped.table, &shaped.key), values, &text))?;
+        add(&shaped.step, Complement::of(version, place.table, (&shaped.table, &shaped.key), values, &text))?;
     }
     for (looked_up, kept) in version.lookups.iter().flat_map(|l| l.kept.iter().map(move |k| (l, k))) {
         let values = vec![(Ident::new("refactor_value"), looked_up.types[kept.member].clone())];
@@ -243,42 +325,55 @@ struct Forget {
 
 /// A complement whose rows go and are renumbered with those of a table.
 struct Forgetful {
-    step: String,
+    steps: Vec<String>,
     id: Ident,
     table: TableName,
-    /// When it holds no more what it holds, besides.
-    stored_anew: String,
+    /// What of it holds no more when some values are stored anew, and how it is forgotten.
+    anew: Vec<(String, String)>,
     /// Schemas of the tables whose types it may have to compare.
     schemas: Vec<Ident>,
 }
 
 impl Forgetful {
-    fn new(step: &str, id: &Ident, schemas: Vec<Ident>, stored_anew: String) -> Self {
-        Self { step: step.to_owned(), id: id.clone(), table: own(&["kept", id.as_str()]), stored_anew, schemas }
+    fn new(step: &str, id: &Ident, schemas: Vec<Ident>) -> Self {
+        let table = own(&["kept", id.as_str()]);
+        Self { steps: vec![step.to_owned()], id: id.clone(), table, anew: Vec::new(), schemas }
     }
 }
 
 /// The complements that follow the rows of one table by one key, for each of these.
 fn followers(version: &Version) -> Vec<(&TableName, &[Ident], Vec<Forgetful>)> {
     let mut groups: Vec<(&TableName, &[Ident], Vec<Forgetful>)> = Vec::new();
-    let mut add = |table, key, one| match groups.iter_mut().find(|(t, k, _)| (*t, *k) == (table, key)) {
-        Some((.., all)) => all.push(one),
+    let mut add = |table, key, mut one: Forgetful| match groups.iter_mut().find(|(t, k, _)| (*t, *k) == (table, key)) {
+        Some((.., all)) => match all.iter_mut().find(|other| other.table == one.table) {
+            Some(other) => {
+                other.steps.append(&mut one.steps);
+                other.anew.append(&mut one.anew);
+            }
+            None => all.push(one),
+        },
         None => groups.push((table, key, vec![one])),
     };
     for carry in version.carries.iter().chain(version.dormant.iter().map(|d| &d.carry)) {
         let schemas = carry.hops.iter().flat_map(|h| [h.from.schema.clone(), h.to.schema.clone()]).collect();
-        add(&carry.target, carry.target_key(), Forgetful::new(&carry.step, &carry.id, schemas, String::new()));
+        add(&carry.target, carry.target_key(), Forgetful::new(&carry.step, &carry.id, schemas));
     }
-    let never = String::new;
-    let added = version.added.iter().map(|a| (&a.step, &a.id, &a.table, &*a.key, never()));
-    let numbered = version.numberings.iter();
-    let numbered = numbered.map(|n| (&n.step, &n.id, &n.table, &*n.key, never()));
-    let shaped = version.shaped.iter().map(|s| (&s.step, &s.id, &s.table, &*s.key, shaped::columns_changed(s)));
-    let sliced = version.slices.iter().map(|s| (&s.step, &s.id, &s.table, &*s.key, never()));
+    for added in &version.added {
+        let apart = Forgetful::new(&added.step, &added.id, vec![added.table.schema.clone()]);
+        add(&added.table, &added.key, Forgetful { table: Place::of_added(added).table, ..apart });
+    }
+    let numbered = version.numberings.iter().map(|n| (&n.step, &n.id, &n.table, &*n.key));
+    let sliced = version.slices.iter().map(|s| (&s.step, &s.id, &s.table, &*s.key));
     let looked_up = version.lookups.iter().flat_map(|l| l.kept.iter().map(move |k| (l, k)));
-    let looked_up = looked_up.map(|(l, k)| (&l.step, &k.id, &l.table, &*k.key, never()));
-    for (step, id, table, key, stored_anew) in added.chain(numbered).chain(shaped).chain(sliced).chain(looked_up) {
-        add(table, key, Forgetful::new(step, id, vec![table.schema.clone()], stored_anew));
+    let looked_up = looked_up.map(|(l, k)| (&l.step, &k.id, &l.table, &*k.key));
+    for (step, id, table, key) in numbered.chain(sliced).chain(looked_up) {
+        add(table, key, Forgetful::new(step, id, vec![table.schema.clone()]));
+    }
+    for shaped in &version.shaped {
+        let place = Place::of_shaped(shaped);
+        let anew = vec![(shaped::columns_changed(shaped), place.forget())];
+        let apart = Forgetful::new(&shaped.step, &shaped.id, vec![shaped.table.schema.clone()]);
+        add(&shaped.table, &shaped.key, Forgetful { table: place.table, anew, ..apart });
     }
     groups
 }
@@ -294,10 +389,10 @@ pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
         let is_old = equal("x", &follow, "OLD", key);
         let follow: Vec<String> = follow.iter().zip(key).map(|(c, k)| format!("{c} = NEW.{k}")).collect();
         let id = complements[0].id.clone();
-        let steps: BTreeSet<&str> = complements.iter().map(|c| c.step.as_str()).collect();
+        let steps: BTreeSet<&str> = complements.iter().flat_map(|c| &c.steps).map(String::as_str).collect();
         let steps = list(&steps.into_iter().collect::<Vec<_>>());
         let key_changed = changed(key);
-        let anew = complements.iter().map(|c| &c.stored_anew).filter(|c| !c.is_empty());
+        let anew = complements.iter().flat_map(|c| &c.anew).map(|(condition, _)| condition);
         let policies: Vec<String> = complements.iter().map(|c| policy(version, &c.table, target, key)).collect();
         let sql = Forget {
             function: own(&["forget", id.as_str()]),

@@ -4,6 +4,7 @@ use askama::Template;
 
 use crate::generate::carry::{changed, guarded, path_over, trigger};
 use crate::generate::get::complement_keys;
+use crate::generate::place::Place;
 use crate::generate::{Piece, comment, equal, list, of, own};
 use crate::name::{Ident, TableName};
 use crate::sql::Literal;
@@ -40,11 +41,12 @@ struct Freezing {
 pub fn companions(version: &Version, added: &Added, copied: &Copied) -> Result<Piece, askama::Error> {
     let Copied { hop, column } = copied;
     let Added { id, type_name, .. } = added;
+    let place = Place::of_added(added);
     let text = Freezing {
         written: own(&["written", id.as_str()]),
         moved: own(&["moved", id.as_str()]),
         path: path_over([&hop.from.schema, &hop.to.schema].into_iter()),
-        complement: own(&["kept", id.as_str()]),
+        complement: place.table,
         complement_keys: list(&complement_keys(added.key.len())),
         row_keys: of("b", &added.key),
         new_keys: of("NEW", &added.key),

@@ -2,9 +2,10 @@
 
 use crate::fact::{Claim, Elsewhere, Fact, Loss, LossKind};
 use crate::generate::carry::Names;
-use crate::generate::get::{complement_keys, elsewhere, over, rows, way_up};
-use crate::generate::{all, apart, each_of, equal, held, kept, list, lookup, own, rule, shaped, slice};
-use crate::name::TableName;
+use crate::generate::get::{elsewhere, over, rows, way_up};
+use crate::generate::place::{Needed, Place};
+use crate::generate::{all, apart, each_of, equal, held, kept, list, lookup, rule, shaped, slice};
+use crate::name::{Ident, TableName};
 use crate::sql::Expression;
 use crate::version::{Carry, Direction, Hop, Version};
 
@@ -94,8 +95,9 @@ pub fn offenders(version: &Version, fact: &Fact) -> String {
 pub fn offenders_still(version: &Version, fact: &Fact) -> String {
     let query = offenders(version, fact);
     let this = |c: &&Carry| c.words.field == fact.claim.words().field;
-    let carried = version.carries.iter().filter(this).map(|c| (&c.step, &c.id, c.target_key()));
-    let added = version.added.iter().map(|a| (&a.step, &a.id, &*a.key));
+    let value = || vec![Ident::new("refactor_value")];
+    let carried = version.carries.iter().filter(this).map(|c| (&c.step, Place::apart(&c.id, c.target_key(), value())));
+    let added = version.added.iter().map(|a| (&a.step, Place::of_added(a)));
     let missing = !matches!(
         fact.claim,
         Claim::Agree { .. }
@@ -106,10 +108,11 @@ pub fn offenders_still(version: &Version, fact: &Fact) -> String {
     );
     match carried.chain(added).find(|(step, ..)| missing && **step == fact.step) {
         None => query,
-        Some((_, id, key)) => format!(
-            "{query} AND NOT EXISTS (SELECT FROM {} AS x WHERE {} AND x.refactor_value IS NOT NULL)",
-            own(&["kept", id.as_str()]),
-            equal("x", &complement_keys(key.len()), "b", key)
+        Some((_, place)) => format!(
+            "{query} AND NOT EXISTS (SELECT FROM {} AS x WHERE {} AND x.{} IS NOT NULL)",
+            place.table,
+            place.has_of("x", "b"),
+            place.value()
         ),
     }
 }
@@ -152,7 +155,14 @@ pub(super) fn key_text(keys: &[String]) -> String {
 
 /// The tables that must be there to count what would be lost, besides its own.
 #[must_use]
-pub fn lost_with(version: &Version, loss: &Loss) -> Vec<TableName> {
+pub fn lost_with(version: &Version, loss: &Loss) -> Vec<Needed> {
+    if let LossKind::Unreal(Elsewhere::Added(at)) = loss.kind {
+        return vec![Place::of_added(&version.added[at]).needed()];
+    }
+    lost_with_tables(version, loss).into_iter().map(|table| (table, None)).collect()
+}
+
+fn lost_with_tables(version: &Version, loss: &Loss) -> Vec<TableName> {
     let carried = |at: usize| version.carries[at].hops.iter().flat_map(|h| [h.from.clone(), h.to.clone()]);
     match loss.kind {
         LossKind::Unreached(at) => carried(at).collect(),
@@ -160,7 +170,6 @@ pub fn lost_with(version: &Version, loss: &Loss) -> Vec<TableName> {
         LossKind::Unreal(Elsewhere::Carried(at)) => {
             carried(at).chain([Names::of(&version.carries[at]).complement]).collect()
         }
-        LossKind::Unreal(Elsewhere::Added(at)) => vec![version.added[at].kept()],
         LossKind::Unreal(Elsewhere::Looked(at, _)) => {
             let lookup = &version.lookups[at];
             lookup.kept.iter().map(kept::kept_in).chain([lookup.other.clone()]).collect()
@@ -211,7 +220,7 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
 
 /// The complements that a fact is asked of: until they are there, it cannot be.
 #[must_use]
-pub fn read_from(version: &Version, fact: &Fact) -> Vec<TableName> {
+pub fn read_from(version: &Version, fact: &Fact) -> Vec<Needed> {
     match &fact.claim {
         Claim::Keeps { rule, words } => {
             version.relations.get(&words.table).map(|r| rule::read_from(version, r, rule)).unwrap_or_default()

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use crate::fact::Elsewhere;
 use crate::generate::carry::Names;
-use crate::generate::{all, copied, equal, lookup, numbering, of, shaped, slice};
+use crate::generate::place::Place;
+use crate::generate::{all, copied, equal, lookup, numbering, shaped, slice};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation, Rows};
 use crate::sql::Expression;
@@ -138,19 +139,11 @@ pub fn joins(hops: &[Hop], some: Range<usize>) -> String {
 /// The value of an added field: its own if it has one, else the seed.
 #[must_use]
 pub fn added(added: &Added, row: &str) -> String {
-    let complement = added.kept();
-    let keys = complement_keys(added.key.len());
-    let this = equal("x", &keys, row, &added.key);
+    let place = Place::of_added(added);
     if added.seed.is_none() && added.copied.is_none() {
-        return format!("(SELECT x.refactor_value FROM {complement} AS x WHERE {this})");
+        return format!("(SELECT x.{} FROM {} AS x WHERE {})", place.value(), place.table, place.belongs("x", row));
     }
-    // A row that is there may hold NULL. Fewer nodes of a plan than a UNION ALL: reading by key takes a quarter less.
-    // A bare `x` would be a field of that name.
-    format!(
-        "(coalesce((SELECT (x.*)::{complement} FROM {complement} AS x WHERE {this}),\n    ROW({}, {})::{complement})).refactor_value",
-        of(row, &added.key),
-        seed(added, row)
-    )
+    place.value_or(0, row, &seed(added, row))
 }
 
 /// The seed of an added field for the row `row`, cast to its type.

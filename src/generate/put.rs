@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use askama::Template;
 
 use crate::generate::carry::{self, Names, is_partitioned};
+use crate::generate::place::{self, Place};
 use crate::generate::rule::{self, Rule};
 use crate::generate::view::{kept_for_others, key_aliases, named};
-use crate::generate::{all, comment, equal, get, list, lookup, mark, numbering, of, shaped, slice};
+use crate::generate::{all, comment, equal, get, list, lookup, mark, numbering, shaped, slice};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
 use crate::schema::{ConstraintKind, Field, Identity, Table, Trigger};
@@ -113,11 +114,7 @@ struct Carried {
 }
 
 struct Kept {
-    field: Ident,
-    complement: TableName,
-    value: Ident,
-    keys: String,
-    keys_r: String,
+    keep: String,
     is_own: String,
     /// Values now and before, on which it depends whether it must be kept. None if it must be looked at always.
     told_by: Option<Vec<(String, String)>>,
@@ -182,6 +179,11 @@ struct PutBack {
     delete: TableName,
     taken_along: Vec<String>,
     deletes: bool,
+    /// Whether a DELETE need not look at the row first.
+    at_once: bool,
+    /// Whether a row that is deleted is gone.
+    goes: bool,
+    same: String,
     removal: String,
     no_mark: String,
     may_stay: bool,
@@ -238,10 +240,14 @@ impl<'p> Look<'p> {
     /// written. Empty where it cannot tell. With `=` a plan could find the row by its place alone, and then does not look
     /// again after it has waited for another session (a fault of PostgreSQL until its releases of November 2025).
     fn unchanged(&self) -> String {
-        let same = "b.ctid IS NOT DISTINCT FROM OLD.refactor_token";
-        let part = if self.part_now.is_empty() { "" } else { " AND b.tableoid = OLD.refactor_part" };
         let allowed = self.early.iter().map(|rule| format!(" AND ({}) IS NOT TRUE", rule.on_update));
-        format!(" AND {same}{part}{}", allowed.collect::<String>())
+        format!(" AND {}{}", self.same(), allowed.collect::<String>())
+    }
+
+    /// Whether the row is what the statement saw.
+    fn same(&self) -> String {
+        let part = if self.part_now.is_empty() { "" } else { " AND b.tableoid = OLD.refactor_part" };
+        format!("b.ctid IS NOT DISTINCT FROM OLD.refactor_token{part}")
     }
 }
 
@@ -463,8 +469,10 @@ pub fn put_back(
     let early: Vec<Rule> = rule::early(relation).into_iter().chain(kept_keys).collect();
     let look = Look::new(version, relation, &columns, &carried, &early);
     // Values from elsewhere want the row locked before they are brought there.
-    let at_once = carried.is_empty() && columns.looks.is_empty() && part.is_none() && look.only_followed.is_empty();
-    let unchanged = if at_once { look.unchanged() } else { String::new() };
+    let written_at_once =
+        carried.is_empty() && columns.looks.is_empty() && part.is_none() && look.only_followed.is_empty();
+    let unchanged = if written_at_once { look.unchanged() } else { String::new() };
+    let same = look.same();
     let (has_up, part_now, part_changed, look) = (look.has_up, look.part_now, look.part_changed, look.render()?);
     PutBack {
         look,
@@ -483,7 +491,10 @@ pub fn put_back(
         may_stay: part.is_none()
             && !taken_along.is_empty()
             && may_skip(version.table(relation), if marks { "UPDATE" } else { "DELETE" }),
-        deletes: marks || !taken_along.is_empty(),
+        deletes: marks || !taken_along.is_empty() || place::one_look(version, relation).is_some(),
+        at_once: part.is_none() && taken_along.is_empty() && !marks,
+        goes: part.is_none() && !marks,
+        same,
         removal: mark.statement,
         no_mark: mark.no_mark,
         taken_along,
@@ -769,11 +780,7 @@ fn one_added(version: &Version, relation: &Relation, field: &Ident, at: usize) -
     Kept {
         may_differ: told_by.clone().map_or_else(|| "true".into(), differ),
         told_by,
-        field: field.clone(),
-        complement: added.kept(),
-        value: Ident::new("refactor_value"),
-        keys: list(&get::complement_keys(added.key.len())),
-        keys_r: of("r", &added.key),
+        keep: Place::of_added(added).keep("r", &[format!("NEW.{field}")]),
         // What is copied may be written elsewhere meanwhile.
         is_own: if added.copied.is_some() { "true".into() } else { differs(get::seed(added, "r")) },
         differs: differs(get::added(added, "r")),

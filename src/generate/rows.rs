@@ -1,6 +1,7 @@
 //! The rows of a relation, as queries: what its view shows, and what its table must hold afterwards.
 
 use crate::generate::carry::Names;
+use crate::generate::place::{self, Place};
 use crate::generate::{all, equal, get, link, list, lookup, numbering, shaped, spread, united};
 use crate::name::Ident;
 use crate::relation::{Field, Home, Relation, Rows, row_key};
@@ -77,6 +78,10 @@ pub fn joined(version: &Version, relation: &Relation) -> Joined {
                     }
                 }
             }
+            Home::Added(_) | Home::Shaped(..) if let Some(found) = place::found(version, field, "y") => {
+                from.extend(place::join(version, field).filter(|j| !from.contains(j.as_str())));
+                found
+            }
             Home::Shaped(at, member) => shaped::get(&version.shaped[at], member, "b"),
             Home::Looked(at, member) => {
                 let (join, value) = lookup::joined(&version.lookups[at], at, member);
@@ -120,10 +125,9 @@ fn filter(version: &Version, relation: &Relation) -> String {
 }
 
 fn of_added(added: &Added, at: usize) -> (String, String) {
+    let place = Place::of_added(added);
     let complement = format!("y{at}");
-    let keys = get::complement_keys(added.key.len());
-    let on = equal(&complement, &keys, "b", &added.key);
-    let mut join = format!("\n  LEFT JOIN {} AS {complement} ON {on}", added.kept());
+    let mut join = format!("\n  LEFT JOIN {} AS {complement} ON {}", place.table, place.belongs(&complement, "b"));
     let mut seed = get::seed(added, "b");
     if let Some(Copied { hop, column }) = &added.copied {
         // It leads to a unique key, so no row is doubled.
@@ -131,7 +135,7 @@ fn of_added(added: &Added, at: usize) -> (String, String) {
         join += &format!("\n  LEFT JOIN {} AS z{at} ON {on}", hop.to);
         seed = format!("z{at}.{column}");
     }
-    (join, format!("CASE WHEN {complement}.{} IS NULL THEN {seed} ELSE {complement}.refactor_value END", keys[0]))
+    (join, place.found_or(0, &complement, "b", &seed))
 }
 
 fn ways<'v>(version: &'v Version, relation: &Relation) -> Vec<Way<'v>> {

@@ -8,6 +8,7 @@ use askama::Template;
 
 use crate::generate::carry::{guarded, path_over};
 use crate::generate::fact::key_text;
+use crate::generate::place::{Needed, Place};
 use crate::generate::{Piece, all, comment, each_of, get, list, of, own, rows};
 use crate::name::{Ident, TableName};
 use crate::relation::{Attached, Field, Home, Relation, Rows, checked, row_key};
@@ -446,8 +447,9 @@ pub fn offenders(version: &Version, relation: &Relation, item: &Constraint, step
 
 /// The tables that must be there before a rule can be asked of the rows.
 #[must_use]
-pub fn read_from(version: &Version, relation: &Relation, item: &Constraint) -> Vec<TableName> {
+pub fn read_from(version: &Version, relation: &Relation, item: &Constraint) -> Vec<Needed> {
     let kept = |id: &Ident| own(&["kept", id.as_str()]);
+    let mut shared = Vec::new();
     let mut tables = vec![relation.base.clone()];
     if let ConstraintKind::Foreign(key) = &item.kind {
         tables.push(key.table.clone());
@@ -456,11 +458,11 @@ pub fn read_from(version: &Version, relation: &Relation, item: &Constraint) -> V
         match field.home {
             Home::Own(_) | Home::Calculated(_) | Home::United(_) => {}
             Home::Carried(at) => tables.push(kept(&version.carries[at].id)),
-            Home::Added(at) => tables.push(kept(&version.added[at].id)),
+            Home::Added(at) => shared.push(Place::of_added(&version.added[at]).needed()),
             Home::Shaped(at, _) => tables.push(kept(&version.shaped[at].id)),
             Home::Looked(at, _) => tables.push(version.lookups[at].other.clone()),
             Home::Numbered(at) => tables.push(version.numberings[at].kept()),
         }
     }
-    tables
+    tables.into_iter().map(|table| (table, None)).chain(shared).collect()
 }

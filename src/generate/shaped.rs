@@ -5,26 +5,20 @@ use std::collections::BTreeMap;
 use askama::Template;
 
 use crate::fact::{Claim, Fact, Words};
-use crate::generate::{Piece, comment, equal, get as getting, list, of, own};
+use crate::generate::place::Place;
+use crate::generate::{Piece, comment, get as getting, list, of, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation};
 use crate::sql::{Expression, Literal};
 use crate::version::{Shaped, Version};
 
-/// The complement of a shaped field.
-#[must_use]
-pub fn complement(shaped: &Shaped) -> TableName {
-    own(&["kept", shaped.id.as_str()])
-}
-
-fn numbered(prefix: &str, count: usize) -> Vec<Ident> {
-    (1..=count).map(|i| Ident::new(format!("{prefix}_{i}"))).collect()
-}
-
-/// The complement's columns besides the key.
+/// What a table with kept originals calls them: what the columns were, then the fields' values.
 #[must_use]
 pub fn kept(shaped: &Shaped) -> Vec<Ident> {
-    [numbered("refactor_seen", shaped.columns.len()), numbered("refactor_value", shaped.names.len())].concat()
+    let numbered = |what: &'static str, count: usize| {
+        (1..=count).map(move |i| Ident::generated(&["refactor", what, &i.to_string()]))
+    };
+    numbered("seen", shaped.columns.len()).chain(numbered("value", shaped.names.len())).collect()
 }
 
 /// `ROW(row.a, row.b)`
@@ -78,23 +72,10 @@ pub fn told(shaped: &Shaped, field: usize, row: &str) -> String {
     format!("({})::{}", getting::over(&shaped.get[field], row), shaped.types[field])
 }
 
-/// The value of one field for the row `row` of the base.
+/// The value of one field for the row `row` of the base: what the complement says while it is valid, else what is told.
 #[must_use]
 pub fn get(shaped: &Shaped, field: usize, row: &str) -> String {
-    kept_or(shaped, field, row, &told(shaped, field, row))
-}
-
-/// What the complement says while it is valid, else `told`.
-fn kept_or(shaped: &Shaped, field: usize, row: &str, told: &str) -> String {
-    let this = equal("x", &getting::complement_keys(shaped.key.len()), row, &shaped.key);
-    let seen = whole("x", &numbered("refactor_seen", shaped.columns.len()));
-    format!(
-        "(SELECT s.v FROM (SELECT x.refactor_value_{} AS v FROM {} AS x WHERE {this} AND record_image_eq({seen}, {})\n    UNION ALL SELECT {}) AS s LIMIT 1)",
-        field + 1,
-        complement(shaped),
-        whole(row, &shaped.columns),
-        told
-    )
+    Place::of_shaped(shaped).value_or(field, row, &told(shaped, field, row))
 }
 
 /// Rows `row` whose stored values are not what the new fields tell.
@@ -158,21 +139,14 @@ pub fn put(version: &Version, relation: &Relation, at: usize) -> Put {
         .zip(stored_later(shaped, &values))
         .map(|(c, value)| (c.clone(), value.clone(), format!("CASE WHEN {changed} THEN {value} ELSE b.{c} END")))
         .collect();
+    let place = Place::of_shaped(shaped);
     let now: Vec<String> =
-        (0..shaped.names.len()).map(|j| kept_or(shaped, j, "r", &told_later(shaped, j, "r"))).collect();
-    let keys = list(&getting::complement_keys(shaped.key.len()));
-    let both = kept(shaped);
-    let sets: Vec<String> = both.iter().map(|c| format!("{c} = excluded.{c}")).collect();
+        (0..shaped.names.len()).map(|j| place.value_or(j, "r", &told_later(shaped, j, "r"))).collect();
     let keep = format!(
-        "IF record_image_ne({}, ROW({})) THEN\n    INSERT INTO {} ({keys}, {}) VALUES ({}, {}, {})\n    ON CONFLICT ({keys}) DO UPDATE SET {};\n  END IF;",
+        "IF record_image_ne({}, ROW({})) THEN\n    {}\n  END IF;",
         whole("NEW", &shown),
         list(&now),
-        complement(shaped),
-        list(&both),
-        of("r", &shaped.key),
-        of("r", &shaped.columns),
-        of("NEW", &shown),
-        sets.join(", ")
+        place.keep("r", &values)
     );
     Put { columns, keep, changed }
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 
+use crate::generate::place::Place;
 use crate::generate::put::{Frame, Generated};
 use crate::generate::view::named;
-use crate::generate::{all, carry, get, list, mark, numbering, of};
+use crate::generate::{all, carry, get, list, mark, numbering};
 use crate::name::{Ident, TableName};
 use crate::relation::{Relation, Rows};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Identity};
@@ -83,11 +84,8 @@ struct Own {
 /// A value that the complement keeps, if it is not what the row shows without.
 struct Kept {
     field: Ident,
-    complement: TableName,
-    value: Ident,
-    keys: String,
-    keys_of_row: String,
     shown: String,
+    keep: String,
 }
 
 /// A number that rows of a branch get anew.
@@ -285,11 +283,8 @@ fn part(
         if let Source::Added(added) = branch.sources[at] {
             let added = &version.added[added];
             kept.push(Kept {
+                keep: Place::of_added(added).keep(&row, &[format!("NEW.{name}")]),
                 field: name.clone(),
-                complement: added.kept(),
-                value: Ident::new("refactor_value"),
-                keys: list(&get::complement_keys(added.key.len())),
-                keys_of_row: of(&row, &added.key),
                 shown: get::added(added, &row),
             });
             continue;

@@ -4,7 +4,7 @@ use askama::Template;
 
 use crate::generate::carry::{Names, is_partitioned, one_owner, owner};
 use crate::generate::put::Frame;
-use crate::generate::{Class, Piece, comment, get, link, numbering, own, put, spread, told, united};
+use crate::generate::{Class, Piece, comment, get, link, numbering, own, place, put, spread, told, united};
 use crate::name::{Ident, TableName};
 use crate::relation::{Field, Home, Relation, Rows, Stores, row_key};
 use crate::schema::{Field as Shape, Grant, Identity};
@@ -32,6 +32,7 @@ struct View {
     inner: TableName,
     outer: TableName,
     base: TableName,
+    one_look: String,
     rows: String,
     checked: bool,
     invoker: bool,
@@ -84,11 +85,15 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
     let inner = inner(relation);
     let owned = is_owned(version, relation);
     let invoker = version.schema.server_version >= 150_000 && !owned;
+    let one_look = place::one_look(version, relation);
     let fields = relation.fields.iter().map(|field| Shown {
         name: field.shape.name.clone(),
         get: match field.home {
             // What the complement keeps, and what an expression gives, has none of its own.
-            Home::Added(_) | Home::Shaped(..) => get::get(version, relation, field) + &field.shape.collate(),
+            Home::Added(_) | Home::Shaped(..) => {
+                let found = one_look.as_ref().and_then(|_| place::found(version, field, "(z.kept)"));
+                found.unwrap_or_else(|| get::get(version, relation, field)) + &field.shape.collate()
+            }
             _ => get::get(version, relation, field),
         },
         default: default(version, relation, field, class).unwrap_or_default(),
@@ -103,6 +108,7 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
         hidden: if class == Class::U { hidden(version, relation) } else { Vec::new() },
         keys: if class == Class::H { keys.collect() } else { Vec::new() },
         base: relation.base.clone(),
+        one_look: one_look.clone().unwrap_or_default(),
         rows: get::rows(version, relation, "b"),
         checked: class == Class::U && !relation.conditions().is_empty(),
         invoker,

@@ -1,9 +1,11 @@
 //! The plan that shows a version: drop what we generated before, create it anew, but for what would be the same.
 //! Complements and the journal stay.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::generate::{self, MARK, OWN, carry, list, own, shown_in};
+use crate::generate::carry::Kept;
+use crate::generate::place::Place;
+use crate::generate::{self, MARK, OWN, carry, list, shown_in};
 use crate::journal::{Entry, State};
 use crate::name::{Ident, TableName};
 use crate::plan::materialize::fill::numbered_on;
@@ -84,6 +86,20 @@ pub fn drop_tables(installed: &Installed, keep: &BTreeSet<TableName>) -> Vec<Pla
     vec![PlanStep::new("drop complement tables that nothing uses any more", sql)]
 }
 
+/// Drops those columns of complements that several fields share.
+#[must_use]
+pub fn drop_columns(installed: &Installed, goes: impl Fn(&(TableName, Ident)) -> bool) -> Vec<PlanStep> {
+    let mut tables: BTreeMap<&TableName, Vec<String>> = BTreeMap::new();
+    for column in installed.shared.iter().filter(|c| goes(c)) {
+        tables.entry(&column.0).or_default().push(format!("DROP COLUMN {}", column.1));
+    }
+    let one = |(table, drops): (&TableName, Vec<String>)| {
+        let sentence = format!("drop what nothing uses any more of complement `{}`", table.name);
+        PlanStep::new(sentence, format!("ALTER TABLE {table} {};", list(&drops)))
+    };
+    tables.into_iter().map(one).collect()
+}
+
 /// The plan that makes the database show `version`, whose new refactorings are `entries`.
 ///
 /// # Errors
@@ -92,7 +108,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     let complements = carry::complements(version)?;
     let keep: BTreeSet<TableName> = complements
         .iter()
-        .map(|(_, name, _)| name.clone())
+        .map(|kept| kept.table.clone())
         .chain(version.made.iter().map(|m| m.table.clone()))
         .chain(installed.tables.iter().filter(|t| t.name.as_str().starts_with("lost_")).cloned())
         .collect();
@@ -100,6 +116,9 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     plan.steps.push(PlanStep::new("make sure that the journal is there", JOURNAL));
     let (stale, pieces) = keep::apart(installed, generate::everything(version)?);
     plan.steps.extend(clear(&stale));
+    plan.steps.extend(brought_over(&complements, installed));
+    let columns: BTreeSet<(TableName, Ident)> = complements.iter().flat_map(Kept::columns).collect();
+    plan.steps.extend(drop_columns(installed, |column| !columns.contains(column) && keep.contains(&column.0)));
     plan.steps.extend(drop_tables(installed, &keep));
     let next = shown_in(version);
     let wanted: BTreeSet<&Ident> = next.values().collect();
@@ -129,9 +148,6 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     for made in version.made.iter().filter(|m| m.restores.is_none() && !installed.tables.contains(&m.table)) {
         let sentence = format!("create table `{}` for {}", made.table.name, made.step);
         plan.steps.push(PlanStep::new(sentence, generate::made::create(version, made)?));
-    }
-    for (step, name, sql) in complements.iter().filter(|(_, name, _)| !installed.tables.contains(name)) {
-        plan.steps.push(PlanStep::new(format!("create complement `{}` for {step}", name.name), sql.clone()));
     }
     plan.steps.extend(told_onward(version, installed));
     for piece in pieces {
@@ -173,6 +189,44 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         }
     }
     Ok(plan)
+}
+
+/// The complements that are not there, and new columns of those that are. What a field has kept elsewhere comes along: its
+/// rows can be those of another table when an earlier refactoring has become real.
+fn brought_over(complements: &[Kept], installed: &Installed) -> Vec<PlanStep> {
+    let mut steps = Vec::new();
+    for kept in complements {
+        let name = &kept.table.name;
+        let is_there = installed.tables.contains(&kept.table);
+        if !is_there {
+            let of: BTreeSet<&str> = kept.parts.iter().map(|p| p.step.as_str()).collect();
+            let of = list(&of.into_iter().collect::<Vec<_>>());
+            steps.push(PlanStep::new(format!("create complement `{name}` for {of}"), kept.sql.clone()));
+        }
+        for (part, shared) in kept.parts.iter().filter_map(|p| Some((p, p.shared.as_ref()?))) {
+            let place = &shared.place;
+            if installed.keeps(place) {
+                continue;
+            }
+            if is_there {
+                let add = |(column, kind): (Ident, String)| format!("ADD COLUMN {column} {kind}");
+                let adds: Vec<String> = shared.columns().into_iter().map(add).collect();
+                let sql = format!("ALTER TABLE {} {};", kept.table, list(&adds));
+                let step = PlanStep::new(format!("give complement `{name}` a place for {}", part.step), sql);
+                steps.push(step.locking(format!("ACCESS EXCLUSIVE on `{}`, for a catalogue update", kept.table)));
+            }
+            if let Some((other, has)) = installed.shared.iter().find(|(_, column)| Some(column) == place.has.as_ref()) {
+                let sentence = format!("bring what `{}` keeps for {} to `{name}`", other.name, part.step);
+                let (columns, conflict) = place.written();
+                let sql = format!(
+                    "INSERT INTO {} ({columns})\nSELECT {columns} FROM {other} WHERE {has}\n{conflict};",
+                    kept.table
+                );
+                steps.push(PlanStep::new(sentence, sql));
+            }
+        }
+    }
+    steps
 }
 
 /// Which rows of a table that is split have no such part.
@@ -392,43 +446,39 @@ fn trigger_reasons(carry: &Carry) -> Vec<String> {
 
 /// Values kept when an earlier refactoring was materialized come back into the complement of the one that restores it.
 fn restores(version: &Version, installed: &Installed) -> Vec<PlanStep> {
-    let one = vec![Ident::new("refactor_value")];
-    let carries = version
-        .carries
+    let one = || vec![Ident::new("refactor_value")];
+    let carries = version.carries.iter().map(|c| {
+        let place = Place::apart(&c.id, c.target_key(), one());
+        (c.restores.as_ref(), place, one(), &c.target, c.direction == Direction::Up)
+    });
+    let added = version.added.iter().map(|a| (a.restores.as_ref(), Place::of_added(a), one(), &a.table, false));
+    let shaped = version
+        .shaped
         .iter()
-        .map(|c| (c.restores.as_ref(), &c.id, c.target_key(), &c.target, one.clone(), c.direction == Direction::Up));
-    let added = version.added.iter().map(|a| (a.restores.as_ref(), &a.id, &*a.key, &a.table, one.clone(), false));
-    let shaped = version.shaped.iter();
-    let shaped = shaped.map(|s| (s.restores.as_ref(), &s.id, &*s.key, &s.table, generate::shaped::kept(s), false));
+        .map(|s| (s.restores.as_ref(), Place::of_shaped(s), generate::shaped::kept(s), &s.table, false));
     let mut steps = Vec::new();
     let looked_up = version.lookups.iter().flat_map(|l| l.kept.iter().map(move |k| (l, k)));
-    let looked_up = looked_up.map(|(l, k)| (Some(&k.restores), &k.id, &*k.key, &l.table, one.clone(), false));
-    for (restores, id, key, table, values, up) in carries.chain(added).chain(shaped).chain(looked_up) {
-        let complement = own(&["kept", id.as_str()]);
+    let looked_up =
+        looked_up.map(|(l, k)| (Some(&k.restores), Place::apart(&k.id, &k.key, one()), one(), &l.table, false));
+    for (restores, place, from, table, up) in carries.chain(added).chain(shaped).chain(looked_up) {
         let lost = restores.map(|step| lost_table(step)).filter(|t| installed.tables.contains(t));
-        let Some(lost) = lost.filter(|_| !installed.tables.contains(&complement)) else { continue };
+        let Some(lost) = lost.filter(|_| !installed.keeps(&place)) else { continue };
         // They are kept by what tells the rows of the table apart, be it what the complement follows or not.
         let row_key = row_key(&version.schema.tables[table]).unwrap_or_default();
         let kept_by = generate::get::complement_keys(row_key.len());
         let joined = generate::equal("b", &row_key, "x", &kept_by);
-        let selected = key.iter().map(|k| format!("b.{k}")).chain(values.iter().map(|v| format!("x.{v}")));
-        let selected = list(&selected.collect::<Vec<_>>());
-        let keys = generate::get::complement_keys(key.len());
+        let kept: Vec<String> = from.iter().map(|v| format!("x.{v}")).collect();
+        let selected = place.row("b", &kept);
+        let (columns, mut conflict) = place.written();
         // A row that was listed before has a place there already.
-        let conflict = if up {
-            let keys = list(&keys);
-            format!(
-                "\nON CONFLICT ({keys}) DO UPDATE SET refactor_value = excluded.refactor_value, refactor_unknown = false"
-            )
-        } else {
-            String::new()
-        };
-        let columns = [keys, values].concat();
+        if up {
+            conflict += ", refactor_unknown = false";
+        }
         steps.push(PlanStep::new(
             format!("bring back the values kept in `{}`", lost.name),
             format!(
-                "INSERT INTO {complement} ({})\nSELECT {selected} FROM {lost} AS x JOIN {table} AS b ON {joined}{conflict};",
-                list(&columns)
+                "INSERT INTO {} ({columns})\nSELECT {selected} FROM {lost} AS x JOIN {table} AS b ON {joined}\n{conflict};",
+                place.table
             ),
         ));
     }

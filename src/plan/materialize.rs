@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use crate::fact::{KeyField, LossKind};
 use crate::generate::{self, MARK, carry, fact, list, numbering, own, shaped};
 use crate::name::{Ident, TableName};
-use crate::plan::defer::{change_state, clear, drop_tables};
+use crate::plan::defer::{change_state, clear, drop_columns, drop_tables};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::relation::{Home, Relation, Rows, row_key};
 use crate::sql::{self, Literal};
@@ -156,8 +156,12 @@ pub fn materialize(
     plan.steps.extend(drop_index);
     plan.steps.extend(fill::put_apart(version, &ways));
     let complements = carry::complements(version)?;
-    let ours: BTreeSet<&TableName> = complements.iter().map(|(_, name, _)| name).collect();
-    let keep: BTreeSet<TableName> = installed.tables.iter().filter(|t| !ours.contains(t)).cloned().collect();
+    let shared: BTreeSet<(TableName, Ident)> = complements.iter().flat_map(carry::Kept::columns).collect();
+    let others: BTreeSet<&TableName> =
+        installed.shared.iter().filter(|c| !shared.contains(c)).map(|(t, _)| t).collect();
+    let goes = |table: &TableName| !others.contains(table) && complements.iter().any(|k| k.table == *table);
+    let keep: BTreeSet<TableName> = installed.tables.iter().filter(|t| !goes(t)).cloned().collect();
+    plan.steps.extend(drop_columns(installed, |column| shared.contains(column) && keep.contains(&column.0)));
     plan.steps.extend(drop_tables(installed, &keep));
     // A table that brings rows back is gone by then.
     let united = |t: &&TableName| version.unions.iter().any(|u| u.branches.iter().any(|b| b.table == **t));

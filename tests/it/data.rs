@@ -68,7 +68,7 @@ fn applied_at_once_is_applied_one_by_one() {
         std::fs::copy(file.path(), at_once.files().join(file.file_name())).unwrap();
     }
     ok(&at_once, &["apply"]);
-    let ranks = "SELECT refactor_key_1, refactor_value FROM refactor.kept_0005_rank";
+    let ranks = "SELECT refactor_key_1, value_0005_rank FROM refactor.kept_of_public_customers WHERE has_0005_rank";
     assert_eq!(at_once.rows(ranks), one_by_one.rows(ranks));
     ok(&at_once, &["materialize", "--yes"]);
     ok(&one_by_one, &["materialize", "--yes", "--step-by-step"]);

@@ -363,9 +363,9 @@ scenarios! {
             "--using", "coalesce(published, 1) <> 0", "--back", "CASE WHEN published THEN 1 ELSE 0 END",
         ]],
         truth: &[(
-            "SELECT t.id, CASE WHEN x.refactor_seen_1 IS NOT DISTINCT FROM published AND x.refactor_key_1 IS NOT NULL
-               THEN x.refactor_value_1 ELSE coalesce(published, 1) <> 0 END
-             FROM public.t LEFT JOIN refactor.kept_0001_published x ON x.refactor_key_1 = t.id",
+            "SELECT t.id, CASE WHEN x.seen_0001_published_1 IS NOT DISTINCT FROM published AND x.has_0001_published
+               THEN x.value_0001_published_1 ELSE coalesce(published, 1) <> 0 END
+             FROM public.t LEFT JOIN refactor.kept_of_public_t x ON x.refactor_key_1 = t.id",
             "SELECT id, published FROM next.t",
         )],
         moves: &["published"],
@@ -432,6 +432,28 @@ scenarios! {
         ],
         pools: &[("first", &["'Ann'", "'Ann Lee'", "'Ann  Lee'", "' Lee'", "''", "'Ben Jon Fox'"])],
         moves: &["first", "last", "city", "tier", "t_id"],
+    }
+    one_look {
+        sql: "CREATE TABLE t (a int, b text, first text, last text, code int DEFAULT 1, n int, city text, PRIMARY KEY (a, b));
+            CREATE TABLE u (id int PRIMARY KEY, t_a int, t_b text, FOREIGN KEY (t_a, t_b) REFERENCES t ON UPDATE CASCADE ON DELETE CASCADE);
+            CREATE INDEX ON u (t_a, t_b);
+            INSERT INTO t VALUES (1, 'x', 'Ann', 'Lee', 1, 4, 'c'), (2, 'x', 'Ben Jon', 'Fox', 2, NULL, 'd'), (2, 'y', NULL, NULL, NULL, 0, NULL);
+            INSERT INTO u VALUES (1, 1, 'x'), (2, 2, 'y'), (3, NULL, 'y');",
+        commands: &[
+            &["add-field", "t.told", "text", "--as", "coalesce(b, '') || n"],
+            &["add-field", "t.free", "text"],
+            &[
+                "merge-fields", "t.first", "last", "--into", "name", "--by", "concat_ws(' ', first, last)",
+                "--back", "nullif(split_part(name, ' ', 1), '')", "--back", "nullif(substr(name, length(split_part(name, ' ', 1)) + 2), '')",
+            ],
+            &["add-field", "t.rate", "numeric(4,2)", "--default", "1.5", "--not-null"],
+            &["change-type", "t.code", "text", "--using", "CASE code WHEN 1 THEN 'new' ELSE 'old' END", "--back", "CASE code WHEN 'new' THEN 1 ELSE 2 END"],
+            &["move-field", "t.city", "u"],
+            &["rename-field", "t.free", "note"],
+        ],
+        pools: &[("name", &["'Ann'", "'Ann Lee'", "'Ann  Lee'", "' Lee'", "''", "NULL"]), ("code", &["'new'", "'old'", "'x'", "1", "2", "3"])],
+        renamed: &[("free", "note")],
+        moves: &["first", "last", "code", "n", "city", "t_a", "t_b"],
     }
     merge_three {
         sql: "CREATE TABLE t (id int, k int, a int, b int DEFAULT 2, c int, n int NOT NULL DEFAULT 0, PRIMARY KEY (id, k));

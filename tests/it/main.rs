@@ -21,6 +21,7 @@ mod reshape;
 mod rights;
 mod rules;
 mod server;
+mod shared;
 mod stacks;
 mod support;
 mod tidy;

@@ -37,10 +37,10 @@ const KEPT: [&str; 6] = [
      SELECT id, nullif(id, 25) FROM orders WHERE id % 5 = 0 ON CONFLICT DO NOTHING",
     "INSERT INTO refactor.kept_0004_tax (refactor_key_1, refactor_value)
      SELECT id, 3 FROM orders WHERE id % 7 = 0 ON CONFLICT DO NOTHING",
-    "INSERT INTO refactor.kept_0007_note (refactor_key_1, refactor_value)
-     SELECT id, NULL FROM orders WHERE id % 3 = 0 ON CONFLICT DO NOTHING",
-    "INSERT INTO refactor.kept_0008_pieces (refactor_key_1, refactor_value)
-     SELECT id, id FROM lines WHERE id % 2 = 0 ON CONFLICT DO NOTHING",
+    "INSERT INTO refactor.kept_of_public_orders (refactor_key_1, has_0007_note, value_0007_note)
+     SELECT id, true, NULL FROM orders WHERE id % 3 = 0 ON CONFLICT DO NOTHING",
+    "INSERT INTO refactor.kept_of_public_lines (refactor_key_1, has_0008_pieces, value_0008_pieces)
+     SELECT id, true, id FROM lines WHERE id % 2 = 0 ON CONFLICT DO NOTHING",
 ];
 
 /// Runs the tool when the server has noticed that the run before has ended.

@@ -49,7 +49,7 @@ fn a_row_put_back_by_the_statement_that_deletes_it_keeps_its_value() {
     run(&database, "UPDATE next.articles SET id = 9 WHERE id = 1");
     assert_eq!(database.rows(SHOWN), ["(2,f)", "(3,t)", "(4,t)", "(9,)"]);
     run(&database, "DELETE FROM articles");
-    assert_eq!(database.rows("SELECT * FROM refactor.kept_0001_published"), Vec::<String>::new());
+    assert_eq!(database.rows("SELECT * FROM refactor.kept_of_public_articles"), Vec::<String>::new());
 }
 
 #[test]

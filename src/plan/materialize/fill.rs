@@ -1,5 +1,6 @@
 //! Filling new columns of a table that keeps its identity: one `ADD COLUMN`, one rewrite.
 
+use crate::generate::place::Place;
 use crate::generate::{get, list, lookup, made, rows, shaped};
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
@@ -245,10 +246,12 @@ pub(super) fn enable(state: char) -> Option<&'static str> {
 /// Gives rows what the complement keeps of a field that has a column now.
 #[must_use]
 pub fn written_meanwhile(base: &TableName, added: &Added, draft: &Ident) -> String {
-    let complement = added.kept();
-    let on = crate::generate::equal("x", &get::complement_keys(added.key.len()), "b", &added.key);
+    let place = Place::of_added(added);
     format!(
-        "ALTER TABLE {base} ALTER COLUMN {draft} DROP DEFAULT;\nUPDATE {base} AS b SET {draft} = x.refactor_value FROM {complement} AS x WHERE {on};"
+        "ALTER TABLE {base} ALTER COLUMN {draft} DROP DEFAULT;\nUPDATE {base} AS b SET {draft} = x.{} FROM {} AS x WHERE {};",
+        place.value(),
+        place.table,
+        place.has_of("x", "b")
     )
 }
 

@@ -112,10 +112,9 @@ SELECT format_type(p.whole, NULL) AS name,
        (array_agg(t.typdefault ORDER BY p.depth) FILTER (WHERE t.typdefault IS NOT NULL))[1] AS expression
 FROM part AS p
 JOIN pg_type AS t ON t.oid = p.type AND t.typtype = 'd'
-GROUP BY p.whole
-HAVING bool_or(t.typnotnull OR t.typdefault IS NOT NULL)";
+GROUP BY p.whole";
 
-/// Reads the domains that say more than a type and a check.
+/// Reads the domains.
 pub(super) fn read_domains(
     client: &mut impl GenericClient,
     catalogue: &Catalogue,
