@@ -4,6 +4,7 @@
 pub mod apart;
 pub mod calculated;
 pub mod carry;
+pub mod complement;
 pub mod copied;
 pub mod drawn;
 pub mod fact;
@@ -131,7 +132,7 @@ pub fn shown_in(version: &Version) -> BTreeMap<Ident, Ident> {
 struct Foundation;
 
 /// Everything that shows a version, in the order in which it must be created. Complement tables come apart
-/// ([`carry::complements`]) since they hold data and outlive a regeneration.
+/// ([`complement::complements`]) since they hold data and outlive a regeneration.
 ///
 /// # Errors
 /// Only if a template cannot be rendered, which is a fault of ours.
@@ -143,7 +144,7 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     for index in 0..version.carries.len() {
         pieces.push(carry::companions(version, index)?);
     }
-    pieces.extend(carry::forgetting(version)?);
+    pieces.extend(complement::forgetting(version)?);
     for added in &version.added {
         pieces.extend(added.copied.as_ref().map(|c| copied::companions(version, added, c)).transpose()?);
     }

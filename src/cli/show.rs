@@ -86,7 +86,7 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
         .hint("`refactor status` lists them"));
     }
     if args.sql && args.names.is_empty() {
-        for kept in generate::carry::complements(&version)? {
+        for kept in generate::complement::complements(&version)? {
             context.ui.out(kept.sql);
         }
         for piece in generate::everything(&version)? {

@@ -402,7 +402,7 @@ impl Session {
                 losses.push(format!("{count} {rows} {go} back {place} `{kept}` ({})", union.step));
             }
         }
-        for kept in crate::generate::carry::complements(&version)? {
+        for kept in crate::generate::complement::complements(&version)? {
             for part in kept.parts.iter().filter(|p| names.contains(&p.step)) {
                 let (table, step) = (&kept.table, &part.step);
                 if !place.installed.has(&(table.clone(), part.has().cloned())) {

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::generate::carry::Kept;
+use crate::generate::complement::Kept;
 use crate::generate::place::Place;
-use crate::generate::{self, MARK, OWN, carry, list, shown_in};
+use crate::generate::{self, MARK, OWN, carry, complement, list, shown_in};
 use crate::journal::{Entry, State};
 use crate::name::{Ident, TableName};
 use crate::plan::materialize::fill::numbered_on;
@@ -105,7 +105,7 @@ pub fn drop_columns(installed: &Installed, goes: impl Fn(&(TableName, Ident)) ->
 /// # Errors
 /// Only if a template cannot be rendered.
 pub fn defer(version: &Version, installed: &Installed, title: &str, journal: String) -> Result<Plan, askama::Error> {
-    let complements = carry::complements(version)?;
+    let complements = complement::complements(version)?;
     let keep: BTreeSet<TableName> = complements
         .iter()
         .map(|kept| kept.table.clone())
@@ -179,7 +179,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     plan.steps.push(PlanStep::new("write the journal", journal));
     plan.notes.extend(reasons(version));
     plan.notes.extend(version.told.iter().flat_map(whole_sql));
-    plan.notes.extend(carry::forgetting(version)?.into_iter().map(|piece| format!("trigger: {}", piece.title)));
+    plan.notes.extend(complement::forgetting(version)?.into_iter().map(|piece| format!("trigger: {}", piece.title)));
     for remark in &version.remarks {
         let text = format!("{} ({})", remark.text, remark.step);
         match remark.kind {

@@ -12,7 +12,7 @@ pub mod unite;
 use std::collections::BTreeSet;
 
 use crate::fact::{KeyField, LossKind};
-use crate::generate::{self, MARK, carry, fact, list, numbering, own, shaped};
+use crate::generate::{self, MARK, complement, fact, list, numbering, own, shaped};
 use crate::name::{Ident, TableName};
 use crate::plan::defer::{change_state, clear, drop_columns, drop_tables};
 use crate::plan::{Installed, Plan, PlanStep};
@@ -155,8 +155,8 @@ pub fn materialize(
     }
     plan.steps.extend(drop_index);
     plan.steps.extend(fill::put_apart(version, &ways));
-    let complements = carry::complements(version)?;
-    let shared: BTreeSet<(TableName, Ident)> = complements.iter().flat_map(carry::Kept::columns).collect();
+    let complements = complement::complements(version)?;
+    let shared: BTreeSet<(TableName, Ident)> = complements.iter().flat_map(complement::Kept::columns).collect();
     let others: BTreeSet<&TableName> =
         installed.shared.iter().filter(|c| !shared.contains(c)).map(|(t, _)| t).collect();
     let goes = |table: &TableName| !others.contains(table) && complements.iter().any(|k| k.table == *table);
