@@ -38,6 +38,20 @@ impl Purpose {
 /// # Errors
 /// Names the first thing that holds it.
 pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Purpose) -> Result<(), Refusal> {
+    check_among(version, relation, field, purpose, std::slice::from_ref(&field.shape.name))
+}
+
+/// The same where all `leaving` fields leave together: what names nothing else can go along.
+///
+/// # Errors
+/// Names the first thing that holds it.
+pub fn check_among(
+    version: &Version,
+    relation: &Relation,
+    field: &Field,
+    purpose: Purpose,
+    leaving: &[Ident],
+) -> Result<(), Refusal> {
     let column = relation.column(&version.schema, field);
     let table = version.table(relation);
     let held = |role: String, hint: Option<&str>| {
@@ -57,7 +71,7 @@ pub fn check(version: &Version, relation: &Relation, field: &Field, purpose: Pur
         );
     }
     for constraint in relation.constraints.iter().map(|c| &c.item).filter(|c| c.fields.contains(&field.shape.name)) {
-        let alone = constraint.fields.len() == 1;
+        let alone = constraint.fields.iter().all(|f| leaving.contains(f));
         let name = &constraint.name;
         let role = match &constraint.kind {
             // It stays where what takes the field's place is unique and given, too.

@@ -139,7 +139,7 @@ impl ExtractTable {
         let fields = self.fields();
         if !self.names.is_empty() && self.names.len() != fields.len() {
             return Err(Refusal::NeedsValue(
-                format!("{} fields leave, but {} are named", fields.len(), self.names.len()),
+                format!("{} fields leave, but `--names` gives {}", fields.len(), self.names.len()),
                 "give `--names` one name for each field, in their order".into(),
             ));
         }
@@ -320,8 +320,9 @@ impl ExtractTable {
         relation::row_key(before.table(from)).ok_or_else(|| Refusal::NoKey { table: from.name.clone() })?;
         let payload = self.payload(before, from)?;
         let (key, natural) = self.key(&payload);
+        let together: Vec<Ident> = payload.by.iter().map(|l| l.field.shape.name.clone()).collect();
         for leaving in payload.by.iter().filter(|_| !natural) {
-            entangled::check(before, from, &leaving.field, Purpose::Refer)?;
+            entangled::check_among(before, from, &leaving.field, Purpose::Refer, &together)?;
         }
         if natural && self.on_missing == Some(Unlisted::Null) {
             return Err(Refusal::Other {

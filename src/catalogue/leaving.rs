@@ -3,7 +3,7 @@
 use crate::catalogue::draft::Draft;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::name::{FieldRef, Ident, listed};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Field, NamesFields, Origin, Relation};
 use crate::schema::{self, Constraint, ConstraintKind, Index};
 use crate::sql::rename_in_definition;
@@ -79,7 +79,13 @@ pub fn same_types(by: &[Leaving], other: &Relation) -> Result<(), Refusal> {
         if bare == "character varying" { "text".to_owned() } else { bare }
     };
     for leaving in by {
-        let there = other.field(&leaving.name).map_or("", |f| &f.shape.type_name);
+        let names = other.fields.iter().map(|f| f.shape.name.as_str());
+        let there = other.field(&leaving.name).ok_or_else(|| Refusal::NoField {
+            table: other.name.clone(),
+            similar: similar(leaving.name.as_str(), names),
+            field: leaving.name.clone(),
+        })?;
+        let there = &there.shape.type_name;
         let here = &leaving.field.shape.type_name;
         if family(there) != family(here) {
             return Err(Refusal::Other {

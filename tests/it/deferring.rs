@@ -597,3 +597,38 @@ fn a_reference_is_returned_as_a_trigger_left_it() {
         assert_eq!(returned, wanted, "{sql}");
     }
 }
+
+#[test]
+fn rules_over_nothing_but_what_leaves_leave_with_it() {
+    let shop = Database::new(
+        "CREATE TABLE countries (id int PRIMARY KEY, name text, region text, UNIQUE (name, region));
+         CREATE TABLE customers (id int PRIMARY KEY, country text, region text,
+           FOREIGN KEY (country, region) REFERENCES countries (name, region), CHECK (country <> region));
+         INSERT INTO countries VALUES (1, 'DE', 'EU'), (2, 'FR', 'EU'); INSERT INTO customers VALUES (1, 'DE', 'EU'), (2, NULL, NULL);",
+    );
+    let extract =
+        ["extract-table", "customers.country", "region", "--into", "countries", "--names", "nam", "--names", "region"];
+    assert_eq!(
+        shop.refused(&extract),
+        "error: cannot extract `customers.country`, `region` into `countries`
+  because table `countries` has no field `nam`
+hint: did you mean `name`?
+"
+    );
+    let said = shop.run(&extract.map(|word| if word == "nam" { "name" } else { word })).stderr;
+    let said = String::from_utf8(said).unwrap();
+    let goes: Vec<&str> = said.lines().filter(|line| line.starts_with("note: materializing will drop")).collect();
+    assert_eq!(
+        goes,
+        [
+            "note: materializing will drop constraint `customers_check`",
+            "note: materializing will drop constraint `customers_country_region_fkey`"
+        ]
+    );
+    shop.client().batch_execute("UPDATE next.customers SET countries_id = 2 WHERE id = 1").unwrap();
+    assert_eq!(shop.rows("SELECT * FROM customers"), ["(1,FR,EU)", "(2,,)"]);
+    shop.ok(&["materialize", "--yes"]);
+    assert_eq!(shop.rows("SELECT * FROM customers"), ["(1,2)", "(2,)"]);
+    shop.take_back("0001");
+    assert_eq!(shop.rows("SELECT id, country, region FROM next.customers"), ["(1,FR,EU)", "(2,,)"]);
+}

@@ -565,6 +565,15 @@ scenarios! {
         since: 15,
         moves: &["city", "zip"],
     }
+    extract_with_rules {
+        sql: "CREATE TABLE k (c text, r text, PRIMARY KEY (c, r)); INSERT INTO k VALUES ('u', 'v'), ('v', 'w'), ('w', 'v'), ('u', 'u');
+            CREATE TABLE t (id int PRIMARY KEY, c text, r text, n int, FOREIGN KEY (c, r) REFERENCES k, CHECK (c <> r));
+            INSERT INTO t VALUES (1, 'u', 'v', 1), (2, 'u', 'v', 2), (3, 'v', 'w', 3), (4, NULL, NULL, 4);",
+        commands: &[&["extract-table", "t.c", "r", "--into", "p"]],
+        pools: &[("c", &["'u'", "'v'", "'w'", "NULL"]), ("r", &["'u'", "'v'", "'w'", "NULL"])],
+        since: 15,
+        moves: &["c", "r", "p_id"],
+    }
     extract_key {
         sql: "CREATE TABLE links (page int, space int NOT NULL DEFAULT 0, title text, note text, PRIMARY KEY (page, space, title), UNIQUE (title, page, space));
             CREATE INDEX ON links (space, title);
