@@ -255,6 +255,9 @@ impl Fact {
             }
             Claim::Unreferred { .. } => "correct the rows that they refer to, or let them refer to others",
             Claim::Fits { .. } => "correct those rows, or change the expression",
+            Claim::Keeps { rule, .. } if rule.kind == ConstraintKind::NotNull => {
+                "correct those rows first: the rule is for all of them; or show a value for NULL by `change-type --using`"
+            }
             Claim::Keeps { .. } => "correct those rows first: the rule is for all of them",
         }
     }

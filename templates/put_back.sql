@@ -71,7 +71,9 @@ BEGIN
   {{ statement }}
 {%- endfor %}
 {%- for f in own %}
+{%- if !f.as_said %}
   NEW.{{ f.field }} := r.{{ f.column }};
+{%- endif %}
 {%- endfor %}
 {%- for c in calculated %}
   NEW.{{ c.0 }} := {{ c.1 }};

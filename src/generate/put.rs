@@ -12,7 +12,7 @@ use crate::generate::view::{kept_for_others, key_aliases, named};
 use crate::generate::{all, comment, equal, get, list, lookup, mark, numbering, shaped, slice};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
-use crate::schema::{ConstraintKind, Field, Identity, Table, Trigger};
+use crate::schema::{ConstraintKind, Field, Identity, Table, TableKind, Trigger};
 use crate::sql::{Literal, trigger_arguments};
 use crate::version::{Carry, Direction, Version};
 
@@ -93,7 +93,8 @@ struct Check {
 struct Own {
     field: Ident,
     column: Ident,
-    /// Whether an update gives back what the statement said: a row that has followed another shows that only later.
+    /// Whether what is written is what the statement said, so that nothing need be read back; and a row that has followed
+    /// another shows that only later.
     as_said: bool,
 }
 
@@ -355,9 +356,10 @@ impl Columns {
             let Home::Own(at) = field.home else { continue };
             let column = &table.fields[at].name;
             let follows = following.contains(column);
-            let as_said = follows && !rewrites(table);
+            let written = !filled && part.is_none_or(|p| !p.key.contains(column));
+            let as_said = !rewrites(table) && (follows || written && stores_as_said(table));
             self.own.push(Own { field: name.clone(), column: column.clone(), as_said });
-            if !filled && part.is_none_or(|p| !p.key.contains(column)) {
+            if written {
                 self.overriding |= identity.is_some();
                 // What the statement leaves, a foreign key's action may have changed since.
                 let value = if follows {
@@ -539,6 +541,11 @@ pub(super) fn rewrites(table: &Table) -> bool {
     let before = |t: &&Trigger| t.enabled != 'D' && t.definition.contains(" BEFORE ");
     let writes = |t: &Trigger| [" INSERT", " UPDATE"].iter().any(|event| t.definition.contains(event));
     table.triggers.iter().filter(before).any(writes)
+}
+
+/// Whether, its own triggers apart, a table's rows hold what is written to them. Partitions and heirs have others.
+fn stores_as_said(table: &Table) -> bool {
+    table.kind != TableKind::Foreign && table.children.is_empty() && table.rules.is_empty()
 }
 
 /// What lets a row be one of the part's. Each condition is a function in SQL, which is read once: in the text of a

@@ -127,6 +127,7 @@ scenarios! {
         ],
         rules: &["d", "u_d_check"],
         from_then_on: &["a", "few", "t_b_key", "e", "d", "u_d_check"],
+        mended: "UPDATE public.u SET d = 1 WHERE d IS NULL OR d >= 4",
     }
     quarantine {
         sql: "CREATE TABLE u (id int PRIMARY KEY, m int);

@@ -79,6 +79,8 @@ pub struct Scenario {
     pub rules: &'static [&'static str],
     /// The same, of rules that come or go only when all is real, as was said when they were declared.
     pub from_then_on: &'static [&'static str],
+    /// What corrects rows of old code that break a rule which holds until all is real.
+    pub mended: &'static str,
     /// A table that refers to itself is written row by row, and each row's references are checked at once: a statement
     /// may fail for want of a row that it would have made, and cannot renumber a row with those that follow it.
     pub row_by_row: bool,
@@ -106,6 +108,7 @@ impl Scenario {
         renamed: &[],
         rules: &[],
         from_then_on: &[],
+        mended: "",
         row_by_row: false,
         told: &[],
         one_key: false,
@@ -133,6 +136,14 @@ fn breaks(outcome: &Outcome, names: &[&str]) -> bool {
     let Outcome::Failed(failed) = outcome else { return false };
     let name = failed.constraint.as_deref().or(failed.column.as_deref());
     failed.code.starts_with("23") && name.is_some_and(|n| names.contains(&n))
+}
+
+/// Whether rows exchanged unique values. PostgreSQL asks row by row, so the order in which a table has them decides whether
+/// one takes the value of another before that has gone; and both have an order of their own.
+fn passing_by(sql: &str, there: &Outcome, here: &Outcome) -> bool {
+    let taken = |outcome: &Outcome| matches!(outcome, Outcome::Failed(f) if f.code == "23505");
+    let done = |outcome: &Outcome| matches!(outcome, Outcome::Done { count, .. } if *count > 1);
+    sql.starts_with("UPDATE") && sql.contains(" || 'z'") && (taken(there) && done(here) || done(there) && taken(here))
 }
 
 pub struct Twin<'s> {
@@ -341,6 +352,7 @@ impl<'s> Twin<'s> {
             let announced = breaks(&there, self.scenario.from_then_on) || breaks(&here, self.scenario.from_then_on);
             let stricter = matches!(&there, Outcome::Failed(f) if self.scenario.stricter(f));
             let known = unknown != 0 || announced || stricter || (self.scenario.row_by_row && too_early);
+            let known = known || passing_by(&sql, &there, &here);
             if !known {
                 self.fault(step, &sql, &what, &before);
             }
@@ -571,6 +583,7 @@ impl<'s> Twin<'s> {
 
     /// The end of it all: what was shown is real.
     pub fn materialize(mut self) -> Vec<String> {
+        self.x.batch_execute(self.scenario.mended).unwrap();
         let before = self.shown();
         self.database.ok(&["materialize", "--yes"]);
         let after = self.shown();
