@@ -408,8 +408,11 @@ impl Session {
                 if !place.installed.has(&(table.clone(), part.has().cloned())) {
                     continue;
                 }
-                let known = if kept.sql.contains("refactor_unknown") { " WHERE NOT refactor_unknown" } else { "" };
-                let known = part.has().map_or_else(|| known.to_owned(), |has| format!(" WHERE {has}"));
+                let known = match part.has() {
+                    Some(has) => format!(" WHERE {has}"),
+                    None if kept.sql.contains("refactor_unknown") => " WHERE NOT refactor_unknown".to_owned(),
+                    None => String::new(),
+                };
                 let count: i64 = self.client.query_one(&format!("SELECT count(*) FROM {table}{known}"), &[])?.get(0);
                 if count > 0 {
                     let values = if count == 1 { "value" } else { "values" };

@@ -8,7 +8,7 @@ use askama::Template;
 use crate::generate::carry::{
     Key, Names, changed, grantee, guarded, is_write, key_columns, keys, owner, path_over, trigger,
 };
-use crate::generate::place::{self, Place};
+use crate::generate::place::Place;
 use crate::generate::{Piece, all, comment, equal, get, kept, list, numbering, own, shaped, slice, told};
 use crate::name::{Ident, TableName};
 use crate::schema::ConstraintKind;
@@ -141,52 +141,46 @@ pub fn complements(version: &Version) -> Result<Vec<Kept>, askama::Error> {
         tables.push(Kept::of_one(&carry.step, names.complement, sql));
     }
     tables.extend(version.told.iter().map(|t| Kept::of_one(&t.step, told::done(t), told::done_table(version, t))));
-    let added = version.added.iter().filter(|a| a.shared);
-    let added = added.map(|a| (&a.step, &a.table, &*a.key, Place::of_added(a), vec![a.type_name.clone()]));
-    let shaped = version.shaped.iter().filter(|s| s.shared);
-    let shaped = shaped.map(|s| {
+    let added = version.added.iter();
+    let added =
+        added.map(|a| (&a.step, &a.table, Place::of_added(a), vec![a.type_name.clone()], "values of an added field"));
+    let shaped = version.shaped.iter().map(|s| {
         let types = [&*s.column_types, &s.types].concat();
-        (&s.step, &s.table, &*s.key, Place::of_shaped(s), types)
+        (&s.step, &s.table, Place::of_shaped(s), types, "what the stored fields cannot tell exactly")
     });
-    let mut beside: Vec<(&TableName, &[Ident], Kept)> = Vec::new();
-    for (step, table, key, place, types) in added.chain(shaped) {
-        let part = Part { step: step.clone(), shared: Some(Shared { place, types }) };
+    let mut beside: Vec<(&TableName, Vec<Ident>, Kept)> = Vec::new();
+    for (step, table, place, types, what) in added.chain(shaped) {
+        if place.has.is_none() {
+            let values = place.columns().into_iter().zip(types).collect();
+            let rows = (table, &*place.key);
+            let sql =
+                Complement::of(version, place.table.clone(), rows, values, &format!("{step}: {what}")).render()?;
+            tables.push(Kept::of_one(step, place.table, sql));
+            continue;
+        }
         let there = beside.iter().position(|(of, ..)| *of == table);
         let there = there.unwrap_or_else(|| {
-            let kept = Kept { table: place::shared(table), sql: String::new(), parts: Vec::new() };
-            beside.push((table, key, kept));
+            let kept = Kept { table: place.table.clone(), sql: String::new(), parts: Vec::new() };
+            beside.push((table, place.key.clone(), kept));
             beside.len() - 1
         });
-        beside[there].2.parts.push(part);
+        beside[there].2.parts.push(Part { step: step.clone(), shared: Some(Shared { place, types }) });
     }
     for (table, key, mut kept) in beside {
         let text = format!("values that {} has no columns for yet", table.short());
         let columns = kept.parts.iter().filter_map(|p| p.shared.as_ref()).flat_map(Shared::columns).collect();
-        kept.sql = Complement::of(version, kept.table.clone(), (table, key), columns, &text).render()?;
+        kept.sql = Complement::of(version, kept.table.clone(), (table, &*key), columns, &text).render()?;
         tables.push(kept);
     }
     let mut add = |step: &str, complement: Complement| {
         let name = complement.table.clone();
         complement.render().map(|sql| tables.push(Kept::of_one(step, name, sql)))
     };
-    for added in version.added.iter().filter(|a| !a.shared) {
-        let place = Place::of_added(added);
-        let values = vec![(place.value().clone(), added.type_name.clone())];
-        let text = format!("{}: values of an added field", added.step);
-        add(&added.step, Complement::of(version, place.table, (&added.table, &added.key), values, &text))?;
-    }
     for numbering in &version.numberings {
         let key = &*numbering.key;
         let values = vec![(numbering::value(), numbering::value_type(numbering))];
         let text = format!("{}: the new numbers of rows", numbering.step);
         add(&numbering.step, Complement::of(version, numbering.kept(), (&numbering.table, key), values, &text))?;
-    }
-    for shaped in version.shaped.iter().filter(|s| !s.shared) {
-        let place = Place::of_shaped(shaped);
-        let types = shaped.column_types.iter().chain(&shaped.types).cloned();
-        let values = place.columns().into_iter().zip(types).collect();
-        let text = format!("{}: what the stored fields cannot tell exactly", shaped.step);
-        add(&shaped.step, Complement::of(version, place.table, (&shaped.table, &shaped.key), values, &text))?;
     }
     for (looked_up, kept) in version.lookups.iter().flat_map(|l| l.kept.iter().map(move |k| (l, k))) {
         let values = vec![(Ident::new("refactor_value"), looked_up.types[kept.member].clone())];

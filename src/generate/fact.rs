@@ -156,27 +156,22 @@ pub(super) fn key_text(keys: &[String]) -> String {
 /// The tables that must be there to count what would be lost, besides its own.
 #[must_use]
 pub fn lost_with(version: &Version, loss: &Loss) -> Vec<Needed> {
-    if let LossKind::Unreal(Elsewhere::Added(at)) = loss.kind {
-        return vec![Place::of_added(&version.added[at]).needed()];
-    }
-    lost_with_tables(version, loss).into_iter().map(|table| (table, None)).collect()
-}
-
-fn lost_with_tables(version: &Version, loss: &Loss) -> Vec<TableName> {
     let carried = |at: usize| version.carries[at].hops.iter().flat_map(|h| [h.from.clone(), h.to.clone()]);
-    match loss.kind {
+    let tables: Vec<TableName> = match loss.kind {
         LossKind::Unreached(at) => carried(at).collect(),
         LossKind::Apart(at) => vec![slice::absent(&version.slices[at])],
         LossKind::Unreal(Elsewhere::Carried(at)) => {
             carried(at).chain([Names::of(&version.carries[at]).complement]).collect()
         }
+        LossKind::Unreal(Elsewhere::Added(at)) => return vec![Place::of_added(&version.added[at]).needed()],
         LossKind::Unreal(Elsewhere::Looked(at, _)) => {
             let lookup = &version.lookups[at];
             lookup.kept.iter().map(kept::kept_in).chain([lookup.other.clone()]).collect()
         }
         LossKind::Unlisted(at) => vec![version.lookups[at].other.clone()],
         _ => Vec::new(),
-    }
+    };
+    tables.into_iter().map(|table| (table, None)).collect()
 }
 
 /// A condition on rows `t` of the loss's table: those whose value would be lost.

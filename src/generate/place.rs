@@ -172,8 +172,7 @@ impl Place {
 }
 
 /// The complement table that several fields of a table share.
-#[must_use]
-pub fn shared(table: &TableName) -> TableName {
+fn shared(table: &TableName) -> TableName {
     own(&["kept", "of", table.schema.as_str(), table.name.as_str()])
 }
 

@@ -459,7 +459,7 @@ pub fn read_from(version: &Version, relation: &Relation, item: &Constraint) -> V
             Home::Own(_) | Home::Calculated(_) | Home::United(_) => {}
             Home::Carried(at) => tables.push(kept(&version.carries[at].id)),
             Home::Added(at) => shared.push(Place::of_added(&version.added[at]).needed()),
-            Home::Shaped(at, _) => tables.push(kept(&version.shaped[at].id)),
+            Home::Shaped(at, _) => shared.push(Place::of_shaped(&version.shaped[at]).needed()),
             Home::Looked(at, _) => tables.push(version.lookups[at].other.clone()),
             Home::Numbered(at) => tables.push(version.numberings[at].kept()),
         }
