@@ -73,6 +73,9 @@ impl Entry {
         let syntax = |reason: String| JournalError::Syntax { file: format!("{name}.toml"), reason };
         // `flatten` would lose line and caret, so the one table is read by itself and `after` apart.
         let table: toml::Table = toml::from_str(text).map_err(|e| syntax(e.to_string()))?;
+        if table.values().any(holds_nul) {
+            return Err(syntax("it contains the character NUL, which no text of PostgreSQL can".into()));
+        }
         let after = match table.get("after") {
             None => None,
             Some(toml::Value::String(after)) => Some(after.clone()),
@@ -96,6 +99,16 @@ impl Entry {
     #[must_use]
     pub fn hash(&self) -> String {
         hash(&self.text)
+    }
+}
+
+/// Whether a text in it contains the character NUL.
+fn holds_nul(value: &toml::Value) -> bool {
+    match value {
+        toml::Value::String(text) => text.contains('\0'),
+        toml::Value::Array(items) => items.iter().any(holds_nul),
+        toml::Value::Table(table) => table.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        _ => false,
     }
 }
 

@@ -13,8 +13,21 @@ pub const MAX_BYTES: usize = 63;
 /// The schema of our own objects.
 pub const OWN: &str = "refactor";
 
-/// Begins and ends the text of each function that is made.
-pub const BODY: &str = "$refactor$";
+/// Begins and ends the text of each function that is made, until [`delimited`] chooses a tag for it: no text of
+/// PostgreSQL can contain this character, so nobody's name or constant ends a function.
+pub const BODY: &str = "\0";
+
+/// SQL with the texts of its functions between tags that nothing in it contains.
+#[must_use]
+pub fn delimited(sql: impl Into<String>) -> String {
+    let sql = sql.into();
+    if !sql.contains(BODY) {
+        return sql;
+    }
+    let tags = std::iter::once("$refactor$".to_owned()).chain((1..).map(|i| format!("$refactor_{i}$")));
+    let tag = tags.into_iter().find(|tag| !sql.contains(tag.as_str())).unwrap_or_default();
+    sql.replace(BODY, &tag)
+}
 
 /// One identifier as the catalogue stores it: unquoted, case as it is.
 ///

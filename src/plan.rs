@@ -6,6 +6,8 @@ pub mod materialize;
 
 use serde::Serialize;
 
+use crate::name::delimited;
+
 /// What will be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
 pub struct Plan {
@@ -43,7 +45,7 @@ impl PlanStep {
     /// A step that makes nobody wait.
     #[must_use]
     pub fn new(sentence: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), sql: sql.into(), lock: None, rows: None, bytes: None }
+        Self { sentence: sentence.into(), sql: delimited(sql), lock: None, rows: None, bytes: None }
     }
 
     /// The same step with a lock.

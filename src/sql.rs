@@ -17,7 +17,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer, Word};
 
-use crate::name::{BODY, Ident, TableName};
+use crate::name::{Ident, TableName};
 
 /// A string constant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +27,8 @@ impl fmt::Display for Literal {
     /// As `quote_literal` does: a backslash makes it an `E''` string, whatever `standard_conforming_strings` says.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quoted = self.0.replace('\'', "''");
-        if quoted.contains('\\') || quoted.contains(BODY) {
-            let quoted = quoted.replace('\\', "\\\\").replace(BODY, &BODY.replace('$', "\\x24"));
-            write!(f, "E'{quoted}'")
+        if quoted.contains('\\') {
+            write!(f, "E'{}'", quoted.replace('\\', "\\\\"))
         } else {
             write!(f, "'{quoted}'")
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Claim, Elsewhere, Fact, KeyField, Loss, Words};
-use crate::name::{BODY, FieldRef, Ident, TableName, TableRef, own};
+use crate::name::{FieldRef, Ident, TableName, TableRef, own};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Condition, Field, Home, Relation, Rows, is_indexed};
 use crate::schema::{Constraint, ForeignKey, Schema, Table, TableKind};
@@ -757,12 +757,6 @@ impl Version {
             passing.retain(|c| c.item.fields.iter().all(|f| fields.iter().any(|shown| shown.shape.name == *f)));
         }
         next.note_rewrites(&step.name);
-        if let Some(name) = next.unspeakable() {
-            return Err(Refusal::Other {
-                why: format!("the name `{name}` contains `{BODY}`, which ends the functions that are made for it"),
-                hint: Some("rename it first".into()),
-            });
-        }
         if let Some(name) = next.ours() {
             return Err(Refusal::Other {
                 why: format!("a field is called `{name}`, as hidden fields of the views are"),
@@ -827,20 +821,6 @@ impl Version {
                 || name.starts_with("refactor_hidden_")
         };
         self.touched().flat_map(|r| &r.fields).map(|f| &f.shape.name).find(|name| hidden(name)).cloned()
-    }
-
-    /// A name that cannot stand in the text of a function.
-    fn unspeakable(&self) -> Option<Ident> {
-        let copied = self.added.iter().flat_map(|a| &a.copied).map(|c| &c.hop);
-        let hops = self.carries.iter().flat_map(|c| &c.hops).chain(copied).flat_map(|h| [&h.from, &h.to]);
-        let united = self.unions.iter().flat_map(|u| u.branches.iter().map(|b| &b.table));
-        let tables = self.touched().map(|r| &r.base).chain(hops).chain(united);
-        let below = tables.flat_map(|name| {
-            let fields = self.schema.tables.get(name).into_iter().flat_map(|t| t.fields.iter().map(|f| &f.name));
-            fields.chain([&name.schema, &name.name])
-        });
-        let shown = self.touched().flat_map(|r| r.fields.iter().map(|f| &f.shape.name).chain([&r.name.name]));
-        below.chain(shown).find(|name| name.as_str().contains(BODY)).cloned()
     }
 
     /// The version after all of `steps`.

@@ -1,5 +1,5 @@
 CREATE FUNCTION {{ function }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 BEGIN
   IF {{ none }} THEN RETURN NULL; END IF;
   PERFORM pg_advisory_xact_lock(hashtextextended({{ lock_key }}, 7));
@@ -9,7 +9,7 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ function }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_insert }} AFTER INSERT ON {{ other }}
   FOR EACH ROW EXECUTE FUNCTION {{ function }}();

@@ -3,7 +3,7 @@ CREATE FUNCTION {{ c.teller }}({{ c.types }}) RETURNS {{ c.type_name }} LANGUAGE
 COMMENT ON FUNCTION {{ c.teller }} IS {{ c.comment }};
 {%- endfor %}
 CREATE FUNCTION {{ function }}() RETURNS trigger
-LANGUAGE plpgsql AS $refactor$
+LANGUAGE plpgsql AS {{ crate::name::BODY }}
 DECLARE
   hint text;
 BEGIN
@@ -20,7 +20,7 @@ BEGIN
 EXCEPTION WHEN data_exception OR integrity_constraint_violation OR raise_exception THEN
   RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = hint;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ function }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_insert }} BEFORE INSERT ON {{ table }}
   FOR EACH ROW EXECUTE FUNCTION {{ function }}();

@@ -1,5 +1,5 @@
 CREATE FUNCTION {{ get }}({% for k in keys %}{{ k.arg }} {{ k.type_name }}, {% endfor %}OUT value {{ type_name }})
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 BEGIN
   SELECT x.{{ value }} INTO value FROM {{ complement }} AS x WHERE {{ complement_row }};
@@ -7,11 +7,11 @@ BEGIN
     SELECT s.{{ column }} INTO value FROM {{ target_to_source }} WHERE {{ target_row }};
   END IF;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ get }} IS {{ comment }};
 
 CREATE FUNCTION {{ set }}({% for k in keys %}{{ k.arg }} {{ k.type_name }}, {% endfor %}value {{ type_name }}) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   theirs {{ type_name }};
@@ -41,19 +41,19 @@ BEGIN
     ON CONFLICT ({{ complement_keys }}) DO UPDATE SET {{ value }} = excluded.{{ value }};
   END IF;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ set }} IS {{ comment }};
 
 CREATE FUNCTION {{ via }}() RETURNS {{ type_name }}
-LANGUAGE plpgsql VOLATILE AS $refactor$
+LANGUAGE plpgsql VOLATILE AS {{ crate::name::BODY }}
 BEGIN
   RETURN {{ fill }};
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ via }}() IS {{ comment }};
 
 CREATE FUNCTION {{ source_written }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 BEGIN
   -- Old code wrote the value: it holds for every row below.
   IF coalesce(pg_catalog.current_setting('{{ quiet_setting }}', true), '') <> '1' THEN
@@ -61,13 +61,13 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ source_written }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_updated }} AFTER UPDATE ON {{ source }}
   FOR EACH ROW WHEN (record_image_ne(ROW(OLD.{{ column }}), ROW(NEW.{{ column }}))) EXECUTE FUNCTION {{ source_written }}();
 
 CREATE FUNCTION {{ source_deleted }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 BEGIN
   -- The rows below outlive it (ON DELETE SET NULL): they keep the value.
   INSERT INTO {{ complement }} ({% for k in keys %}{{ k.complement }}, {% endfor %}{{ value }})
@@ -76,13 +76,13 @@ BEGIN
   ON CONFLICT ({{ complement_keys }}) DO NOTHING;
   RETURN OLD;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ source_deleted }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_delete }} BEFORE DELETE ON {{ source }}
   FOR EACH ROW EXECUTE FUNCTION {{ source_deleted }}();
 
 CREATE FUNCTION {{ target_moved }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   value {{ type_name }};
@@ -104,13 +104,13 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ target_moved }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_moved }} AFTER UPDATE ON {{ target }}
   FOR EACH ROW WHEN ({{ target_key_changed }}) EXECUTE FUNCTION {{ target_moved }}();
 {% for hop in middle %}
 CREATE FUNCTION {{ hop.function }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 BEGIN
   -- A row between the two tables goes or leads elsewhere: the rows below keep what they have.
   IF TG_OP = 'DELETE' OR NOT ({{ hop.renumbered }}) THEN
@@ -122,7 +122,7 @@ BEGIN
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
   RETURN NEW;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ hop.function }}() IS {{ comment }};
 CREATE TRIGGER {{ hop.trigger_update }} BEFORE UPDATE ON {{ hop.table }}
   FOR EACH ROW WHEN ({{ hop.key_changed }}) EXECUTE FUNCTION {{ hop.function }}();

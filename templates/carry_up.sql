@@ -1,5 +1,5 @@
 CREATE FUNCTION {{ get }}({% for k in keys %}{{ k.arg }} {{ k.type_name }}, {% endfor %}OUT known boolean, OUT value {{ type_name }})
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 BEGIN
   IF pg_catalog.current_setting('transaction_isolation') = 'read committed' THEN
@@ -13,11 +13,11 @@ BEGIN
   END IF;
   known := coalesce(known, true);
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ get }} IS {{ comment }};
 
 CREATE FUNCTION {{ set }}({% for k in keys %}{{ k.arg }} {{ k.type_name }}, {% endfor %}value {{ type_name }}) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   changed bigint;
@@ -35,11 +35,11 @@ BEGIN
     ON CONFLICT ({{ complement_keys }}) DO UPDATE SET {{ value }} = excluded.{{ value }}, refactor_unknown = false;
   END IF;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ set }} IS {{ comment }};
 
 CREATE FUNCTION {{ save }}({% for k in keys %}{{ k.arg }} {{ k.type_name }}, {% endfor %}value {{ type_name }}) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 BEGIN
   -- Remembers the value for the time that no row has it. Nothing is written when it stands there already.
@@ -51,21 +51,21 @@ BEGIN
   FOR KEY SHARE OF b
   ON CONFLICT ({{ complement_keys }}) DO UPDATE SET {{ value }} = excluded.{{ value }}, refactor_unknown = false;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ save }} IS {{ comment }};
 
 CREATE FUNCTION {{ via }}() RETURNS {{ type_name }}
-LANGUAGE plpgsql VOLATILE AS $refactor$
+LANGUAGE plpgsql VOLATILE AS {{ crate::name::BODY }}
 BEGIN
   -- The default of a hidden field: tells the trigger of the table that this row came through the new shape.
   PERFORM pg_catalog.set_config('{{ via_setting }}', '1', true);
   RETURN {{ fill }};
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ via }}() IS {{ comment }};
 
 CREATE FUNCTION {{ before }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   via boolean := false;
@@ -151,7 +151,7 @@ BEGIN
   END IF;
   RETURN NEW;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ before }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_insert }} BEFORE INSERT ON {{ source }}
   FOR EACH ROW EXECUTE FUNCTION {{ before }}();
@@ -161,7 +161,7 @@ CREATE TRIGGER {{ trigger_delete }} BEFORE DELETE ON {{ source }}
   FOR EACH ROW EXECUTE FUNCTION {{ before }}();
 
 CREATE FUNCTION {{ settle }}({% for k in keys %}{{ k.arg }} {{ k.type_name }}, {% endfor %}winners {{ winner_type }}[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 BEGIN
   IF {{ reject }} OR pg_catalog.cardinality(winners) > 1 THEN
@@ -173,11 +173,11 @@ BEGIN
   PERFORM 1 FROM {{ target }} AS b WHERE {{ target_row }} FOR UPDATE;
   PERFORM {{ set }}({{ args }}, (winners[1])::{{ type_name }});
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ settle }} IS {{ comment }};
 
 CREATE FUNCTION {{ after }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   w record;
@@ -214,7 +214,7 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ after }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_inserted }} AFTER INSERT ON {{ source }}
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION {{ after }}();
@@ -222,7 +222,7 @@ CREATE TRIGGER {{ trigger_updated }} AFTER UPDATE ON {{ source }}
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION {{ after }}();
 
 CREATE FUNCTION {{ truncate }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 BEGIN
   INSERT INTO {{ complement }} AS x ({% for k in keys %}{{ k.complement }}, {% endfor %}{{ value }})
   SELECT DISTINCT ON ({{ member_key_list }}) {{ member_key_list }}, a0.{{ column }}
@@ -230,13 +230,13 @@ BEGIN
   ON CONFLICT ({{ complement_keys }}) DO UPDATE SET {{ value }} = excluded.{{ value }}, refactor_unknown = false;
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ truncate }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_truncate }} BEFORE TRUNCATE ON {{ source }}
   FOR EACH STATEMENT EXECUTE FUNCTION {{ truncate }}();
 
 CREATE FUNCTION {{ arrived }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 BEGIN
   -- A row made by old code: its value is unknown until the first row that has one, as old code expects.
   INSERT INTO {{ complement }} ({% for k in keys %}{{ k.complement }}, {% endfor %}refactor_unknown)
@@ -244,13 +244,13 @@ BEGIN
   ON CONFLICT ({{ complement_keys }}) DO UPDATE SET {{ value }} = NULL, refactor_unknown = true;
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ arrived }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_arrived }} AFTER INSERT ON {{ target }}
   FOR EACH ROW WHEN ({{ arrived_has_key }}) EXECUTE FUNCTION {{ arrived }}();
 {% for hop in middle %}
 CREATE FUNCTION {{ hop.function }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   g record;
@@ -291,7 +291,7 @@ BEGIN
   END IF;
   RETURN NEW;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ hop.function }}() IS {{ comment }};
 CREATE TRIGGER {{ hop.trigger_update }} BEFORE UPDATE ON {{ hop.table }}
   FOR EACH ROW WHEN ({{ hop.key_changed }}) EXECUTE FUNCTION {{ hop.function }}();

@@ -1,5 +1,5 @@
 CREATE FUNCTION {{ written }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 BEGIN
   -- A copy stays what it was.
   INSERT INTO {{ complement }} ({{ complement_keys }}, refactor_value)
@@ -9,7 +9,7 @@ BEGIN
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
   RETURN NEW;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ written }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_written }} BEFORE UPDATE ON {{ source }}
   FOR EACH ROW WHEN (record_image_ne(ROW(OLD.{{ column }}), ROW(NEW.{{ column }}))) EXECUTE FUNCTION {{ written }}();
@@ -17,7 +17,7 @@ CREATE TRIGGER {{ trigger_deleted }} BEFORE DELETE ON {{ source }}
   FOR EACH ROW EXECUTE FUNCTION {{ written }}();
 
 CREATE FUNCTION {{ moved }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 BEGIN
   -- The same for a row that refers to another now. One that referred to none has had no copy yet.
   INSERT INTO {{ complement }} ({{ complement_keys }}, refactor_value)
@@ -25,7 +25,7 @@ BEGIN
   ON CONFLICT DO NOTHING;
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ moved }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_moved }} AFTER UPDATE ON {{ table }}
   FOR EACH ROW WHEN ({{ reference_changed }}) EXECUTE FUNCTION {{ moved }}();

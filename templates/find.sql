@@ -1,5 +1,5 @@
 CREATE FUNCTION {{ find }}({{ args }}) RETURNS {{ other }}
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 DECLARE
   row_found {{ other }};
 {%- if make %}
@@ -55,5 +55,5 @@ BEGIN
 {%- endif %}
   RETURN row_found;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ find }} IS {{ comment }};

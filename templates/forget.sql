@@ -1,5 +1,5 @@
 CREATE FUNCTION {{ function }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 BEGIN
   -- Not a foreign key: that would forbid TRUNCATE to old code, and its ON DELETE CASCADE acts at the end of the statement,
   -- on a row that the same statement has put back too.
@@ -28,7 +28,7 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ function }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger }} AFTER DELETE ON {{ target }}
   FOR EACH ROW EXECUTE FUNCTION {{ function }}();

@@ -1,5 +1,5 @@
 CREATE FUNCTION refactor.written_by_us(writer xid) RETURNS boolean
-LANGUAGE sql VOLATILE AS $refactor$
+LANGUAGE sql VOLATILE AS {{ crate::name::BODY }}
   -- Whether a row version that we can see was written by this very transaction (a subtransaction included).
   SELECT CASE
     WHEN pg_catalog.pg_current_xact_id_if_assigned() IS NULL THEN false
@@ -13,5 +13,5 @@ LANGUAGE sql VOLATILE AS $refactor$
           pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint >> 32 AS epoch,
           pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint + 1000000 AS ahead) AS t)
   END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION refactor.written_by_us(xid) IS 'refactor: tells a second match of one statement from a concurrent update';

@@ -1,7 +1,7 @@
 CREATE FUNCTION {{ stays }}({{ types }}) RETURNS boolean LANGUAGE sql RETURN ({{ holds }})::boolean;
 COMMENT ON FUNCTION {{ stays }} IS {{ comment }};
 CREATE FUNCTION {{ refer }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 DECLARE
   r {{ other }};
 BEGIN
@@ -13,14 +13,14 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ refer }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_insert }} AFTER INSERT ON {{ table }}
   FOR EACH ROW EXECUTE FUNCTION {{ refer }}();
 CREATE TRIGGER {{ trigger_update }} AFTER UPDATE ON {{ table }}
   FOR EACH ROW WHEN ({{ changed }}) EXECUTE FUNCTION {{ refer }}();
 CREATE FUNCTION {{ leave }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 BEGIN
   IF {{ stays }}({{ read_new }}) IS NOT TRUE AND (EXISTS (SELECT FROM {{ table }} AS c WHERE {{ refers_to_old }})
       OR EXISTS (SELECT FROM {{ table }} AS c WHERE {{ refers_to_new }})) THEN
@@ -29,7 +29,7 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ leave }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_leave }} AFTER UPDATE ON {{ other }}
   FOR EACH ROW WHEN ({{ other_changed }}) EXECUTE FUNCTION {{ leave }}();

@@ -1,5 +1,5 @@
 CREATE FUNCTION {{ frame.put }}() RETURNS trigger
-LANGUAGE plpgsql{{ frame.rights }} AS $refactor$
+LANGUAGE plpgsql{{ frame.rights }} AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   r record;
@@ -57,5 +57,5 @@ BEGIN
   INSERT INTO {{ links }} ({{ fields }}) VALUES ({{ values }});
   RETURN NEW;
 END
-$refactor$;
+{{ crate::name::BODY }};
 {% include "put_end.sql" %}

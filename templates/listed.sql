@@ -1,6 +1,6 @@
 {%- if enters %}
 CREATE FUNCTION {{ enter }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 BEGIN
   IF {{ none }} THEN RETURN NULL; END IF;
   -- The values must not change before we commit.
@@ -26,7 +26,7 @@ BEGIN
     MESSAGE = {{ unlisted }}, HINT = {{ hint }};
 {%- endif %}
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ enter }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_insert }} AFTER INSERT ON {{ table }}
   FOR EACH ROW EXECUTE FUNCTION {{ enter }}();
@@ -34,7 +34,7 @@ CREATE TRIGGER {{ trigger_update }} AFTER UPDATE ON {{ table }}
   FOR EACH ROW WHEN ({{ changed }}) EXECUTE FUNCTION {{ enter }}();
 {%- endif %}
 CREATE FUNCTION {{ leave }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 BEGIN
   IF EXISTS (SELECT FROM was AS o WHERE NOT EXISTS (SELECT FROM {{ other }} AS t WHERE {{ same_key }})
       AND EXISTS (SELECT FROM {{ table }} AS b WHERE {{ refers_to_old }})) THEN
@@ -55,7 +55,7 @@ BEGIN
 {%- endif %}
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ leave }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_moved }} AFTER UPDATE ON {{ other }} REFERENCING OLD TABLE AS was
   FOR EACH STATEMENT EXECUTE FUNCTION {{ leave }}();

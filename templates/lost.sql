@@ -1,4 +1,4 @@
-DO $refactor$
+DO {{ crate::name::BODY }}
 DECLARE
   part record;
 BEGIN
@@ -15,7 +15,7 @@ BEGIN
     EXECUTE format('ALTER %s %s RENAME TO %I', CASE part.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'INDEX' END, part.now, part.free);
   END LOOP;
 END
-$refactor$;
+{{ crate::name::BODY }};
 {%- for line in before %}
 {{ line }};
 {%- endfor %}

@@ -1,4 +1,4 @@
-DO $refactor$
+DO {{ crate::name::BODY }}
 DECLARE
   taken record;
 BEGIN
@@ -10,7 +10,7 @@ BEGIN
     EXECUTE format('ALTER TABLE %s RENAME TO %I', taken.now, taken.free);
   END LOOP;
 END
-$refactor$;
+{{ crate::name::BODY }};
 CREATE TABLE {{ table }} (
 {%- for line in lines %}
   {{ line }}{% if !loop.last %},{% endif %}

@@ -1,7 +1,7 @@
 CREATE FUNCTION {{ mark }}() RETURNS {{ type_name }} LANGUAGE sql RETURN ({{ value }})::{{ type_name }};
 COMMENT ON FUNCTION {{ mark }}() IS {{ comment }};
 CREATE FUNCTION {{ function }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 DECLARE
   kept record;
 BEGIN
@@ -15,13 +15,13 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ function }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger }} AFTER DELETE ON {{ table }}
   FOR EACH ROW EXECUTE FUNCTION {{ function }}();
 {%- for c in cascades %}
 CREATE FUNCTION {{ c.function }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 BEGIN
   -- Before the foreign key does: what goes with the row that it refers to is not marked.
   PERFORM set_config({{ setting }}, '1', true);
@@ -29,7 +29,7 @@ BEGIN
   PERFORM set_config({{ setting }}, '', true);
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ c.function }}() IS {{ comment }};
 CREATE TRIGGER {{ c.trigger }} AFTER DELETE ON {{ c.far }}
   FOR EACH ROW EXECUTE FUNCTION {{ c.function }}();

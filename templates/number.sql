@@ -4,15 +4,15 @@ COMMENT ON FUNCTION {{ c.function }} IS {{ comment }};
 {%- endif %}
 {%- if let Some(sequence) = own %}
 CREATE FUNCTION {{ next }}() RETURNS {{ type_name }}
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {{ crate::name::BODY }}
 BEGIN
   RETURN nextval({{ sequence }});
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ next }}() IS {{ comment }};
 {%- endif %}
 CREATE FUNCTION {{ draw }}() RETURNS {{ type_name }}
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   drawn {{ type_name }};
@@ -24,11 +24,11 @@ BEGIN
   END LOOP;
   RETURN drawn;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ draw }}() IS {{ comment }};
 {%- if let Some(f) = fresh %}
 CREATE FUNCTION {{ f.function }}() RETURNS {{ type_name }}
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   drawn {{ type_name }};
@@ -40,11 +40,11 @@ BEGIN
   END LOOP;
   RETURN drawn;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ f.function }}() IS {{ comment }};
 {%- endif %}
 CREATE FUNCTION {{ gives }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 DECLARE
   given text := current_setting({{ setting }}, true);
 BEGIN
@@ -64,7 +64,7 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ gives }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_insert }} AFTER INSERT ON {{ table }}
   FOR EACH ROW EXECUTE FUNCTION {{ gives }}();

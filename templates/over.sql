@@ -1,5 +1,5 @@
 CREATE FUNCTION {{ function }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 BEGIN
   -- The row has got another that tells these values: what it was without one is over.
 {%- for k in kept %}
@@ -7,7 +7,7 @@ BEGIN
 {%- endfor %}
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ function }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_insert }} AFTER INSERT ON {{ table }}
   FOR EACH ROW EXECUTE FUNCTION {{ function }}();

@@ -1,5 +1,5 @@
 CREATE FUNCTION {{ find }}({{ args }}) RETURNS {{ other }}
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 DECLARE
   part {{ other }};
 BEGIN
@@ -26,5 +26,5 @@ BEGIN
   END IF;
   RETURN part;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ find }} IS {{ comment }};

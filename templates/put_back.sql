@@ -2,7 +2,7 @@
 {{ c.function }}
 {%- endfor %}
 CREATE FUNCTION {{ insert }}() RETURNS trigger
-LANGUAGE plpgsql{{ rights }} AS $refactor$
+LANGUAGE plpgsql{{ rights }} AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   r {{ base }};
@@ -115,12 +115,12 @@ BEGIN
 {%- endfor %}
   RETURN NEW;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ insert }}() IS {{ comment }};
 CREATE TRIGGER "!refactor_insert" INSTEAD OF INSERT ON {{ outer }} FOR EACH ROW EXECUTE FUNCTION {{ insert }}();
 
 CREATE FUNCTION {{ update }}() RETURNS trigger
-LANGUAGE plpgsql{{ rights }} AS $refactor$
+LANGUAGE plpgsql{{ rights }} AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   r {{ base }};
@@ -273,13 +273,13 @@ BEGIN
 {%- endif %}
   RETURN NEW;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ update }}() IS {{ comment }};
 CREATE TRIGGER "!refactor_update" INSTEAD OF UPDATE ON {{ inner }} FOR EACH ROW EXECUTE FUNCTION {{ update }}();
 {%- if deletes %}
 
 CREATE FUNCTION {{ delete }}() RETURNS trigger
-LANGUAGE plpgsql{{ rights }} AS $refactor$
+LANGUAGE plpgsql{{ rights }} AS {{ crate::name::BODY }}
 DECLARE
   now record;
 BEGIN
@@ -323,7 +323,7 @@ BEGIN
 {%- endif %}
   RETURN OLD;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ delete }}() IS {{ comment }};
 CREATE TRIGGER "!refactor_delete" INSTEAD OF DELETE ON {{ inner }} FOR EACH ROW EXECUTE FUNCTION {{ delete }}();
 {%- endif %}

@@ -4,24 +4,24 @@ COMMENT ON FUNCTION {{ c.function }} IS {{ c.comment }};
 {%- endfor %}
 {%- for t in taken %}
 CREATE FUNCTION {{ t.function }}({{ t.types }}) RETURNS boolean
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ t.path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ t.path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 BEGIN
   -- Whoever writes the same key meanwhile waits for the end of the other's transaction, and then sees its row.
   PERFORM pg_advisory_xact_lock({{ t.lock }});
   RETURN EXISTS (SELECT FROM {{ t.base }} AS b WHERE {{ t.same }} AND NOT ({{ t.this_row }}));
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ t.function }} IS {{ t.comment }};
 {%- endfor %}
 {%- for f in refers %}
 CREATE FUNCTION {{ f.function }}({{ f.types }}) RETURNS boolean
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ f.path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ f.path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 BEGIN
   -- As a foreign key does: the row must be there until the end of the transaction.
   PERFORM FROM {{ f.far }} AS f WHERE {{ f.same }} FOR KEY SHARE;
   RETURN FOUND;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ f.function }} IS {{ f.comment }};
 {%- endfor %}
 

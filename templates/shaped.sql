@@ -2,7 +2,7 @@
 {{ one }}
 {%- endfor %}
 CREATE FUNCTION {{ function }}() RETURNS trigger
-LANGUAGE plpgsql AS $refactor$
+LANGUAGE plpgsql AS {{ crate::name::BODY }}
 DECLARE
   told record;
 BEGIN
@@ -23,7 +23,7 @@ BEGIN
 {%- endif %}
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ function }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_insert }} AFTER INSERT ON {{ table }}
   FOR EACH ROW EXECUTE FUNCTION {{ function }}();

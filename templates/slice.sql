@@ -1,5 +1,5 @@
 CREATE FUNCTION {{ function }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 BEGIN
   -- Who writes these fields through the table says by their values whether the row has its part. The new shape's own
   -- writes come here too, and say what they mean afterwards.
@@ -10,7 +10,7 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ function }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_with }} AFTER UPDATE ON {{ table }}
   FOR EACH ROW WHEN (({{ changed }}){% if !holds.is_empty() %} AND ({{ holds }}) IS TRUE{% endif %}) EXECUTE FUNCTION {{ function }}('with');

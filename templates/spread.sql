@@ -1,5 +1,5 @@
 CREATE FUNCTION {{ frame.put }}() RETURNS trigger
-LANGUAGE plpgsql{{ frame.rights }} AS $refactor$
+LANGUAGE plpgsql{{ frame.rights }} AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   now record;
@@ -39,5 +39,5 @@ BEGIN
   END IF;
   RETURN NEW;
 END
-$refactor$;
+{{ crate::name::BODY }};
 {% include "put_end.sql" %}

@@ -8,7 +8,7 @@ COMMENT ON FUNCTION {{ p.function }} IS {{ frame.comment }};
 {%- endif %}
 {%- endfor %}
 CREATE FUNCTION {{ frame.put }}() RETURNS trigger
-LANGUAGE plpgsql AS $refactor$
+LANGUAGE plpgsql AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   was {{ made }};
@@ -84,7 +84,7 @@ BEGIN
   IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
   RETURN NEW;
 END
-$refactor$;
+{{ crate::name::BODY }};
 {% include "put_end.sql" %}
 CREATE TRIGGER "!refactor_before" BEFORE UPDATE OR DELETE ON {{ frame.inner }} FOR EACH STATEMENT EXECUTE FUNCTION {{ statement }}();
 CREATE TRIGGER "!refactor_after" AFTER UPDATE OR DELETE ON {{ frame.inner }} FOR EACH STATEMENT EXECUTE FUNCTION {{ statement }}();

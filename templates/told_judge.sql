@@ -1,5 +1,5 @@
 CREATE FUNCTION {{ lock }}(marks boolean, was {{ made }}) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 BEGIN
   -- Nobody else may change what the rows are told from between a look and a write, and every look must be a new one.
@@ -14,10 +14,10 @@ BEGIN
   INSERT INTO {{ done }} VALUES (current_setting('refactor.told_depth')::integer, {{ was_key }}) ON CONFLICT DO NOTHING;
   RETURN FOUND;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ lock }}(boolean, {{ made }}) IS {{ comment }};
 CREATE FUNCTION {{ statement }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 DECLARE
   depth integer := coalesce(nullif(current_setting('refactor.told_depth', true), ''), '0');
 BEGIN
@@ -30,10 +30,10 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ statement }}() IS {{ comment }};
 CREATE FUNCTION {{ judge }}(said {{ made }}) RETURNS {{ made }}
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   r {{ made }};
@@ -43,5 +43,5 @@ BEGIN
   DELETE FROM {{ made }} AS b WHERE {{ this_row }};
   RETURN r;
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ judge }}({{ made }}) IS {{ comment }};

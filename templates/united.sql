@@ -3,7 +3,7 @@ CREATE FUNCTION {{ route }}({{ route_types }}) RETURNS integer LANGUAGE sql
 COMMENT ON FUNCTION {{ route }} IS {{ frame.comment }};
 
 CREATE FUNCTION {{ frame.put }}() RETURNS trigger
-LANGUAGE plpgsql{{ frame.rights }} AS $refactor$
+LANGUAGE plpgsql{{ frame.rights }} AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
 {%- for b in branches %}
@@ -141,5 +141,5 @@ BEGIN
   END CASE;
   RETURN NEW;
 END
-$refactor$;
+{{ crate::name::BODY }};
 {% include "put_end.sql" %}

@@ -1,5 +1,5 @@
 CREATE FUNCTION {{ function }}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS $refactor$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 BEGIN
   -- A key is unique over all tables of the union. {{ waits }}
 {%- for k in keys %}
@@ -17,7 +17,7 @@ BEGIN
 {%- endfor %}
   RETURN {% if early %}NEW{% else %}NULL{% endif %};
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ function }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_insert }} {% if early %}BEFORE{% else %}AFTER{% endif %} INSERT ON {{ on }}
   FOR EACH ROW EXECUTE FUNCTION {{ function }}();

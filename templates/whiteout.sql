@@ -1,9 +1,9 @@
 CREATE FUNCTION {{ function }}() RETURNS boolean
-LANGUAGE plpgsql VOLATILE AS $refactor$
+LANGUAGE plpgsql VOLATILE AS {{ crate::name::BODY }}
 BEGIN
   RAISE EXCEPTION USING ERRCODE = 'undefined_table', MESSAGE = {{ message }}, HINT = {{ hint }};
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ function }}() IS {{ comment }};
 CREATE VIEW {{ view }} AS
 SELECT
@@ -13,11 +13,11 @@ SELECT
 WHERE {{ function }}();
 COMMENT ON VIEW {{ view }} IS {{ comment }};
 CREATE FUNCTION {{ trigger }}() RETURNS trigger
-LANGUAGE plpgsql AS $refactor$
+LANGUAGE plpgsql AS {{ crate::name::BODY }}
 BEGIN
   RAISE EXCEPTION USING ERRCODE = 'undefined_table', MESSAGE = {{ message }}, HINT = {{ hint }};
 END
-$refactor$;
+{{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ trigger }}() IS {{ comment }};
 CREATE TRIGGER "!refactor_gone" INSTEAD OF INSERT OR UPDATE OR DELETE ON {{ view }}
   FOR EACH ROW EXECUTE FUNCTION {{ trigger }}();

@@ -3,7 +3,7 @@
 
 use crate::generate::carry::Names;
 use crate::generate::{all, equal, get, list};
-use crate::name::Ident;
+use crate::name::{BODY, Ident};
 use crate::version::{Carry, Direction};
 
 /// A row of the table between, `c`, and the way from it to the later target, `b`.
@@ -90,7 +90,7 @@ pub fn onward(earlier: &Carry, later: &Carry) -> String {
         later.words.from.name.as_str()
     ));
     format!(
-        "{insert}\nDO $refactor$BEGIN IF EXISTS (SELECT FROM {} AS x JOIN {} ON {group} WHERE record_image_ne(ROW(x.{}), ROW(a0.{}))) THEN\n  RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', MESSAGE = {message};\nEND IF; END$refactor$;",
+        "{insert}\nDO {BODY}BEGIN IF EXISTS (SELECT FROM {} AS x JOIN {} ON {group} WHERE record_image_ne(ROW(x.{}), ROW(a0.{}))) THEN\n  RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', MESSAGE = {message};\nEND IF; END{BODY};",
         new.complement,
         get::members(later),
         new.value,

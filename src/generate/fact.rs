@@ -5,7 +5,7 @@ use crate::generate::carry::Names;
 use crate::generate::get::{elsewhere, over, rows, way_up};
 use crate::generate::place::{Needed, Place};
 use crate::generate::{all, apart, each_of, equal, held, kept, list, lookup, rule, shaped, slice};
-use crate::name::{Ident, TableName};
+use crate::name::{BODY, Ident, TableName, delimited};
 use crate::sql::Expression;
 use crate::version::{Carry, Direction, Hop, Version};
 
@@ -128,9 +128,9 @@ pub fn fitting(fact: &Fact) -> Option<(String, String)> {
     let Claim::Fits { table, expression, type_name, not_null, rows, .. } = &fact.claim else { return None };
     let value = format!("({})::{type_name}", over_row(expression));
     let fits = if *not_null { format!("{value} IS NOT NULL") } else { format!("{value} IS NULL IS NOT NULL") };
-    let function = format!(
-        "CREATE FUNCTION pg_temp.refactor_fits(b {table}) RETURNS boolean LANGUAGE plpgsql AS $refactor$\nBEGIN\n  RETURN {fits};\nEXCEPTION WHEN data_exception OR integrity_constraint_violation OR raise_exception THEN\n  RETURN false;\nEND\n$refactor$;"
-    );
+    let function = delimited(format!(
+        "CREATE FUNCTION pg_temp.refactor_fits(b {table}) RETURNS boolean LANGUAGE plpgsql AS {BODY}\nBEGIN\n  RETURN {fits};\nEXCEPTION WHEN data_exception OR integrity_constraint_violation OR raise_exception THEN\n  RETURN false;\nEND\n{BODY};"
+    ));
     let among = rows.as_ref().map(|rows| format!("({}) AND ", over(rows, "b"))).unwrap_or_default();
     Some((function, format!("SELECT (b.*)::text FROM {table} AS b WHERE {among}NOT pg_temp.refactor_fits(b.*)")))
 }

@@ -4,7 +4,7 @@ use askama::Template;
 
 use crate::generate::carry::{changed, guarded, trigger};
 use crate::generate::{Piece, comment, equal, get, list, of, own};
-use crate::name::{Ident, TableName};
+use crate::name::{BODY, Ident, TableName};
 use crate::sql::{Expression, Literal};
 use crate::version::{Numbering, Version, lost_table};
 
@@ -214,7 +214,7 @@ pub fn seed(numbering: &Numbering, restored: bool) -> String {
 /// Lets one table's numbers go on where another's are.
 fn position(from: &TableName, to: &TableName) -> String {
     format!(
-        "DO $refactor$\nDECLARE\n  at record;\nBEGIN\n  EXECUTE 'SELECT last_value, is_called FROM ' || {} INTO at;\n  PERFORM setval({}, at.last_value, at.is_called);\nEND\n$refactor$;",
+        "DO {BODY}\nDECLARE\n  at record;\nBEGIN\n  EXECUTE 'SELECT last_value, is_called FROM ' || {} INTO at;\n  PERFORM setval({}, at.last_value, at.is_called);\nEND\n{BODY};",
         sequence(from),
         sequence(to)
     )

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::generate::comment;
-use crate::name::{Ident, TableName};
+use crate::name::{Ident, TableName, delimited};
 
 /// A named piece of generated SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Piece {
     /// A piece that can be told from others once it is [sealed](Piece::sealed).
     #[must_use]
     pub fn new(title: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { title: title.into(), sql: sql.into(), hash: String::new() }
+        Self { title: title.into(), sql: delimited(sql), hash: String::new() }
     }
 
     /// The same piece with its hash in the comment of the first view or function that it creates. What its names mean
@@ -93,21 +93,22 @@ impl Piece {
         self
     }
 
-    /// What it creates, in order. Every such statement begins a line.
+    /// What it creates, in order.
     #[must_use]
     pub fn creates(&self) -> Vec<Object> {
-        let begins = |at: &usize| *at == 0 || self.sql[..*at].ends_with('\n');
-        self.sql
-            .match_indices("CREATE ")
-            .map(|(at, _)| at)
-            .filter(begins)
-            .filter_map(|at| created(&self.sql[at..]))
-            .collect()
+        statements(&self.sql).into_iter().filter_map(created).collect()
     }
 }
 
 fn created(statement: &str) -> Option<Object> {
-    let mut words = words(statement).skip(1);
+    let mut statement = statement;
+    while statement.starts_with("--") {
+        statement = statement.split_once('\n')?.1.trim_start();
+    }
+    let mut words = words(statement);
+    if words.next() != Some("CREATE") {
+        return None;
+    }
     let (kind, name) = (words.next()?, words.next()?.to_owned());
     let next = words.next()?;
     let mut on = std::iter::once(next).chain(words).skip_while(|word| *word != "ON").skip(1);
@@ -118,6 +119,51 @@ fn created(statement: &str) -> Option<Object> {
         "POLICY" => Some(Object::Policy(on.next()?.to_owned())),
         _ => None,
     }
+}
+
+/// The statements of a text: they end at semicolons outside of names, constants, comments and texts of functions.
+fn statements(sql: &str) -> Vec<&str> {
+    let mut statements = Vec::new();
+    let (mut start, mut at) = (0, 0);
+    while let Some(c) = sql[at..].chars().next() {
+        let rest = &sql[at..];
+        // The end of what begins here, if it hides semicolons.
+        let end = match c {
+            // Doubled quotes end one part and begin another, which is as good.
+            '"' => rest[1..].find('"').map(|end| end + 2),
+            '\'' => Some(constant(rest, at > 0 && sql[..at].ends_with(['E', 'e']))),
+            '-' if rest.starts_with("--") => rest.find('\n'),
+            '$' => match tag(rest) {
+                Some(tag) => rest[tag.len()..].find(tag).map(|end| end + 2 * tag.len()),
+                None => Some(1),
+            },
+            _ => Some(c.len_utf8()),
+        };
+        at = end.map_or(sql.len(), |end| at + end);
+        if c == ';' {
+            statements.push(sql[start..at].trim_start());
+            start = at;
+        }
+    }
+    statements.push(sql[start..].trim_start());
+    statements
+}
+
+/// How long the constant is that a text begins with.
+fn constant(text: &str, escapes: bool) -> usize {
+    let mut escaped = false;
+    let end = text[1..].find(|c| {
+        let ends = c == '\'' && !escaped;
+        escaped = escapes && c == '\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |end| end + 2)
+}
+
+/// The tag between dollars that a text begins with.
+fn tag(text: &str) -> Option<&str> {
+    let end = text[1..].find(|c: char| !(c.is_alphanumeric() || c == '_'))? + 1;
+    text[end..].starts_with('$').then(|| &text[..=end])
 }
 
 /// The words of a text, which end at spaces and parentheses outside of quoted names.
@@ -136,11 +182,20 @@ mod tests {
 
     #[test]
     fn a_piece_tells_what_it_creates() {
-        let sql = "CREATE VIEW refactor.\"in a\nON b\" WITH (x) AS\nSELECT 1;\nCREATE FUNCTION refactor.f() RETURNS trigger\n  CREATE TABLE no\nCREATE TRIGGER \"!t INSTEAD OF ON\" AFTER DELETE ON \"S p\".\"q\"\"r\"\n;CREATE TRIGGER \"!refactor_insert\" INSTEAD OF INSERT ON next.x FOR EACH ROW\nCREATE TRIGGER \"!refactor_insert\" INSTEAD OF INSERT ON next.x FOR EACH ROW\nCREATE POLICY refactor_rows ON refactor.kept\n";
+        let sql = "CREATE VIEW refactor.\"in a;\nCREATE VIEW b AS\" WITH (x) AS
+SELECT E'\\';\\\\', 'a''b;', $1;
+-- it's
+CREATE FUNCTION refactor.f() RETURNS trigger AS \0
+  CREATE VIEW no AS SELECT ';\nCREATE VIEW none AS SELECT $refactor$ 1';
+\0;
+CREATE TRIGGER \"!t INSTEAD OF ON\" AFTER DELETE ON \"S p\".\"q\"\"r\"
+;CREATE TRIGGER \"!refactor_insert\" INSTEAD OF INSERT ON next.x FOR EACH ROW;
+CREATE POLICY refactor_rows ON refactor.kept
+";
         assert_eq!(
             Piece::new("", sql).creates(),
             [
-                Object::View("refactor.\"in a\nON b\"".into()),
+                Object::View("refactor.\"in a;\nCREATE VIEW b AS\"".into()),
                 Object::Function("refactor.f".into()),
                 Object::Trigger("\"!t INSTEAD OF ON\"".into(), "\"S p\".\"q\"\"r\"".into()),
                 Object::Policy("refactor.kept".into()),

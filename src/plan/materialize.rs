@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use crate::fact::{KeyField, LossKind};
 use crate::generate::{self, MARK, complement, fact, list, numbering, own, shaped};
-use crate::name::{Ident, TableName};
+use crate::name::{BODY, Ident, TableName};
 use crate::plan::defer::{change_state, clear, drop_columns, drop_tables};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::relation::{Home, Relation, Rows, row_key};
@@ -304,7 +304,7 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
         loss.words.field
     ));
     let sql = format!(
-        "CREATE TABLE {kept} AS\nSELECT {} FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};\n{position}DO $refactor$BEGIN IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF; END$refactor$;",
+        "CREATE TABLE {kept} AS\nSELECT {} FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};\n{position}DO {BODY}BEGIN IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF; END{BODY};",
         list(&selected),
         loss.table,
         fact::lost_rows(version, loss),

@@ -2,7 +2,7 @@
 
 use crate::generate::place::Place;
 use crate::generate::{get, list, lookup, made, rows, shaped};
-use crate::name::{Ident, TableName};
+use crate::name::{BODY, Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::{Way, draft, filler};
 use crate::relation::{Condition, Home, Relation, Rows};
@@ -295,7 +295,7 @@ fn function(version: &Version, id: &Ident, table: &TableName, columns: &[Ident],
     let selected: Vec<String> = columns.iter().enumerate().map(|(i, c)| format!("${} AS {c}", i + 1)).collect();
     let name = filler(id);
     format!(
-        "CREATE FUNCTION {name}({}) RETURNS {kind} LANGUAGE sql STABLE AS $refactor$\n  SELECT {body}\n  FROM (SELECT {}) AS b\n$refactor$;\nCOMMENT ON FUNCTION {name} IS 'refactor: fills a new column';",
+        "CREATE FUNCTION {name}({}) RETURNS {kind} LANGUAGE sql STABLE AS {BODY}\n  SELECT {body}\n  FROM (SELECT {}) AS b\n{BODY};\nCOMMENT ON FUNCTION {name} IS 'refactor: fills a new column';",
         list(&typed.collect::<Vec<_>>()),
         list(&selected),
     )

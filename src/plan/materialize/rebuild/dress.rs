@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{beside, followers, foreign_keys_from_others, identity, numbered, renames, storage};
 use crate::generate::list;
-use crate::name::{Ident, TableName};
+use crate::name::{BODY, Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::attach::{self, constraint_lines, index_lines, role};
 use crate::plan::materialize::fill::enable;
@@ -266,7 +266,7 @@ fn code(version: &Version, relation: &Relation) -> Vec<String> {
 fn without_default_privileges(kind: &str, name: &TableName) -> String {
     let text = Literal(name.to_string());
     format!(
-        "DO $refactor$
+        "DO {BODY}
 DECLARE
   given record;
 BEGIN
@@ -278,7 +278,7 @@ BEGIN
     EXECUTE 'REVOKE ALL ON {kind} ' || {text} || ' FROM ' || given.role;
   END LOOP;
 END
-$refactor$;"
+{BODY};"
     )
 }
 
