@@ -116,7 +116,7 @@ fn times(works: [(&mut Client, String); 2]) -> [Duration; 2] {
 /// The same table with the refactorings made real.
 fn twin(server: &Server, name: &str, rows: usize, entries: &[Entry]) -> Client {
     let mut client = database(server, name, &wide(rows));
-    let mut session = Session::new(Client::connect(&server.url(name), NoTls).unwrap());
+    let mut session = Session::new(Client::connect(&server.url(name), NoTls).unwrap()).unwrap();
     declare(&mut session, entries);
     let place = session.place().unwrap();
     let work = session.prepare_materialize(&place, entries.len(), Options { rebuild_from: 0 }).unwrap();
@@ -141,7 +141,7 @@ fn one_table(server: &Server, rows: usize) {
         let entries: Vec<Entry> = (0..depth).map(of_one).collect();
         let mut real = twin(server, &format!("real_{depth}"), rows, &entries);
         let mut client = database(server, &format!("wide_{depth}"), &wide(rows));
-        let mut session = Session::new(Client::connect(&server.url(&format!("wide_{depth}")), NoTls).unwrap());
+        let mut session = Session::new(Client::connect(&server.url(&format!("wide_{depth}")), NoTls).unwrap()).unwrap();
         declare(&mut session, &entries);
         for (line, (_, sql)) in lines.iter_mut().zip(&works) {
             let both = [(&mut real, sql.replace("{}", "wide")), (&mut client, sql.replace("{}", "next.wide"))];
@@ -163,7 +163,7 @@ fn many_tables(server: &Server) {
     println!("\n{TABLES} tables in a ring: one more declared");
     drop(database(server, "ring", &ring()));
     let connect = || Client::connect(&server.url("ring"), NoTls).unwrap();
-    let mut session = Session::new(connect());
+    let mut session = Session::new(connect()).unwrap();
     let mut pending = 0;
     let mut first = Duration::ZERO;
     for goal in [1, 20, 60, 100, 140, 180] {

@@ -107,7 +107,7 @@ impl Bench {
     /// The tool; `steps` also prints where the time went.
     fn tool(&self, rebuild_from: i64, steps: bool) -> (Duration, i64) {
         self.fresh();
-        let mut session = Session::new(self.client("work"));
+        let mut session = Session::new(self.client("work")).unwrap();
         let place = session.place().unwrap();
         let entry = Entry::parse(ENTRY.0, ENTRY.1).unwrap();
         let mut deferred = session.prepare(&place, &[entry]).unwrap();

@@ -110,7 +110,7 @@ impl Context {
     }
 
     fn session(&self) -> Result<Session, Problem> {
-        Ok(Session::new(self.target()?.connect()?))
+        Session::new(self.target()?.connect()?)
     }
 
     fn directory(&self) -> Directory {

@@ -35,6 +35,7 @@ use askama::Template;
 
 pub use crate::generate::piece::Piece;
 use crate::name::Ident;
+use crate::name::equality;
 pub use crate::name::{OWN, own};
 use crate::relation::{Home, Relation, Rows};
 use crate::sql::Literal;
@@ -181,7 +182,11 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     for (name, gone) in version.gone.iter().filter(|(n, _)| version.schema.tables.contains_key(*n)) {
         pieces.push(whiteout::whiteout(version, name, gone, &next[&name.schema])?);
     }
-    Ok(pieces.into_iter().map(|piece| piece.sealed(&version.schema.search_path)).collect())
+    let schema = &version.schema;
+    Ok(pieces
+        .into_iter()
+        .map(|piece| piece.sealed(&schema.search_path, &|fields| schema.equalities.operator(fields)))
+        .collect())
 }
 
 /// A comment for an object of ours that a refactoring made.
@@ -214,8 +219,15 @@ pub fn all(conditions: &[String]) -> String {
     conditions.join(" AND ")
 }
 
+/// `row.a = value`
+#[must_use]
+pub fn is(row: &str, column: &Ident, value: &str) -> String {
+    format!("{row}.{column} {} {value}", equality(&[column]))
+}
+
 /// `l.a = r.x AND l.b = r.y`
 #[must_use]
 pub fn equal(left: &str, left_columns: &[Ident], right: &str, right_columns: &[Ident]) -> String {
-    all(&left_columns.iter().zip(right_columns).map(|(l, r)| format!("{left}.{l} = {right}.{r}")).collect::<Vec<_>>())
+    let each = left_columns.iter().zip(right_columns);
+    all(&each.map(|(l, r)| format!("{left}.{l} {} {right}.{r}", equality(&[l, r]))).collect::<Vec<_>>())
 }

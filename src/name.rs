@@ -13,20 +13,50 @@ pub const MAX_BYTES: usize = 63;
 /// The schema of our own objects.
 pub const OWN: &str = "refactor";
 
-/// Begins and ends the text of each function that is made, until [`delimited`] chooses a tag for it: no text of
-/// PostgreSQL can contain this character, so nobody's name or constant ends a function.
-pub const BODY: &str = "\0";
+/// Begins and ends the text of each function that is made, until [`finished`] chooses a tag for it: no text of
+/// PostgreSQL can contain the character NUL, so nobody's name or constant ends a function.
+pub const BODY: &str = "\0$";
 
-/// SQL with the texts of its functions between tags that nothing in it contains.
+/// `=` between fields of these names, until [`finished`] knows whose operator it is.
 #[must_use]
-pub fn delimited(sql: impl Into<String>) -> String {
-    let sql = sql.into();
-    if !sql.contains(BODY) {
-        return sql;
+pub fn equality(fields: &[&Ident]) -> String {
+    let fields: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
+    format!("\0={}\0", fields.join("\0,"))
+}
+
+/// Generated SQL as the server gets it: the texts of functions between tags that nothing in it contains, and in them, which are
+/// read at every call, the operators that `of` gives for fields; a statement or a view is read at once, on a path of ours.
+#[must_use]
+pub fn finished(sql: &str, of: &dyn Fn(&[&str]) -> String) -> String {
+    if !sql.contains('\0') {
+        return sql.to_owned();
     }
     let tags = std::iter::once("$refactor$".to_owned()).chain((1..).map(|i| format!("$refactor_{i}$")));
     let tag = tags.into_iter().find(|tag| !sql.contains(tag.as_str())).unwrap_or_default();
-    sql.replace(BODY, &tag)
+    let mut text = String::with_capacity(sql.len());
+    let (mut inside, mut fields) = (false, Vec::new());
+    let mut parts = sql.split('\0');
+    text.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        if let Some(rest) = part.strip_prefix('$') {
+            inside = !inside;
+            text.push_str(&tag);
+            text.push_str(rest);
+        } else if let Some(field) = part.strip_prefix(['=', ',']) {
+            fields.push(field);
+        } else {
+            text.push_str(&if inside { of(&fields) } else { "=".to_owned() });
+            text.push_str(part);
+            fields.clear();
+        }
+    }
+    text
+}
+
+/// The same of what is no part of a version's views.
+#[must_use]
+pub fn delimited(sql: impl AsRef<str>) -> String {
+    finished(sql.as_ref(), &|_| "=".to_owned())
 }
 
 /// One identifier as the catalogue stores it: unquoted, case as it is.

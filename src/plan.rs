@@ -45,7 +45,7 @@ impl PlanStep {
     /// A step that makes nobody wait.
     #[must_use]
     pub fn new(sentence: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), sql: delimited(sql), lock: None, rows: None, bytes: None }
+        Self { sentence: sentence.into(), sql: delimited(sql.into()), lock: None, rows: None, bytes: None }
     }
 
     /// The same step with a lock.
@@ -78,8 +78,8 @@ pub struct Installed {
     pub foreign_schemas: Vec<(crate::name::Ident, crate::name::Ident)>,
     /// Our views.
     pub views: Vec<crate::name::TableName>,
-    /// Our functions, with argument types.
-    pub functions: Vec<String>,
+    /// Our functions, no two of a name.
+    pub functions: Vec<crate::name::TableName>,
     /// Our triggers on base tables.
     pub triggers: Vec<(crate::name::Ident, crate::name::TableName)>,
     /// Foreign keys of tables with kept rows.

@@ -6,7 +6,7 @@
 pub mod element;
 pub mod read;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::name::{Ident, TableName, listed};
 use crate::sql::Literal;
@@ -36,6 +36,10 @@ pub struct Schema {
     pub user: Option<Ident>,
     /// The schemas of the current `search_path`, in its order: where an unqualified name is looked up.
     pub search_path: Vec<Ident>,
+    /// Those of them where somebody has made functions or operators that would be taken for PostgreSQL's own.
+    pub with_look_alikes: BTreeSet<Ident>,
+    /// Whose operators compare the values of fields.
+    pub equalities: Equalities,
 }
 
 /// What a domain says of the fields that are of it, as if it were said of each.
@@ -48,11 +52,50 @@ pub struct Domain {
 }
 
 impl Schema {
+    /// The schemas where what a person wrote may be looked up: those of the path in which nobody lies in wait.
+    #[must_use]
+    pub fn code_path(&self) -> Vec<Ident> {
+        self.search_path.iter().filter(|schema| !self.with_look_alikes.contains(*schema)).cloned().collect()
+    }
+
     /// The domain that a type is, as somebody typed it.
     #[must_use]
     pub fn domain(&self, type_name: &str) -> Option<&Domain> {
         let qualified = self.search_path.iter().map(|schema| format!("{schema}.{type_name}"));
         std::iter::once(type_name.to_owned()).chain(qualified).find_map(|name| self.domains.get(&name))
+    }
+}
+
+/// Whose operators compare the values of fields, by the fields' names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Equalities {
+    /// Types of extensions have operators of their own: the schemas that these are in.
+    pub foreign: BTreeMap<Ident, BTreeSet<Ident>>,
+    /// All other types have PostgreSQL's, or none.
+    pub own: BTreeSet<Ident>,
+}
+
+impl Equalities {
+    /// The operator that compares fields of these names where nobody else's may be called instead. Where one name stands for
+    /// types of both kinds, only the server can tell.
+    #[must_use]
+    pub fn operator(&self, fields: &[&str]) -> String {
+        let fields: Vec<Ident> = fields.iter().map(|field| Ident::new(*field)).collect();
+        // Keys of complements are as what they are compared with.
+        let fields = fields.iter().filter(|f| !f.as_str().starts_with("refactor_key_"));
+        let whose = fields.map(|f| (self.foreign.get(f), self.own.contains(f)));
+        let whose: Vec<(Option<&BTreeSet<Ident>>, bool)> = whose.collect();
+        let foreign: BTreeSet<&Ident> = whose.iter().filter_map(|(schemas, _)| *schemas).flatten().collect();
+        if self.foreign.is_empty() || whose.iter().any(|(schemas, own)| *own && schemas.is_none()) && foreign.is_empty()
+        {
+            return "OPERATOR(pg_catalog.=)".to_owned();
+        }
+        match foreign.first() {
+            Some(schema) if foreign.len() == 1 && whose.iter().all(|(schemas, own)| schemas.is_some() && !own) => {
+                format!("OPERATOR({schema}.=)")
+            }
+            _ => "=".to_owned(),
+        }
     }
 }
 

@@ -27,11 +27,7 @@ impl fmt::Display for Literal {
     /// As `quote_literal` does: a backslash makes it an `E''` string, whatever `standard_conforming_strings` says.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quoted = self.0.replace('\'', "''");
-        if quoted.contains('\\') {
-            write!(f, "E'{}'", quoted.replace('\\', "\\\\"))
-        } else {
-            write!(f, "'{quoted}'")
-        }
+        if quoted.contains('\\') { write!(f, "E'{}'", quoted.replace('\\', "\\\\")) } else { write!(f, "'{quoted}'") }
     }
 }
 

@@ -24,12 +24,12 @@ BEGIN
     ON CONFLICT ({{ complement_keys }}) DO UPDATE SET {{ value }} = excluded.{{ value }};
     RETURN;
   END IF;
-  IF record_image_eq(ROW(home.value), ROW(value)) THEN
+  IF pg_catalog.record_image_eq(ROW(home.value), ROW(value)) THEN
     DELETE FROM {{ complement }} AS x WHERE {{ complement_row }};
   ELSIF NOT EXISTS (
     SELECT FROM {{ target_to_source }} LEFT JOIN {{ complement }} AS x ON {{ complement_joined }}
     WHERE {{ source_is_home }} AND NOT ({{ target_row }})
-      AND record_image_ne(ROW(CASE WHEN x.{{ first_complement_key }} IS NULL THEN s.{{ column }} ELSE x.{{ value }} END), ROW(value))) THEN
+      AND pg_catalog.record_image_ne(ROW(CASE WHEN x.{{ first_complement_key }} IS NULL THEN s.{{ column }} ELSE x.{{ value }} END), ROW(value))) THEN
     -- The only row, or all others say the same already: the value can live where old code looks.
     PERFORM pg_catalog.set_config('{{ quiet_setting }}', '1', true);
     UPDATE {{ source }} AS s SET {{ column }} = value WHERE {{ source_is_home }};
@@ -64,7 +64,7 @@ END
 {{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ source_written }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_updated }} AFTER UPDATE ON {{ source }}
-  FOR EACH ROW WHEN (record_image_ne(ROW(OLD.{{ column }}), ROW(NEW.{{ column }}))) EXECUTE FUNCTION {{ source_written }}();
+  FOR EACH ROW WHEN (pg_catalog.record_image_ne(ROW(OLD.{{ column }}), ROW(NEW.{{ column }}))) EXECUTE FUNCTION {{ source_written }}();
 
 CREATE FUNCTION {{ source_deleted }}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}

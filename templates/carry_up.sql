@@ -25,7 +25,7 @@ BEGIN
   -- Again for rows that came meanwhile; not for ever, since a trigger of the table may make another value of it.
   FOR attempt IN 1 .. 3 LOOP
     UPDATE {{ source }} AS a0 SET {{ column }} = value{{ members_from }}
-    WHERE {{ in_group_joined }} AND record_image_ne(ROW(a0.{{ column }}), ROW(value));
+    WHERE {{ in_group_joined }} AND pg_catalog.record_image_ne(ROW(a0.{{ column }}), ROW(value));
     GET DIAGNOSTICS changed = ROW_COUNT;
     EXIT WHEN changed = 0;
   END LOOP;
@@ -47,7 +47,7 @@ BEGIN
   SELECT {% for k in keys %}{{ k.arg }}, {% endfor %}value FROM {{ target }} AS b
   WHERE {{ target_row }}
     AND NOT EXISTS (SELECT FROM {{ complement }} AS x
-      WHERE {{ complement_row }} AND NOT x.refactor_unknown AND record_image_eq(ROW(x.{{ value }}), ROW(value)))
+      WHERE {{ complement_row }} AND NOT x.refactor_unknown AND pg_catalog.record_image_eq(ROW(x.{{ value }}), ROW(value)))
   FOR KEY SHARE OF b
   ON CONFLICT ({{ complement_keys }}) DO UPDATE SET {{ value }} = excluded.{{ value }}, refactor_unknown = false;
 END
@@ -111,7 +111,7 @@ BEGIN
 {%- endif %}
   END IF;
   adopt := via OR (TG_OP = 'INSERT' AND NEW.{{ column }} IS NULL);
-  IF TG_OP = 'UPDATE' THEN adopt := record_image_eq(ROW(NEW.{{ column }}), ROW(OLD.{{ column }})); END IF;
+  IF TG_OP = 'UPDATE' THEN adopt := pg_catalog.record_image_eq(ROW(NEW.{{ column }}), ROW(OLD.{{ column }})); END IF;
   -- Who only takes the group's value over needs the lock that the foreign key check takes anyway;
   -- who writes it, FOR UPDATE. Look, lock once at the right strength, look again under the lock.
 {%- if multi %}
@@ -123,7 +123,7 @@ BEGIN
   IF {{ no_key }} THEN RETURN NEW; END IF;
 {%- endif %}
   g := {{ get }}({{ args }});
-  IF NOT via AND (NOT g.known OR (NOT adopt AND record_image_ne(ROW(NEW.{{ column }}), ROW(g.value)))) THEN
+  IF NOT via AND (NOT g.known OR (NOT adopt AND pg_catalog.record_image_ne(ROW(NEW.{{ column }}), ROW(g.value)))) THEN
     PERFORM 1 FROM {{ target }} AS b WHERE {{ target_row }} FOR UPDATE;
   ELSE
     PERFORM 1 FROM {{ target }} AS b WHERE {{ target_row }} FOR KEY SHARE;
@@ -141,7 +141,7 @@ BEGIN
     NEW.{{ column }} := g.value;
     RETURN NEW;
   END IF;
-  IF record_image_ne(ROW(NEW.{{ column }}), ROW(g.value)) AND {{ reject }}
+  IF pg_catalog.record_image_ne(ROW(NEW.{{ column }}), ROW(g.value)) AND {{ reject }}
     AND (g.value IS NOT NULL OR EXISTS (SELECT FROM {{ members }} WHERE {{ in_group }})) THEN
     RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', SCHEMA = {{ source_schema }}, TABLE = {{ source_name }},
       COLUMN = {{ column_literal }}, MESSAGE = {{ message }},
@@ -285,7 +285,7 @@ BEGIN
     IF g.known THEN
       PERFORM pg_catalog.set_config('{{ quiet_setting }}', '1', true);
       UPDATE {{ source }} AS a0 SET {{ column }} = g.value{{ hop.below_from }}
-      WHERE {{ hop.below_old_joined }} AND record_image_ne(ROW(a0.{{ column }}), ROW(g.value));
+      WHERE {{ hop.below_old_joined }} AND pg_catalog.record_image_ne(ROW(a0.{{ column }}), ROW(g.value));
       PERFORM pg_catalog.set_config('{{ quiet_setting }}', '', true);
     END IF;
   END IF;

@@ -12,7 +12,7 @@ END
 {{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ written }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_written }} BEFORE UPDATE ON {{ source }}
-  FOR EACH ROW WHEN (record_image_ne(ROW(OLD.{{ column }}), ROW(NEW.{{ column }}))) EXECUTE FUNCTION {{ written }}();
+  FOR EACH ROW WHEN (pg_catalog.record_image_ne(ROW(OLD.{{ column }}), ROW(NEW.{{ column }}))) EXECUTE FUNCTION {{ written }}();
 CREATE TRIGGER {{ trigger_deleted }} BEFORE DELETE ON {{ source }}
   FOR EACH ROW EXECUTE FUNCTION {{ written }}();
 

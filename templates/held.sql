@@ -9,7 +9,7 @@ BEGIN
   SELECT t.* INTO r FROM {{ other }} AS t WHERE {{ is_new }} FOR SHARE;
   IF FOUND AND {{ stays }}({{ read_r }}) IS NOT TRUE THEN
     RAISE EXCEPTION USING ERRCODE = 'foreign_key_violation', SCHEMA = {{ schema_literal }}, TABLE = {{ table_literal }},
-      CONSTRAINT = {{ constraint }}, MESSAGE = {{ message }}, DETAIL = format({{ detail }}, {{ new_values }}), HINT = {{ hint }};
+      CONSTRAINT = {{ constraint }}, MESSAGE = {{ message }}, DETAIL = pg_catalog.format({{ detail }}, {{ new_values }}), HINT = {{ hint }};
   END IF;
   RETURN NULL;
 END

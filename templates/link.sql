@@ -6,7 +6,7 @@ DECLARE
   now record;
   heir {{ links }};
 BEGIN
-  IF TG_OP = 'UPDATE' AND record_image_eq(ROW({{ values }}), ROW({{ old_values }})) THEN
+  IF TG_OP = 'UPDATE' AND pg_catalog.record_image_eq(ROW({{ values }}), ROW({{ old_values }})) THEN
     IF OLD.refactor_first THEN
       SELECT b.ctid AS token, b.xmin AS writer INTO now FROM {{ table }} AS b WHERE {{ row_old }} AND {{ is_first_b }} FOR NO KEY UPDATE;
     ELSE

@@ -7,7 +7,7 @@ BEGIN
   PERFORM 1 FROM {{ other }} AS t WHERE {{ is_new }} FOR SHARE;
   IF FOUND THEN RETURN NULL; END IF;
 {%- if insert %}
-  PERFORM pg_advisory_xact_lock(hashtextextended({{ lock_key_new }}, 7));
+  PERFORM pg_catalog.pg_advisory_xact_lock(hashtextextended({{ lock_key_new }}, 7));
   PERFORM 1 FROM {{ other }} AS t WHERE {{ is_new }} FOR SHARE;
   IF FOUND THEN RETURN NULL; END IF;
 {%- if unique %}
@@ -50,7 +50,7 @@ BEGIN
   -- Whoever refers to the row goes on doing so.
   UPDATE {{ table }} AS b SET {{ cascade }}
   FROM (SELECT {{ old_values }}, {{ new_values_t }} FROM was AS o JOIN {{ other }} AS t ON {{ same_key }}
-        WHERE record_image_ne(ROW({{ old_row }}), ROW({{ new_row }}))) AS d
+        WHERE pg_catalog.record_image_ne(ROW({{ old_row }}), ROW({{ new_row }}))) AS d
   WHERE {{ refers_to_d }};
 {%- endif %}
   RETURN NULL;

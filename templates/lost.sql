@@ -12,7 +12,7 @@ BEGIN
       AND EXISTS (SELECT FROM pg_class AS other WHERE other.relnamespace = 'refactor'::regnamespace AND other.relname = c.relname)
       AND c.relnamespace <> 'refactor'::regnamespace
   LOOP
-    EXECUTE format('ALTER %s %s RENAME TO %I', CASE part.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'INDEX' END, part.now, part.free);
+    EXECUTE pg_catalog.format('ALTER %s %s RENAME TO %I', CASE part.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'INDEX' END, part.now, part.free);
   END LOOP;
 END
 {{ crate::name::BODY }};

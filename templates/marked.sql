@@ -6,10 +6,10 @@ DECLARE
   kept record;
 BEGIN
   -- What new code deletes goes, and what it marks is there already.
-  IF current_setting({{ setting }}, true) = '1' THEN RETURN NULL; END IF;
-  PERFORM set_config({{ setting }}, '1', true);
+  IF pg_catalog.current_setting({{ setting }}, true) = '1' THEN RETURN NULL; END IF;
+  PERFORM pg_catalog.set_config({{ setting }}, '1', true);
   INSERT INTO {{ marked }} AS b ({{ columns }}) VALUES ({{ values }}) RETURNING ({{ is_marked }}) AS marked INTO kept;
-  PERFORM set_config({{ setting }}, '', true);
+  PERFORM pg_catalog.set_config({{ setting }}, '', true);
   IF kept.marked IS NOT TRUE THEN
     {{ no_mark }}
   END IF;
@@ -24,9 +24,9 @@ CREATE FUNCTION {{ c.function }}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 BEGIN
   -- Before the foreign key does: what goes with the row that it refers to is not marked.
-  PERFORM set_config({{ setting }}, '1', true);
+  PERFORM pg_catalog.set_config({{ setting }}, '1', true);
   DELETE FROM {{ table }} AS b WHERE {{ c.refers }};
-  PERFORM set_config({{ setting }}, '', true);
+  PERFORM pg_catalog.set_config({{ setting }}, '', true);
   RETURN NULL;
 END
 {{ crate::name::BODY }};

@@ -6,7 +6,7 @@ COMMENT ON FUNCTION {{ c.function }} IS {{ comment }};
 CREATE FUNCTION {{ next }}() RETURNS {{ type_name }}
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {{ crate::name::BODY }}
 BEGIN
-  RETURN nextval({{ sequence }});
+  RETURN pg_catalog.nextval({{ sequence }});
 END
 {{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ next }}() IS {{ comment }};
@@ -46,10 +46,10 @@ COMMENT ON FUNCTION {{ f.function }}() IS {{ comment }};
 CREATE FUNCTION {{ gives }}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 DECLARE
-  given text := current_setting({{ setting }}, true);
+  given text := pg_catalog.current_setting({{ setting }}, true);
 BEGIN
   -- Whoever writes through the new shape says which number it is to be.
-  PERFORM set_config({{ setting }}, '', true);
+  PERFORM pg_catalog.set_config({{ setting }}, '', true);
 {%- if !holds.is_empty() %}
   IF {{ holds }} IS NOT TRUE THEN
     DELETE FROM {{ kept }} AS x WHERE {{ this_row }};

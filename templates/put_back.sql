@@ -143,7 +143,7 @@ BEGIN
   IF {{ generated_changed }} THEN
 {%- endif %}
 {%- for f in generated %}
-  IF record_image_ne(ROW(NEW.{{ f }}), ROW(OLD.{{ f }})) THEN
+  IF pg_catalog.record_image_ne(ROW(NEW.{{ f }}), ROW(OLD.{{ f }})) THEN
     RAISE EXCEPTION 'column "%" can only be updated to DEFAULT', {{ f.literal }} USING ERRCODE = '428C9',
       DETAIL = {{ f.detail }};
   END IF;
@@ -153,7 +153,7 @@ BEGIN
 {%- endif %}
 {%- for c in carried %}
   -- The order in which a writer of the old shape takes its locks: first the rows with the value, then this one.
-  IF record_image_ne(ROW(NEW.{{ c.field }}), ROW(OLD.{{ c.field }})){{ c.or_key_changed }} THEN
+  IF pg_catalog.record_image_ne(ROW(NEW.{{ c.field }}), ROW(OLD.{{ c.field }})){{ c.or_key_changed }} THEN
     {{ c.lock_rows }}
 {%- if c.up %}
     strong := true;
@@ -234,7 +234,7 @@ BEGIN
   END IF;
 {%- endfor %}
 {%- for c in carried %}
-  IF {{ c.has_key_r }} AND ({{ c.may_differ }}) AND record_image_ne(ROW(({{ c.get }}({{ c.keys_r }})){{ c.part }}), ROW(NEW.{{ c.field }})) THEN
+  IF {{ c.has_key_r }} AND ({{ c.may_differ }}) AND pg_catalog.record_image_ne(ROW(({{ c.get }}({{ c.keys_r }})){{ c.part }}), ROW(NEW.{{ c.field }})) THEN
     PERFORM {{ c.set }}({{ c.keys_r }}, NEW.{{ c.field }});
 {%- if c.rewritten %}
     NEW.{{ c.field }} := ({{ c.get }}({{ c.keys_r }})){{ c.part }};

@@ -7,7 +7,7 @@ CREATE FUNCTION {{ t.function }}({{ t.types }}) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ t.path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 BEGIN
   -- Whoever writes the same key meanwhile waits for the end of the other's transaction, and then sees its row.
-  PERFORM pg_advisory_xact_lock({{ t.lock }});
+  PERFORM pg_catalog.pg_advisory_xact_lock({{ t.lock }});
   RETURN EXISTS (SELECT FROM {{ t.base }} AS b WHERE {{ t.same }} AND NOT ({{ t.this_row }}));
 END
 {{ crate::name::BODY }};

@@ -9,7 +9,7 @@ BEGIN
     SELECT b.ctid AS token, b.xmin AS writer, {{ field_old }} AS value INTO now FROM {{ table }} AS b WHERE {{ row_old }} FOR NO KEY UPDATE;
     IF NOT FOUND OR now.value IS NULL THEN RETURN NULL; END IF;
     -- Other fields of the row may be other rows of this statement, so its version alone tells nothing.
-    IF record_image_ne(ROW(now.value), ROW(OLD.{{ value }})) THEN
+    IF pg_catalog.record_image_ne(ROW(now.value), ROW(OLD.{{ value }})) THEN
       IF refactor.written_by_us(now.writer) THEN RETURN NULL; END IF;
       RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
         HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';

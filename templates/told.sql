@@ -30,11 +30,11 @@ BEGIN
     was := ROW({{ of_old }})::{{ made }};
     IF NOT {{ lock }}(true, was) THEN RETURN NULL; END IF;
     shown := ARRAY(SELECT ROW({{ of_view }})::{{ made }} FROM {{ frame.inner }} AS v WHERE {{ at_old }});
-    IF cardinality(shown) = 0 THEN RETURN NULL; END IF;
-    IF cardinality(shown) > 1 THEN
+    IF pg_catalog.cardinality(shown) = 0 THEN RETURN NULL; END IF;
+    IF pg_catalog.cardinality(shown) > 1 THEN
       RAISE EXCEPTION USING ERRCODE = 'cardinality_violation', SCHEMA = {{ schema }}, TABLE = {{ table }},
-        MESSAGE = pg_catalog.format('%s rows of %s have the key of the row to be written', cardinality(shown), {{ name }});
-    ELSIF record_image_ne(shown[1], was) THEN
+        MESSAGE = pg_catalog.format('%s rows of %s have the key of the row to be written', pg_catalog.cardinality(shown), {{ name }});
+    ELSIF pg_catalog.record_image_ne(shown[1], was) THEN
       RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
         HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
     END IF;
@@ -59,7 +59,7 @@ BEGIN
   END IF;
 {%- for p in puts %}
 {%- if p.body.is_some() %}
-  IF TG_OP = '{{ p.operation }}'{% if p.operation == "UPDATE" %} AND record_image_ne(written, was){% endif %} THEN
+  IF TG_OP = '{{ p.operation }}'{% if p.operation == "UPDATE" %} AND pg_catalog.record_image_ne(written, was){% endif %} THEN
     PERFORM {{ p.function }}({{ p.arguments }});
   END IF;
 {%- endif %}
@@ -67,10 +67,10 @@ BEGIN
   -- What is written must be what is read.
   IF TG_OP <> 'DELETE' THEN
     shown := ARRAY(SELECT ROW({{ of_view }})::{{ made }} FROM {{ frame.inner }} AS v WHERE {{ at_written }});
-    IF cardinality(shown) <> 1 OR record_image_ne(shown[1], written) THEN
+    IF pg_catalog.cardinality(shown) <> 1 OR pg_catalog.record_image_ne(shown[1], written) THEN
       RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', SCHEMA = {{ schema }}, TABLE = {{ table }},
         MESSAGE = pg_catalog.format('the SQL of %s does not store what was written to it', {{ name }}),
-        DETAIL = pg_catalog.format('Written: %s; read: %s.', written, CASE WHEN cardinality(shown) = 0 THEN 'nothing' ELSE pg_catalog.array_to_string(shown, ' ') END),
+        DETAIL = pg_catalog.format('Written: %s; read: %s.', written, CASE WHEN pg_catalog.cardinality(shown) = 0 THEN 'nothing' ELSE pg_catalog.array_to_string(shown, ' ') END),
         HINT = {{ hint }};
     END IF;
   END IF;

@@ -3,7 +3,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name
 #variable_conflict use_variable
 BEGIN
   -- Nobody else may change what the rows are told from between a look and a write, and every look must be a new one.
-  IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+  IF pg_catalog.current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
     RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', SCHEMA = {{ schema }}, TABLE = {{ table }}, MESSAGE = {{ isolation }};
   END IF;
 {%- if !tables.is_empty() %}
@@ -11,7 +11,7 @@ BEGIN
 {%- endif %}
   IF NOT marks THEN RETURN true; END IF;
   -- A row that a statement matches twice: a table takes the first match and ignores the rest.
-  INSERT INTO {{ done }} VALUES (current_setting('refactor.told_depth')::integer, {{ was_key }}) ON CONFLICT DO NOTHING;
+  INSERT INTO {{ done }} VALUES (pg_catalog.current_setting('refactor.told_depth')::integer, {{ was_key }}) ON CONFLICT DO NOTHING;
   RETURN FOUND;
 END
 {{ crate::name::BODY }};
@@ -19,14 +19,14 @@ COMMENT ON FUNCTION {{ lock }}(boolean, {{ made }}) IS {{ comment }};
 CREATE FUNCTION {{ statement }}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 DECLARE
-  depth integer := coalesce(nullif(current_setting('refactor.told_depth', true), ''), '0');
+  depth integer := coalesce(nullif(pg_catalog.current_setting('refactor.told_depth', true), ''), '0');
 BEGIN
   -- A statement may run within another, by a trigger.
   IF TG_WHEN = 'BEFORE' THEN
-    PERFORM set_config('refactor.told_depth', (depth + 1)::text, true);
+    PERFORM pg_catalog.set_config('refactor.told_depth', (depth + 1)::text, true);
   ELSE
     DELETE FROM {{ done }} AS d WHERE d.refactor_depth = depth;
-    PERFORM set_config('refactor.told_depth', (depth - 1)::text, true);
+    PERFORM pg_catalog.set_config('refactor.told_depth', (depth - 1)::text, true);
   END IF;
   RETURN NULL;
 END

@@ -58,7 +58,7 @@ BEGIN
 {%- for b in branches %}
     WHEN {{ b.number }} THEN
 {%- for p in b.without %}
-      IF record_image_ne(ROW(NEW.{{ p.field }}), ROW({{ p.constant }})) THEN
+      IF pg_catalog.record_image_ne(ROW(NEW.{{ p.field }}), ROW({{ p.constant }})) THEN
         RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', SCHEMA = {{ schema }}, TABLE = {{ table }}, COLUMN = {{ p.column }},
           MESSAGE = {{ p.message }}, HINT = {{ p.hint }};
       END IF;
@@ -130,7 +130,7 @@ BEGIN
       END IF;
     END IF;
 {%- for k in b.kept %}
-    IF record_image_ne(ROW(NEW.{{ k.field }}), ROW({{ k.shown }})) THEN
+    IF pg_catalog.record_image_ne(ROW(NEW.{{ k.field }}), ROW({{ k.shown }})) THEN
       {{ k.keep }}
     END IF;
 {%- endfor %}

@@ -49,7 +49,7 @@ pub fn run(context: &Context, args: &Demo) -> Result<(), Problem> {
     old.batch_execute("ANALYZE")?;
     let mut new = target.connect()?;
     new.batch_execute("SET search_path = next, public")?;
-    let show = Show { context, session: Session::new(target.connect()?), old, new, checks: Vec::new() };
+    let show = Show { context, session: Session::new(target.connect()?)?, old, new, checks: Vec::new() };
     let summary = show.run(&server)?;
     let url = args.keep.then(|| server.url("chinook"));
     context.ui.json(&json!({

@@ -21,7 +21,7 @@ fn search_path(context: &Context) -> Result<String, Problem> {
     let mut session = context.session()?;
     let place = session.place()?;
     let version = place.version()?;
-    let path: String = session.client().query_one("SELECT current_setting('search_path')", &[])?.get(0);
+    let path = session.path().to_owned();
     let mut next: Vec<String> = shown_in(&version).values().map(ToString::to_string).collect();
     if next.is_empty() {
         next.push("next".into());

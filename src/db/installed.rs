@@ -15,6 +15,14 @@ fn name(row: &Row, schema: usize) -> TableName {
 /// # Errors
 /// When the server says so.
 pub fn read(client: &mut impl GenericClient) -> Result<Installed, Error> {
+    let mut inside = client.transaction()?;
+    inside.execute("SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)", &[])?;
+    let installed = read_all(&mut inside)?;
+    inside.rollback()?;
+    Ok(installed)
+}
+
+fn read_all(client: &mut impl GenericClient) -> Result<Installed, Error> {
     let mut installed = Installed::default();
     for row in client.query(
         "SELECT n.nspname::text, r.rolname::text, coalesce(obj_description(n.oid, 'pg_namespace'), '') LIKE 'refactor:%'
@@ -66,13 +74,13 @@ pub fn read(client: &mut impl GenericClient) -> Result<Installed, Error> {
     )?;
     installed.functions = client
         .query(
-            "SELECT format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))
+            "SELECT DISTINCT n.nspname::text, p.proname::text
              FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-             WHERE n.nspname = 'refactor' AND obj_description(p.oid, 'pg_proc') LIKE 'refactor:%' ORDER BY 1",
+             WHERE n.nspname = 'refactor' AND obj_description(p.oid, 'pg_proc') LIKE 'refactor:%' ORDER BY 2",
             &[],
         )?
         .iter()
-        .map(|row| row.get(0))
+        .map(|row| name(row, 0))
         .collect();
     installed.triggers = on_tables(
         client,
@@ -137,7 +145,7 @@ pub fn journal(client: &mut impl GenericClient, installed: &Installed) -> Result
         return Ok(Vec::new());
     }
     let rows = client.query(
-        "SELECT name, text, state, to_char(changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), changed_by,
+        "SELECT name, text, state, pg_catalog.to_char(changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), changed_by,
            inverse
          FROM refactor.journal WHERE state <> 'undone' ORDER BY position",
         &[],

@@ -258,8 +258,16 @@ fn is_volatile(client: &mut Client, names: &[String]) -> Result<bool, Error> {
     if names.iter().any(|n| CHANGING.contains(&n.as_str())) {
         return Ok(true);
     }
-    let row = client
-        .query_one("SELECT EXISTS (SELECT FROM pg_proc WHERE proname = ANY ($1) AND provolatile = 'v')", &[&names])?;
+    // A name means what the path finds first, or what its schema says.
+    let row = client.query_one(
+        "SELECT EXISTS (
+           SELECT FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+           WHERE p.proname = ANY ($1) AND p.provolatile = 'v'
+             AND (n.nspname = ANY (pg_catalog.current_schemas(true)) OR NOT EXISTS (
+               SELECT FROM pg_proc AS o JOIN pg_namespace AS m ON m.oid = o.pronamespace
+               WHERE o.proname = p.proname AND m.nspname = ANY (pg_catalog.current_schemas(true)))))",
+        &[&names],
+    )?;
     Ok(row.get(0))
 }
 

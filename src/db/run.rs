@@ -50,15 +50,22 @@ impl Failure {
     }
 }
 
+/// Sets `search_path` for what a person wrote: what is PostgreSQL's own first, temporary tables last.
+#[must_use]
+pub fn set_path(set: &str, path: &[Ident]) -> String {
+    let path: String = path.iter().map(|schema| format!("{schema}, ")).collect();
+    format!("{set} search_path = pg_catalog, {path}pg_temp")
+}
+
 /// Prepares a transaction for a plan: lock timeout, and a `search_path` for the names in the user's expressions (all
 /// of ours are qualified).
 ///
 /// # Errors
 /// When the server says so.
 pub fn prepare(transaction: &mut Transaction<'_>, patience: &Patience, path: &[Ident]) -> Result<(), Error> {
-    let path: String = path.iter().map(|schema| format!("{schema}, ")).collect();
+    let path = set_path("SET LOCAL", path);
     transaction.batch_execute(&format!(
-        "SET LOCAL lock_timeout = {}; SET LOCAL search_path = pg_catalog, {path}pg_temp; SET LOCAL check_function_bodies = false; SET LOCAL client_min_messages = warning; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;",
+        "SET LOCAL lock_timeout = {}; {path}; SET LOCAL check_function_bodies = false; SET LOCAL client_min_messages = warning; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;",
         patience.lock_timeout.as_millis()
     ))
 }

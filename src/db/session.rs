@@ -14,7 +14,7 @@ use crate::fact::{Fact, Loss, LossKind};
 use crate::generate::place::Needed;
 use crate::generate::{all, fact, lookup, rows, shown_in};
 use crate::journal::{Entry, Recorded, State};
-use crate::name::{Ident, TableName, shell};
+use crate::name::{Ident, TableName, delimited, shell};
 use crate::plan::defer::{change_state, defer, record, record_inverse, told_back};
 use crate::plan::materialize::{self, Options};
 use crate::plan::{Installed, Plan, PlanStep};
@@ -23,17 +23,22 @@ use crate::relation::{Rows, row_key};
 use crate::schema::{Schema, read};
 use crate::version::{RemarkKind, Step, Unlisted, Version};
 
+/// Only what is PostgreSQL's own.
+const SAFE_PATH: &str = "SET search_path = pg_catalog, pg_temp";
+
 /// A connection and how patient it is.
 pub struct Session {
     client: Client,
     patience: Patience,
+    /// `search_path` as the user's programs have it.
+    path: String,
 }
 
 impl Drop for Session {
     /// Lets go of the lock now: a server takes a moment to notice that a connection has ended, and the next command
     /// must not meet the lock of the one before.
     fn drop(&mut self) {
-        let _ = self.client.batch_execute("SELECT pg_advisory_unlock_all()");
+        let _ = self.client.batch_execute("SELECT pg_catalog.pg_advisory_unlock_all()");
     }
 }
 
@@ -132,13 +137,24 @@ pub struct Materialization {
 pub type Seen<'a> = &'a mut dyn FnMut(usize, &str);
 
 impl Session {
-    /// Takes a connection over.
-    #[must_use]
-    pub fn new(mut client: Client) -> Self {
+    /// Takes a connection over. Names mean PostgreSQL's own from now on: who may create anything in a schema of the
+    /// user's path could make us call it instead.
+    ///
+    /// # Errors
+    /// When the server says so.
+    pub fn new(mut client: Client) -> Result<Self, Problem> {
+        let path = client.query_one("SELECT pg_catalog.current_setting('search_path')", &[])?.get(0);
+        client.batch_execute(SAFE_PATH)?;
         // Should we be killed, the server notices within a statement and lets go of our locks. Not every platform has
         // it, and nothing depends on it.
         let _ = client.batch_execute("SET client_connection_check_interval = '1s'");
-        Self { client, patience: Patience::default() }
+        Ok(Self { client, patience: Patience::default(), path })
+    }
+
+    /// `search_path` as the user's programs have it.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// The connection itself.
@@ -173,8 +189,11 @@ impl Session {
     pub fn place(&mut self) -> Result<Place, Problem> {
         let mut transaction =
             self.client.build_transaction().isolation_level(postgres::IsolationLevel::RepeatableRead).start()?;
+        transaction.execute("SELECT pg_catalog.set_config('search_path', $1, true)", &[&self.path])?;
         let place = place_in(&mut transaction)?;
         transaction.rollback()?;
+        // From now on what a person wrote is looked up, too.
+        self.client.batch_execute(&run::set_path("SET", &place.schema.code_path()))?;
         Ok(place)
     }
 
@@ -276,7 +295,7 @@ impl Session {
         let Deferred { version, facts, later, plan, before, stages, names, .. } = &*deferred;
         let version = stages.first().map_or(version, |stage| &stage.shown);
         let (patience, mut answers, mut changed, mut trials) = (self.patience, Vec::new(), Vec::new(), Vec::new());
-        self.run(plan, &place.schema.search_path, seen, &mut |transaction| {
+        self.run(plan, &place.schema.code_path(), seen, &mut |transaction| {
             answers.clear();
             for wanted in later {
                 let answer = facts::ask(transaction, version, wanted)?;
@@ -316,7 +335,7 @@ impl Session {
     /// # Errors
     /// Whatever the server says. The database is then as it was.
     pub fn undo(&mut self, place: &Place, plan: &Plan, names: &[String], seen: Seen) -> Result<(), Problem> {
-        let (pending, path, patience) = (place.pending(), place.schema.search_path.clone(), self.patience);
+        let (pending, path, patience) = (place.pending(), place.schema.code_path(), self.patience);
         let has_way_back = |step: &Step| step.refactoring.data().is_some_and(|data| data.undo.is_some());
         let undone: Vec<usize> = (0..pending.len())
             .rev()
@@ -382,7 +401,7 @@ impl Session {
             let alone: Vec<String> = listing.map(|l| lookup::unshown(&version, l)).collect();
             let alone = if alone.is_empty() { "true".to_owned() } else { all(&alone) };
             let sql = format!("SELECT count(*) FROM {} AS t WHERE {alone}", made.table);
-            let count: i64 = self.client.query_one(&sql, &[])?.get(0);
+            let count: i64 = self.client.query_one(&delimited(&sql), &[])?.get(0);
             if count > 0 {
                 let rows = if count == 1 { "row" } else { "rows" };
                 let marks = version.unions.iter().any(|u| u.mark.is_some() && u.step == made.step);
@@ -476,14 +495,13 @@ impl Session {
     /// # Errors
     /// Whatever the server says, or a table that differs from its view. The database is then as it was.
     pub fn materialize(&mut self, place: &Place, work: &Materialization, seen: Seen) -> Result<(), Problem> {
-        let path = place.schema.search_path.clone();
         let mut last = None;
         for attempt in 0..self.patience.tries {
             if attempt > 0 {
                 std::thread::sleep(self.patience.pause);
             }
             let mut transaction = self.client.transaction()?;
-            match materialize_in(&mut transaction, &self.patience, &path, work, seen) {
+            match materialize_in(&mut transaction, &self.patience, place, work, seen) {
                 Ok(()) => {
                     transaction.commit()?;
                     self.analyze(&work.version)?;
@@ -609,9 +627,9 @@ fn change_rows(
     sql: &str,
 ) -> Result<u64, Problem> {
     let next = shown_in(shown).into_values();
-    let path: Vec<Ident> = next.chain(place.schema.search_path.iter().cloned()).collect();
+    let path: Vec<Ident> = next.chain(place.schema.code_path()).collect();
     let changed = run::statements(transaction, &path, sql).map_err(|e| Problem::server(what, &e))?;
-    run::prepare(transaction, patience, &place.schema.search_path)?;
+    run::prepare(transaction, patience, &place.schema.code_path())?;
     Ok(changed)
 }
 
@@ -694,11 +712,11 @@ impl<T: Into<Problem>> From<T> for Stop {
 fn materialize_in(
     transaction: &mut Transaction,
     patience: &Patience,
-    path: &[crate::name::Ident],
+    before: &Place,
     work: &Materialization,
     seen: Seen,
 ) -> Result<(), Stop> {
-    run::prepare(transaction, patience, path)?;
+    run::prepare(transaction, patience, &before.schema.code_path())?;
     let (locking, rest) = work.plan.steps.split_at(work.first);
     let part = |steps: &[crate::plan::PlanStep]| Plan { steps: steps.to_vec(), ..work.plan.clone() };
     run::steps(transaction, &part(locking), seen).map_err(Stop::Failed)?;
@@ -728,7 +746,7 @@ fn materialize_in(
     } else {
         let mut place = place_in(transaction)?;
         // A plan runs on a path of its own, but names are looked up along the user's.
-        Arc::make_mut(&mut place.schema).search_path = path.to_vec();
+        Arc::make_mut(&mut place.schema).search_path.clone_from(&before.schema.search_path);
         let version = place.fold(&work.rest)?;
         let plan = defer(&version, &place.installed, "show the rest", String::new())?;
         run::steps(transaction, &plan, seen).map_err(Stop::Failed)?;
@@ -787,13 +805,14 @@ fn fact_problem(entries: &[Entry], wanted: &crate::fact::Fact, error: &postgres:
 /// The next transaction id, and whether transactions were under way.
 fn snapshot(client: &mut Client) -> Result<(String, bool), postgres::Error> {
     let row = client.query_one(
-        "SELECT pg_snapshot_xmax(s)::text, pg_snapshot_xmin(s) <> pg_snapshot_xmax(s) FROM pg_current_snapshot() AS s",
+        "SELECT pg_catalog.pg_snapshot_xmax(s)::text, pg_catalog.pg_snapshot_xmin(s) <> pg_catalog.pg_snapshot_xmax(s)
+         FROM pg_catalog.pg_current_snapshot() AS s",
         &[],
     )?;
     Ok((row.get(0), row.get(1)))
 }
 
 fn nobody_wrote_since(transaction: &mut Transaction, before: &(String, bool)) -> Result<bool, postgres::Error> {
-    let ours: String = transaction.query_one("SELECT pg_current_xact_id()::text", &[])?.get(0);
+    let ours: String = transaction.query_one("SELECT pg_catalog.pg_current_xact_id()::text", &[])?.get(0);
     Ok(!before.1 && ours == before.0)
 }

@@ -9,7 +9,7 @@ use postgres::error::DbError;
 use postgres::{Error, Transaction};
 
 use crate::generate::{equal, list, of, shown_in};
-use crate::name::{Ident, TableName};
+use crate::name::{Ident, TableName, delimited};
 use crate::problem::{Kind, Problem};
 use crate::relation::{Origin, Relation, Rows};
 use crate::schema::{Field, Identity};
@@ -188,7 +188,9 @@ impl Trying<'_> {
             list(&sets),
             equal("s", &self.told.key, "t", &self.told.key)
         );
-        point.batch_execute(&sql).map_err(|e| self.broken("what was read was written back".into(), &said(&e)))?;
+        point
+            .batch_execute(&delimited(&sql))
+            .map_err(|e| self.broken("what was read was written back".into(), &said(&e)))?;
         if self.tables(&mut point)? != before {
             return Err(self.broken("what was read was written back".into(), "a table changed"));
         }

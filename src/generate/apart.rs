@@ -187,7 +187,7 @@ fn one_key(
     match version.schema.tables.get(&own) {
         Some(table) if own == union.branches[at].table => {
             if !table.indexes.iter().any(unique) {
-                elsewhere.push(format!("(SELECT count(*) FROM {own} AS b WHERE {same}) > 1"));
+                elsewhere.push(format!("(SELECT pg_catalog.count(*) FROM {own} AS b WHERE {same}) > 1"));
             }
         }
         // The key of new numbers has a name of its own, so it is asked before.

@@ -97,5 +97,5 @@ fn watched(version: &Version, at: usize) -> Option<Watched> {
 }
 
 fn changed(columns: &[Ident]) -> String {
-    format!("record_image_ne(ROW({}), ROW({}))", of("OLD", columns), of("NEW", columns))
+    format!("pg_catalog.record_image_ne(ROW({}), ROW({}))", of("OLD", columns), of("NEW", columns))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
-use crate::generate::{Piece, all, comment, equal, get, list, own};
+use crate::generate::{Piece, all, comment, equal, get, is, list, own};
 use crate::name::{Ident, TableName};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::Literal;
@@ -206,10 +206,10 @@ fn any_null(row: &str, columns: &[Ident]) -> String {
     columns.iter().map(|c| format!("{row}.{c} IS NULL")).collect::<Vec<_>>().join(" OR ")
 }
 
-/// `ROW(OLD.a, OLD.b) IS DISTINCT FROM ROW(NEW.a, NEW.b)`
+/// Whether the new row has other values: by the types' own equality, whatever operators there are.
 pub(super) fn changed(columns: &[Ident]) -> String {
     let of = |row: &str| list(&columns.iter().map(|c| format!("{row}.{c}")).collect::<Vec<_>>());
-    format!("ROW({}) IS DISTINCT FROM ROW({})", of("OLD"), of("NEW"))
+    format!("pg_catalog.record_ne(ROW({}), ROW({}))", of("OLD"), of("NEW"))
 }
 
 struct Middle {
@@ -319,7 +319,7 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
     let args: Vec<String> = keys.iter().map(|k| k.arg.clone()).collect();
     let prefixed = |prefix: &str| args.iter().map(|a| format!("{prefix}{a}")).collect::<Vec<_>>();
     let pair = |left: &str, columns: &[Ident], values: &[String]| {
-        all(&columns.iter().zip(values).map(|(c, v)| format!("{left}.{c} = {v}")).collect::<Vec<_>>())
+        all(&columns.iter().zip(values).map(|(c, v)| is(left, c, v)).collect::<Vec<_>>())
     };
     let group_row = format!("a{last}");
     let in_group = |values: &[String]| pair(&group_row, group, values);
@@ -391,7 +391,7 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
         multi,
         no_key: no_key(&args),
         no_key_again: no_key(&prefixed("again_")),
-        same_key: format!("ROW({}) IS NOT DISTINCT FROM ROW({})", list(&prefixed("again_")), list(&args)),
+        same_key: format!("pg_catalog.record_eq(ROW({}), ROW({}))", list(&prefixed("again_")), list(&args)),
         resolve_old: resolve(carry, 0, "OLD", &args),
         resolve_old_again: resolve(carry, 0, "OLD", &prefixed("again_")),
         resolve_new: resolve(carry, 0, "NEW", &args),
@@ -610,21 +610,12 @@ fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
         first_complement_key: complement_columns[0].clone(),
         value: names.value.clone(),
         comment: comment(&carry.step),
-        complement_row: all(&complement_columns
-            .iter()
-            .zip(&keys)
-            .map(|(c, k)| format!("x.{c} = {}", k.arg))
-            .collect::<Vec<_>>()),
+        complement_row: all(&complement_columns.iter().zip(&keys).map(|(c, k)| is("x", c, &k.arg)).collect::<Vec<_>>()),
         complement_joined: equal("x", &complement_columns, "b", &carry.row_key),
         complement_is_new: equal("x", &complement_columns, "NEW", &carry.row_key),
         target_left_source: left,
         target_to_source: way,
-        target_row: all(&carry
-            .row_key
-            .iter()
-            .zip(&keys)
-            .map(|(c, k)| format!("b.{c} = {}", k.arg))
-            .collect::<Vec<_>>()),
+        target_row: all(&carry.row_key.iter().zip(&keys).map(|(c, k)| is("b", c, &k.arg)).collect::<Vec<_>>()),
         target_key_list: list(&carry.row_key.iter().map(|c| format!("b.{c}")).collect::<Vec<_>>()),
         source_key_list: list(
             &source_key

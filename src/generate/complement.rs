@@ -9,8 +9,8 @@ use crate::generate::carry::{
     Key, Names, changed, grantee, guarded, is_write, key_columns, keys, owner, path_over, trigger,
 };
 use crate::generate::place::Place;
-use crate::generate::{Piece, all, comment, equal, get, kept, list, numbering, own, shaped, slice, told};
-use crate::name::{Ident, TableName};
+use crate::generate::{Piece, all, comment, equal, get, is, kept, list, numbering, own, shaped, slice, told};
+use crate::name::{Ident, TableName, delimited};
 use crate::schema::ConstraintKind;
 use crate::sql::{Literal, rename_in_definition};
 use crate::version::{Direction, Version};
@@ -193,6 +193,9 @@ pub fn complements(version: &Version) -> Result<Vec<Kept>, askama::Error> {
         let (name, rows) = (slice::absent(slice), (&slice.table, &*slice.key));
         add(&slice.step, Complement::of(version, name, rows, Vec::new(), &text))?;
     }
+    for kept in &mut tables {
+        kept.sql = delimited(&kept.sql);
+    }
     Ok(tables)
 }
 
@@ -336,7 +339,7 @@ fn policy(version: &Version, complement: &TableName, table: &TableName, key: &[I
     if !version.schema.tables.get(table).is_some_and(|t| t.row_security) {
         return String::new();
     }
-    let same = key.iter().zip(get::complement_keys(key.len())).map(|(k, c)| format!("b.{k} = {c}"));
+    let same = key.iter().zip(get::complement_keys(key.len())).map(|(k, c)| is("b", k, &c.to_string()));
     format!(
         "ALTER TABLE {complement} ENABLE ROW LEVEL SECURITY;\nCREATE POLICY refactor_rows ON {complement}\n  USING (EXISTS (SELECT FROM {table} AS b WHERE {}));\n",
         all(&same.collect::<Vec<_>>())

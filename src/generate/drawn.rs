@@ -2,7 +2,7 @@
 //! when that is shown, and back when it is taken back.
 
 use crate::generate::carry::Names;
-use crate::generate::{all, equal, get, list};
+use crate::generate::{all, equal, get, is, list};
 use crate::name::{BODY, Ident};
 use crate::version::{Carry, Direction};
 
@@ -90,7 +90,7 @@ pub fn onward(earlier: &Carry, later: &Carry) -> String {
         later.words.from.name.as_str()
     ));
     format!(
-        "{insert}\nDO {BODY}BEGIN IF EXISTS (SELECT FROM {} AS x JOIN {} ON {group} WHERE record_image_ne(ROW(x.{}), ROW(a0.{}))) THEN\n  RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', MESSAGE = {message};\nEND IF; END{BODY};",
+        "{insert}\nDO {BODY}BEGIN IF EXISTS (SELECT FROM {} AS x JOIN {} ON {group} WHERE pg_catalog.record_image_ne(ROW(x.{}), ROW(a0.{}))) THEN\n  RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', MESSAGE = {message};\nEND IF; END{BODY};",
         new.complement,
         get::members(later),
         new.value,
@@ -116,7 +116,7 @@ pub fn back(earlier: &Carry, later: &Carry) -> String {
         ),
         // Where all below say the same, the row between says it too; where they differ, it stays as it was.
         Direction::Down => format!(
-            "INSERT INTO {c} ({keys}, {v})\nSELECT {named}, (array_agg(q.v))[1] FROM (SELECT {aliased}, {shown} AS v, {now} AS w FROM {from}) AS q\nGROUP BY {named} HAVING count(DISTINCT ROW(q.v)::text) = 1 AND bool_or(record_image_ne(ROW(q.v), ROW(q.w)))\nON CONFLICT ({keys}) DO UPDATE SET {v} = excluded.{v};",
+            "INSERT INTO {c} ({keys}, {v})\nSELECT {named}, (array_agg(q.v))[1] FROM (SELECT {aliased}, {shown} AS v, {now} AS w FROM {from}) AS q\nGROUP BY {named} HAVING count(DISTINCT ROW(q.v)::text) = 1 AND bool_or(pg_catalog.record_image_ne(ROW(q.v), ROW(q.w)))\nON CONFLICT ({keys}) DO UPDATE SET {v} = excluded.{v};",
             c = old.complement,
             v = old.value,
             from = between.from,
@@ -130,5 +130,5 @@ pub fn back(earlier: &Carry, later: &Carry) -> String {
 }
 
 fn equal_list(row: &str, columns: &[Ident], values: &[String]) -> String {
-    all(&columns.iter().zip(values).map(|(c, v)| format!("{row}.{c} = {v}")).collect::<Vec<_>>())
+    all(&columns.iter().zip(values).map(|(c, v)| is(row, c, v)).collect::<Vec<_>>())
 }

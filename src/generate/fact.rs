@@ -4,7 +4,7 @@ use crate::fact::{Claim, Elsewhere, Fact, Loss, LossKind};
 use crate::generate::carry::Names;
 use crate::generate::get::{elsewhere, over, rows, way_up};
 use crate::generate::place::{Needed, Place};
-use crate::generate::{all, apart, each_of, equal, held, kept, list, lookup, rule, shaped, slice};
+use crate::generate::{all, apart, equal, held, kept, list, lookup, rule, shaped, slice};
 use crate::name::{BODY, Ident, TableName, delimited};
 use crate::sql::Expression;
 use crate::version::{Carry, Direction, Hop, Version};
@@ -12,6 +12,10 @@ use crate::version::{Carry, Direction, Hop, Version};
 /// A query whose rows are the offenders: their keys as one text. It stops nowhere, so that the count is true.
 #[must_use]
 pub fn offenders(version: &Version, fact: &Fact) -> String {
+    delimited(breaking(version, fact))
+}
+
+fn breaking(version: &Version, fact: &Fact) -> String {
     match &fact.claim {
         Claim::Keeps { rule, words } => match version.relations.get(&words.table) {
             Some(relation) => rule::offenders(version, relation, rule, &fact.step),
@@ -47,7 +51,7 @@ pub fn offenders(version: &Version, fact: &Fact) -> String {
         Claim::Listed { table, columns, other, found_by, compared, .. } => {
             let values: Vec<String> = columns.iter().map(|c| format!("b.{c}")).collect();
             let something = lookup::something(&values, compared);
-            let is_there = lookup::matched(&each_of("t", found_by), &values, compared);
+            let is_there = lookup::matched("t", found_by, &values, compared);
             format!(
                 "SELECT DISTINCT {} FROM {table} AS b WHERE {something} AND NOT EXISTS (SELECT FROM {other} AS t WHERE {})",
                 key_text(&values),
@@ -93,7 +97,7 @@ pub fn offenders(version: &Version, fact: &Fact) -> String {
 /// complement keeps.
 #[must_use]
 pub fn offenders_still(version: &Version, fact: &Fact) -> String {
-    let query = offenders(version, fact);
+    let query = breaking(version, fact);
     let this = |c: &&Carry| c.words.field == fact.claim.words().field;
     let value = || vec![Ident::new("refactor_value")];
     let carried = version.carries.iter().filter(this).map(|c| (&c.step, Place::apart(&c.id, c.target_key(), value())));
@@ -106,7 +110,7 @@ pub fn offenders_still(version: &Version, fact: &Fact) -> String {
             | Claim::Stays { .. }
             | Claim::Unreferred { .. }
     );
-    match carried.chain(added).find(|(step, ..)| missing && **step == fact.step) {
+    delimited(match carried.chain(added).find(|(step, ..)| missing && **step == fact.step) {
         None => query,
         Some((_, place)) => format!(
             "{query} AND NOT EXISTS (SELECT FROM {} AS x WHERE {} AND x.{} IS NOT NULL)",
@@ -114,7 +118,7 @@ pub fn offenders_still(version: &Version, fact: &Fact) -> String {
             place.has_of("x", "b"),
             place.value()
         ),
-    }
+    })
 }
 
 /// An expression over columns, for the columns of the row `b`.
@@ -227,5 +231,5 @@ pub fn read_from(version: &Version, fact: &Fact) -> Vec<Needed> {
 /// Counts what would be lost.
 #[must_use]
 pub fn count_lost(version: &Version, loss: &Loss) -> String {
-    format!("SELECT count(*) FROM {} AS t WHERE {}", loss.table, lost_rows(version, loss))
+    delimited(format!("SELECT count(*) FROM {} AS t WHERE {}", loss.table, lost_rows(version, loss)))
 }

@@ -5,8 +5,8 @@ use askama::Template;
 use crate::generate::carry::{guarded, trigger};
 use crate::generate::kept::{self, is_kept, kept_by, kept_in};
 use crate::generate::put::rewrites;
-use crate::generate::{Piece, all, comment, each_of, equal, list, own};
-use crate::name::{Ident, TableName};
+use crate::generate::{Piece, all, comment, each_of, equal, is, list, own};
+use crate::name::{Ident, TableName, equality};
 use crate::relation::{Home, Relation, row_key};
 use crate::sql::Literal;
 use crate::version::{Compared, Lookup, Missing, Only, Unlisted, Version};
@@ -65,22 +65,24 @@ fn without(lookup: &Lookup, member: usize) -> Option<String> {
 
 /// `t.a = x AND (t.b = y OR t.b IS NULL AND y IS NULL)`: whether the row `t` of the other table is found by `stored`.
 fn found(lookup: &Lookup, t: &str, stored: &[String]) -> String {
-    let always = lookup.always.iter().map(|(c, value)| format!("{t}.{c} = {value}"));
-    let there = matched(&each_of(t, &lookup.found_by), stored, &lookup.compared);
+    let always = lookup.always.iter().map(|(c, value)| is(t, c, value));
+    let there = matched(t, &lookup.found_by, stored, &lookup.compared);
     all(&[there].into_iter().chain(always).collect::<Vec<_>>())
 }
 
-/// Whether values are the same in two places. Where all are NULL they say nothing.
-pub(super) fn matched(one: &[String], other: &[String], compared: &[Compared]) -> String {
-    let each = one.iter().zip(other).zip(compared).map(|((a, b), compared)| same(a, b, *compared));
+/// Whether a row has values in its columns. Where all are NULL they say nothing.
+pub(super) fn matched(row: &str, columns: &[Ident], other: &[String], compared: &[Compared]) -> String {
+    let each = columns.iter().zip(other).zip(compared).map(|((c, value), compared)| same(row, c, value, *compared));
     let some = compared.iter().all(|c| c.null_safe).then(|| something(other, compared));
     all(&each.chain(some).collect::<Vec<_>>())
 }
 
-/// Whether two values are the same, in a way that an index can answer.
-fn same(a: &str, b: &str, compared: Compared) -> String {
-    let equal = format!("{} = {}", look(a, compared), look(b, compared));
-    if compared.null_safe { format!("({equal} OR ({a} IS NULL AND {b} IS NULL))") } else { equal }
+/// Whether a row has a value in a column, in a way that an index can answer.
+fn same(row: &str, column: &Ident, value: &str, compared: Compared) -> String {
+    let (stored, value_looks) = (format!("{row}.{column}"), look(value, compared));
+    let equal = if compared.as_text { "OPERATOR(pg_catalog.=)".to_owned() } else { equality(&[column]) };
+    let equal = format!("{} {equal} {value_looks}", look(&stored, compared));
+    if compared.null_safe { format!("({equal} OR ({stored} IS NULL AND {value} IS NULL))") } else { equal }
 }
 
 /// What of a value is compared.
@@ -146,14 +148,14 @@ fn nothing_to_store(lookup: &Lookup, only: &Only, at: usize) -> String {
 /// Whether values say something: none is NULL, or not all where NULL is a value beside others.
 pub(super) fn something(values: &[String], compared: &[Compared]) -> String {
     if knows_null(compared) {
-        return format!("num_nonnulls({}) > 0", list(values));
+        return format!("pg_catalog.num_nonnulls({}) > 0", list(values));
     }
     all(&values.iter().map(|v| format!("{v} IS NOT NULL")).collect::<Vec<_>>())
 }
 
 /// Whether an update gives columns other values, or the same that look otherwise.
 fn changed(columns: &[Ident]) -> String {
-    format!("record_image_ne({}, {})", row(&each_of("OLD", columns)), row(&each_of("NEW", columns)))
+    format!("pg_catalog.record_image_ne({}, {})", row(&each_of("OLD", columns)), row(&each_of("NEW", columns)))
 }
 
 fn row(values: &[String]) -> String {
@@ -210,7 +212,7 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
     let nothing: Vec<String> = lookup.columns.iter().map(|_| "NULL".to_owned()).collect();
     let with = |more: &[String]| list(&[given("NEW"), if make { more.to_vec() } else { Vec::new() }].concat());
     let variable = format!("look_{at}");
-    let changed = format!("record_image_ne({}, {})", row(&given("NEW")), row(&given("OLD")));
+    let changed = format!("pg_catalog.record_image_ne({}, {})", row(&given("NEW")), row(&given("OLD")));
     let written = lookup.columns.iter().zip(&lookup.found_by).enumerate().filter(|_| !natural && !part);
     let columns = written.map(|(i, (column, found))| {
         let found = format!("{variable}.{found}");
@@ -268,7 +270,7 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
         stale: if theirs {
             let is_kept = is_kept("now", &key);
             let now = (0..names.len()).map(|i| looked_up(lookup, i, &current, &is_kept)).collect::<Vec<_>>();
-            vec![format!("record_image_ne({}, {})", row(&now), row(&given("OLD")))]
+            vec![format!("pg_catalog.record_image_ne({}, {})", row(&now), row(&given("OLD")))]
         } else {
             Vec::new()
         },
@@ -350,9 +352,8 @@ fn part(version: &Version, lookup: &Lookup, goes: bool) -> Result<String, askama
     let (keys, given) = (numbered("k", lookup.columns.len()), numbered("s", lookup.shows.len()));
     let types = lookup.found_by.iter().map(type_of).chain(lookup.types.iter().cloned());
     let args: Vec<String> = keys.iter().chain(&given).zip(types).map(|(name, kind)| format!("{name} {kind}")).collect();
-    let at = |row: &str, columns: &[Ident]| {
-        all(&each_of(row, columns).iter().zip(&keys).map(|(c, k)| format!("{c} = {k}")).collect::<Vec<_>>())
-    };
+    let at =
+        |row: &str, columns: &[Ident]| all(&columns.iter().zip(&keys).map(|(c, k)| is(row, c, k)).collect::<Vec<_>>());
     let sets: Vec<String> = lookup.shows.iter().zip(&given).map(|(c, s)| format!("{c} = {s}")).collect();
     let (column, always): (Vec<Ident>, Vec<String>) = lookup.always.iter().cloned().unzip();
     let conflict = [&lookup.found_by[..], &column[..]].concat();
@@ -370,7 +371,7 @@ fn part(version: &Version, lookup: &Lookup, goes: bool) -> Result<String, askama
         path: path(lookup),
         goes,
         unique: lookup.unique,
-        nothing: format!("record_image_eq({}, {})", row(&given), row(&nothing)),
+        nothing: format!("pg_catalog.record_image_eq({}, {})", row(&given), row(&nothing)),
         there: found(lookup, "t", &keys),
         is_row: at("b", &lookup.columns),
         sets: list(&sets),
@@ -512,11 +513,11 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
         .iter()
         .zip(&given)
         .filter(|(c, _)| !make || comparable(c))
-        .map(|(c, s)| same(&format!("t.{c}"), s, Compared { null_safe: make, as_text: false }))
+        .map(|(c, s)| same("t", c, s, Compared { null_safe: make, as_text: false }))
         .collect();
     let nothing = |(member, s): (usize, &String)| match without(lookup, member) {
         None => format!("{s} IS NULL"),
-        Some(value) => format!("record_image_eq(ROW({s}), ROW({value}))"),
+        Some(value) => format!("pg_catalog.record_image_eq(ROW({s}), ROW({value}))"),
     };
     let nothing: Vec<String> = given.iter().enumerate().map(nothing).collect();
     let (table, other) = (&lookup.words.0, &lookup.words.1);
@@ -546,12 +547,7 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
         lock_key: lock_key(lookup, &given),
         equal: if equal.is_empty() { "true".into() } else { all(&equal) },
         order: list(&each_of("t", &lookup.found_by)),
-        refers_to_now: all(&lookup
-            .columns
-            .iter()
-            .zip(&current)
-            .map(|(c, now)| format!("b.{c} = {now}"))
-            .collect::<Vec<_>>()),
+        refers_to_now: all(&lookup.columns.iter().zip(&current).map(|(c, now)| is("b", c, now)).collect::<Vec<_>>()),
         sets: list(&lookup.shows.iter().zip(&given).map(|(c, s)| format!("{c} = {s}")).collect::<Vec<_>>()),
         shows: list(&lookup.shows),
         given: list(&given),
@@ -593,13 +589,12 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
     let (table, other) = (&lookup.words.0, &lookup.words.1);
     let id = &lookup.id;
     let new = each_of("NEW", &lookup.columns);
-    let stored = |row: &str| each_of(row, &lookup.columns);
     let numbered = |prefix: &str| (1..=lookup.columns.len()).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
     let named = |row: &str, prefix: &str| {
         let each = lookup.found_by.iter().zip(numbered(prefix));
         list(&each.map(|(c, n)| format!("{row}.{c} AS {n}")).collect::<Vec<_>>())
     };
-    let refers = |values: &[String]| matched(&stored("b"), values, &lookup.compared);
+    let refers = |values: &[String]| matched("b", &lookup.columns, values, &lookup.compared);
     // A natural key is not followed: who refers to it keeps the row from getting another.
     let natural = lookup.is_natural();
     let old_d: Vec<String> = numbered("old_").iter().map(|n| format!("d.{n}")).collect();
@@ -618,7 +613,7 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
         found_by: list(&lookup.found_by),
         new_values: list(&new),
         changed: changed(&lookup.columns),
-        same_key: all(&lookup.shows.iter().map(|c| format!("t.{c} = o.{c}")).collect::<Vec<_>>()),
+        same_key: all(&lookup.shows.iter().map(|c| is("t", c, &format!("o.{c}"))).collect::<Vec<_>>()),
         refers_to_old: refers(&each_of("o", &lookup.found_by)),
         refers_to_d: refers(&old_d),
         cascade: if natural { String::new() } else { list(&cascade.collect::<Vec<_>>()) },
@@ -743,7 +738,7 @@ pub fn seed_kept(lookup: &Lookup, kept: &TableName) -> String {
 pub fn unlisted(lookup: &Lookup, row_alias: &str) -> String {
     let stored = each_of(row_alias, &lookup.columns);
     format!(
-        "NOT ({}) AND NOT EXISTS (SELECT FROM {} AS o WHERE {} AND record_image_eq({}, {}))",
+        "NOT ({}) AND NOT EXISTS (SELECT FROM {} AS o WHERE {} AND pg_catalog.record_image_eq({}, {}))",
         null(lookup, &stored),
         lookup.other,
         found(lookup, "o", &stored),
@@ -757,12 +752,12 @@ pub fn unlisted(lookup: &Lookup, row_alias: &str) -> String {
 pub fn unshown(version: &Version, lookup: &Lookup) -> String {
     if lookup.always.is_some() {
         let labelled = version.lookups.iter().filter(|l| l.step == lookup.step);
-        let values = labelled.flat_map(|l| &l.always).map(|(c, value)| format!("t.{c} = {value}"));
+        let values = labelled.flat_map(|l| &l.always).map(|(c, value)| is("t", c, value));
         let labelled = values.collect::<Vec<_>>().join(" OR ");
         let is_there = equal("b", &lookup.columns, "t", &lookup.found_by);
         return format!("(({labelled}) AND EXISTS (SELECT FROM {} AS b WHERE {is_there})) IS NOT TRUE", lookup.table);
     }
     let other = each_of("t", &lookup.found_by);
-    let refers = matched(&each_of("b", &lookup.columns), &other, &lookup.compared);
+    let refers = matched("b", &lookup.columns, &other, &lookup.compared);
     format!("NOT EXISTS (SELECT FROM {} AS b WHERE {refers})", lookup.table)
 }

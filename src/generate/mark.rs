@@ -38,7 +38,7 @@ pub fn lock(version: &Version, union: &Union, branch: usize) -> String {
     }
     let setting = setting(version.unions.iter().position(|u| u.id == union.id).unwrap_or_default());
     format!(
-        "IF current_setting({setting}, true) IS DISTINCT FROM '1' THEN\n      PERFORM pg_catalog.pg_advisory_xact_lock({key});\n    END IF"
+        "IF pg_catalog.current_setting({setting}, true) IS DISTINCT FROM '1' THEN\n      PERFORM pg_catalog.pg_advisory_xact_lock({key});\n    END IF"
     )
 }
 

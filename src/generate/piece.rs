@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::generate::comment;
-use crate::name::{Ident, TableName, delimited};
+use crate::name::{Ident, TableName, finished};
 
 /// A named piece of generated SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,13 +68,14 @@ impl Piece {
     /// A piece that can be told from others once it is [sealed](Piece::sealed).
     #[must_use]
     pub fn new(title: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { title: title.into(), sql: delimited(sql), hash: String::new() }
+        Self { title: title.into(), sql: sql.into(), hash: String::new() }
     }
 
-    /// The same piece with its hash in the comment of the first view or function that it creates. What its names mean
-    /// depends on `path`, too.
+    /// The same piece as the server gets it, with its hash in the comment of the first view or function that it creates. What
+    /// its names mean depends on `path`, too; `equality` gives the operator for fields.
     #[must_use]
-    pub fn sealed(mut self, path: &[Ident]) -> Self {
+    pub fn sealed(mut self, path: &[Ident], equality: &dyn Fn(&[&str]) -> String) -> Self {
+        self.sql = finished(&self.sql, equality);
         let mut hasher = Sha256::new();
         hasher.update(format!("{}\n{}", self.title, self.sql));
         for schema in path {
@@ -151,10 +152,10 @@ fn statements(sql: &str) -> Vec<&str> {
 
 /// How long the constant is that a text begins with.
 fn constant(text: &str, escapes: bool) -> usize {
-    let mut escaped = false;
+    let mut quoted = false;
     let end = text[1..].find(|c| {
-        let ends = c == '\'' && !escaped;
-        escaped = escapes && c == '\\' && !escaped;
+        let ends = c == '\'' && !quoted;
+        quoted = escapes && c == '\\' && !quoted;
         ends
     });
     end.map_or(text.len(), |end| end + 2)
@@ -185,15 +186,15 @@ mod tests {
         let sql = "CREATE VIEW refactor.\"in a;\nCREATE VIEW b AS\" WITH (x) AS
 SELECT E'\\';\\\\', 'a''b;', $1;
 -- it's
-CREATE FUNCTION refactor.f() RETURNS trigger AS \0
+CREATE FUNCTION refactor.f() RETURNS trigger AS \0$
   CREATE VIEW no AS SELECT ';\nCREATE VIEW none AS SELECT $refactor$ 1';
-\0;
+\0$;
 CREATE TRIGGER \"!t INSTEAD OF ON\" AFTER DELETE ON \"S p\".\"q\"\"r\"
 ;CREATE TRIGGER \"!refactor_insert\" INSTEAD OF INSERT ON next.x FOR EACH ROW;
 CREATE POLICY refactor_rows ON refactor.kept
 ";
         assert_eq!(
-            Piece::new("", sql).creates(),
+            Piece::new("", sql).sealed(&[], &|_| String::new()).creates(),
             [
                 Object::View("refactor.\"in a;\nCREATE VIEW b AS\"".into()),
                 Object::Function("refactor.f".into()),
@@ -205,7 +206,7 @@ CREATE POLICY refactor_rows ON refactor.kept
 
     #[test]
     fn a_seal_depends_on_text_and_path() {
-        let hash = |sql: &str, path: &str| Piece::new("t", sql).sealed(&[Ident::new(path)]).hash;
+        let hash = |sql: &str, path: &str| Piece::new("t", sql).sealed(&[Ident::new(path)], &|_| String::new()).hash;
         assert_eq!(hash("SELECT 1", "public"), hash("SELECT 1", "public"));
         assert_ne!(hash("SELECT 1", "public"), hash("SELECT 2", "public"));
         assert_ne!(hash("SELECT 1", "public"), hash("SELECT 1", "other"));

@@ -116,7 +116,7 @@ impl Place {
     fn valid(&self, x: &str, row: &str) -> Vec<String> {
         let has = self.has.iter().map(|has| format!("{x}.{has}"));
         let (seen, columns): (Vec<Ident>, Vec<Ident>) = self.seen.iter().cloned().unzip();
-        let as_seen = format!("record_image_eq(ROW({}), ROW({}))", of(x, &seen), of(row, &columns));
+        let as_seen = format!("pg_catalog.record_image_eq(ROW({}), ROW({}))", of(x, &seen), of(row, &columns));
         has.chain((!seen.is_empty()).then_some(as_seen)).collect()
     }
 

@@ -9,7 +9,7 @@ use crate::generate::carry::{self, Names, is_partitioned};
 use crate::generate::place::{self, Place};
 use crate::generate::rule::{self, Rule};
 use crate::generate::view::{kept_for_others, key_aliases, named};
-use crate::generate::{all, comment, equal, get, list, lookup, mark, numbering, shaped, slice};
+use crate::generate::{all, comment, equal, get, is, list, lookup, mark, numbering, shaped, slice};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
 use crate::schema::{ConstraintKind, Field, Identity, Table, TableKind, Trigger};
@@ -126,7 +126,7 @@ struct Kept {
 /// Whether some of these values are not as they were.
 fn differ(pairs: impl IntoIterator<Item = (String, String)>) -> String {
     let (now, before): (Vec<String>, Vec<String>) = pairs.into_iter().unzip();
-    format!("record_image_ne(ROW({}), ROW({}))", list(&now), list(&before))
+    format!("pg_catalog.record_image_ne(ROW({}), ROW({}))", list(&now), list(&before))
 }
 
 /// A field whose numbers the complement has.
@@ -220,8 +220,9 @@ impl<'p> Look<'p> {
         let partitioned = is_partitioned(version, &relation.base);
         let (part_now, part_changed) =
             if partitioned { (", b.tableoid AS part", " OR now.part <> OLD.refactor_part") } else { ("", "") };
-        let unseen =
-            |c: &Carried| format!("record_image_ne(ROW(({}({})){}), ROW(OLD.{}))", c.get, c.keys_old, c.part, c.field);
+        let unseen = |c: &Carried| {
+            format!("pg_catalog.record_image_ne(ROW(({}({})){}), ROW(OLD.{}))", c.get, c.keys_old, c.part, c.field)
+        };
         Self {
             base: &relation.base,
             this_row: equal("b", &key, "OLD", &old_keys),
@@ -314,7 +315,7 @@ impl Columns {
         };
         let changed = |group: &[&Own]| {
             let of = |row: &str| list(&group.iter().map(|o| format!("{row}.{}", o.field)).collect::<Vec<_>>());
-            format!("record_image_ne(ROW({}), ROW({}))", of("NEW"), of("OLD"))
+            format!("pg_catalog.record_image_ne(ROW({}), ROW({}))", of("NEW"), of("OLD"))
         };
         let full = (1_usize << apart.len()) - 1;
         let one = |mask: usize| {
@@ -364,7 +365,7 @@ impl Columns {
                 // What the statement leaves, a foreign key's action may have changed since.
                 let value = if follows {
                     format!(
-                        "CASE WHEN record_image_ne(ROW(NEW.{name}), ROW(OLD.{name})) THEN NEW.{name} ELSE b.{column} END"
+                        "CASE WHEN pg_catalog.record_image_ne(ROW(NEW.{name}), ROW(OLD.{name})) THEN NEW.{name} ELSE b.{column} END"
                     )
                 } else {
                     format!("NEW.{name}")
@@ -578,7 +579,7 @@ fn checks(version: &Version, relation: &Relation) -> Vec<Check> {
 
 /// A put-back of a view that acts with its owner's rights does so too.
 fn owners_rights(version: &Version, relation: &Relation) -> String {
-    let path: Vec<String> = version.schema.search_path.iter().map(|s| format!("{s}, ")).collect();
+    let path: Vec<String> = version.schema.code_path().iter().map(|s| format!("{s}, ")).collect();
     format!(" SECURITY DEFINER SET search_path = pg_catalog, {}, {}pg_temp", relation.base.schema, path.concat())
 }
 
@@ -601,7 +602,7 @@ fn self_same(version: &Version, relation: &Relation, own: &[Own], key: &[Ident],
         .map(|(column, alias)| (format!("b.{column}"), format!("OLD.{alias}")))
         .unzip();
     let mut same = format!(
-        "EXISTS (SELECT FROM {} AS b WHERE {row} AND record_image_eq(ROW({now}), ROW({old})) AND record_image_ne(ROW({}), ROW({})))",
+        "EXISTS (SELECT FROM {} AS b WHERE {row} AND pg_catalog.record_image_eq(ROW({now}), ROW({old})) AND pg_catalog.record_image_ne(ROW({}), ROW({})))",
         relation.base,
         list(&kept),
         list(&seen)
@@ -609,7 +610,8 @@ fn self_same(version: &Version, relation: &Relation, own: &[Own], key: &[Ident],
     for (carry, field) in selves {
         let names = Names::of(carry);
         let keys = list(&keys_of("OLD", version, relation, carry));
-        same += &format!(" AND record_image_eq(ROW(({}({keys})){}), ROW(OLD.{field}))", names.get, part(carry));
+        same +=
+            &format!(" AND pg_catalog.record_image_eq(ROW(({}({keys})){}), ROW(OLD.{field}))", names.get, part(carry));
     }
     format!(" AND NOT ({same})")
 }
@@ -626,7 +628,7 @@ fn followed(version: &Version, relation: &Relation, key: &[Ident], old_keys: &[I
         }
         for column in &hop.from_columns {
             if let Some(shown) = relation.showing(&version.schema, column) {
-                conditions.push(format!("b.{column} IS DISTINCT FROM OLD.{}", shown.shape.name));
+                conditions.push(format!("pg_catalog.record_ne(ROW(b.{column}), ROW(OLD.{}))", shown.shape.name));
             }
         }
     }
@@ -662,7 +664,7 @@ fn only_followed(version: &Version, relation: &Relation, own: &[Own], key: &[Ide
     let (now, before, after) = (row("b", |o| &o.column), row("OLD", |o| &o.field), row("NEW", |o| &o.field));
     let untouched = others.iter().map(|Own { field, column, .. }| {
         format!(
-            "(record_image_eq(ROW(NEW.{field}), ROW(OLD.{field})) OR record_image_eq(ROW(b.{column}), ROW(OLD.{field})))"
+            "(pg_catalog.record_image_eq(ROW(NEW.{field}), ROW(OLD.{field})) OR pg_catalog.record_image_eq(ROW(b.{column}), ROW(OLD.{field})))"
         )
     });
     let referred = following(version, relation).map(|(fields, to)| {
@@ -674,9 +676,9 @@ fn only_followed(version: &Version, relation: &Relation, own: &[Own], key: &[Ide
     });
     let conditions = [
         equal("b", key, "OLD", old_keys),
-        format!("record_image_ne({now}, {before})"),
-        format!("record_image_ne({now}, {after})"),
-        format!("(record_image_eq({after}, {before}){})", referred.collect::<String>()),
+        format!("pg_catalog.record_image_ne({now}, {before})"),
+        format!("pg_catalog.record_image_ne({now}, {after})"),
+        format!("(pg_catalog.record_image_eq({after}, {before}){})", referred.collect::<String>()),
     ];
     let conditions: Vec<String> = conditions.into_iter().chain(untouched).collect();
     format!("EXISTS (SELECT FROM {} AS b WHERE {})", relation.base, conditions.join("\n        AND "))
@@ -715,7 +717,7 @@ fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Ca
         |fields: &[Ident]| if fields.is_empty() { String::new() } else { format!(" OR {}", carry::changed(fields)) };
     let key_fields = shown(carry.target_key());
     let keys_old = keys_of("OLD", version, relation, carry);
-    let own_change = format!("record_image_ne(ROW(NEW.{field}), ROW(OLD.{field}))");
+    let own_change = format!("pg_catalog.record_image_ne(ROW(NEW.{field}), ROW(OLD.{field}))");
     let (lock_rows, or_key_changed, may_differ) = match carry.direction {
         Direction::Up => {
             let last = carry.hops.len() - 1;
@@ -723,7 +725,7 @@ fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Ca
                 .from_columns
                 .iter()
                 .zip(&keys_old)
-                .map(|(c, k)| format!("a{last}.{c} = {k}"))
+                .map(|(c, k)| is(&format!("a{last}"), c, k))
                 .collect();
             let order = row_key(&version.schema.tables[&carry.source])
                 .map(|key| format!(" ORDER BY {}", list(&key.iter().map(|c| format!("a0.{c}")).collect::<Vec<_>>())))
@@ -749,7 +751,7 @@ fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Ca
             }
             let reference = shown(&first.from_columns);
             let this: Vec<String> =
-                first.to_columns.iter().zip(&reference).map(|(c, f)| format!("s.{c} = OLD.{f}")).collect();
+                first.to_columns.iter().zip(&reference).map(|(c, f)| is("s", c, &format!("OLD.{f}"))).collect();
             let lock = if reference.len() == first.from_columns.len() {
                 format!("PERFORM 1 FROM {from} WHERE {} FOR NO KEY UPDATE OF {of};", all(&this))
             } else {
@@ -782,7 +784,7 @@ fn one_added(version: &Version, relation: &Relation, field: &Ident, at: usize) -
     let told_by = added.told_by();
     let told_by = told_by.iter().map(|c| Some((format!("r.{c}"), before(c)?)));
     let itself = Some((format!("NEW.{field}"), format!("OLD.{field}")));
-    let differs = |shown: String| format!("record_image_ne(ROW(NEW.{field}), ROW({shown}))");
+    let differs = |shown: String| format!("pg_catalog.record_image_ne(ROW(NEW.{field}), ROW({shown}))");
     let told_by: Option<Vec<_>> = [itself].into_iter().chain(told_by).collect();
     Kept {
         may_differ: told_by.clone().map_or_else(|| "true".into(), differ),

@@ -3,7 +3,7 @@
 use crate::generate::carry::Names;
 use crate::generate::place::{self, Place};
 use crate::generate::{all, equal, get, link, list, lookup, numbering, shaped, spread, united};
-use crate::name::Ident;
+use crate::name::{Ident, delimited};
 use crate::relation::{Field, Home, Relation, Rows, row_key};
 use crate::version::{Added, Carry, Copied, Direction, Version};
 
@@ -261,11 +261,11 @@ pub(super) fn hashes(type_name: &str) -> bool {
 #[must_use]
 pub fn of_view(version: &Version, relation: &Relation) -> String {
     if !is_large(version, relation) {
-        return checksum(&select(version, relation));
+        return checksum(&delimited(select(version, relation)));
     }
     let Joined { values, from } = joined(version, relation);
     let pairs = relation.fields.iter().zip(values).filter(|(f, _)| is_compared(version, relation, f));
-    hashed(&pairs.map(|(f, value)| (f, format!("({value})"))).collect::<Vec<_>>(), &from)
+    delimited(hashed(&pairs.map(|(f, value)| (f, format!("({value})"))).collect::<Vec<_>>(), &from))
 }
 
 /// Count and checksum of a table that has been made real.
@@ -292,7 +292,9 @@ fn is_compared(version: &Version, relation: &Relation, field: &Field) -> bool {
 
 /// Free of order; equal texts of equal types only.
 fn checksum(query: &str) -> String {
-    format!("SELECT count(*), coalesce(sum(hashtextextended((t.*)::text, 0)::numeric), 0)::text FROM ({query}) AS t")
+    format!(
+        "SELECT count(*), coalesce(sum(pg_catalog.hashtextextended((t.*)::text, 0)::numeric), 0)::text FROM ({query}) AS t"
+    )
 }
 
 /// Free of order; equal values by the types' own equality, and equal texts where a type has no hash function.
@@ -301,5 +303,8 @@ fn hashed(values: &[(&Field, String)], from: &str) -> String {
         .iter()
         .map(|(f, value)| format!("{value}{}", if hashes(&f.shape.type_name) { "" } else { "::text" }))
         .collect();
-    format!("SELECT count(*), coalesce(sum(hash_record_extended(ROW({}), 0)), 0)::text FROM {from}", list(&values))
+    format!(
+        "SELECT count(*), coalesce(sum(pg_catalog.hash_record_extended(ROW({}), 0)), 0)::text FROM {from}",
+        list(&values)
+    )
 }

@@ -9,8 +9,8 @@ use askama::Template;
 use crate::generate::carry::{guarded, path_over};
 use crate::generate::fact::key_text;
 use crate::generate::place::{Needed, Place};
-use crate::generate::{Piece, all, comment, each_of, get, list, of, own, rows};
-use crate::name::{Ident, TableName};
+use crate::generate::{Piece, all, comment, each_of, get, is, list, of, own, rows};
+use crate::name::{Ident, TableName, equality};
 use crate::relation::{Attached, Field, Home, Relation, Rows, checked, row_key};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Identity};
 use crate::sql::Literal;
@@ -228,7 +228,7 @@ fn reference(
 /// A rule about keys: not asked of NULL, nor of a key that stays as it is.
 fn when_given(rule: Rule, fields: &[Ident], broken: &str) -> Rule {
     let given = all(&fields.iter().map(|f| format!("NEW.{f} IS NOT NULL")).collect::<Vec<_>>());
-    let changed = format!("record_image_ne(ROW({}), ROW({}))", of("NEW", fields), of("OLD", fields));
+    let changed = format!("pg_catalog.record_image_ne(ROW({}), ROW({}))", of("NEW", fields), of("OLD", fields));
     // CASE, since the order in which AND looks is not fixed.
     Rule {
         on_insert: format!("(CASE WHEN {given} THEN {broken} ELSE false END)"),
@@ -352,7 +352,7 @@ fn one_refers(
     types: &[String],
     comment: Literal,
 ) -> Refers {
-    let same = key.fields.iter().enumerate().map(|(i, c)| format!("f.{c} = ${}", i + 1));
+    let same = key.fields.iter().enumerate().map(|(i, c)| is("f", c, &format!("${}", i + 1)));
     let shown = version.over(&key.table).map(|far| get::rows(version, far, "f")).filter(|rows| !rows.is_empty());
     Refers {
         function,
@@ -374,14 +374,17 @@ fn one_taken(
     let table = version.table(relation);
     let fields: Vec<_> = constraint.item.fields.iter().filter_map(|f| relation.field(f)).collect();
     let numbered: Vec<String> = (1..=fields.len()).map(|i| format!("${i}")).collect();
-    let same = fields.iter().zip(&numbered).map(|(f, n)| format!("{} = {n}", get::get(version, relation, f)));
+    let same = fields
+        .iter()
+        .zip(&numbered)
+        .map(|(f, n)| format!("{} {} {n}", get::get(version, relation, f), equality(&[&f.shape.name])));
     let key = row_key(table).unwrap_or_default();
-    let this_row = key.iter().enumerate().map(|(i, c)| format!("b.{c} = ${}", fields.len() + i + 1));
+    let this_row = key.iter().enumerate().map(|(i, c)| is("b", c, &format!("${}", fields.len() + i + 1)));
     let function = function("taken", constraint);
     // Where equal values may be written in several ways, all writers of the key wait for each other.
-    let seed = format!("hashtextextended({}, 0)", Literal(function.to_string()));
+    let seed = format!("pg_catalog.hashtextextended({}, 0)", Literal(function.to_string()));
     let exact = fields.iter().all(|f| rows::hashes(&f.shape.type_name) && f.shape.collation.is_none());
-    let lock = if exact { format!("hash_record_extended(ROW({}), {seed})", list(&numbered)) } else { seed };
+    let lock = if exact { format!("pg_catalog.hash_record_extended(ROW({}), {seed})", list(&numbered)) } else { seed };
     let key_types = key.iter().filter_map(|c| table.fields.iter().find(|f| f.name == *c));
     let step = constraint.brought_by().map_or("", String::as_str);
     let among = version.conditions_before(relation, step).map(|c| format!("({})", get::over(&c.holds, "b")));
@@ -428,7 +431,7 @@ pub fn offenders(version: &Version, relation: &Relation, item: &Constraint, step
         }
         ConstraintKind::Foreign(key) => {
             let mut same: Vec<String> =
-                key.fields.iter().zip(&item.fields).map(|(c, f)| format!("f.{c} = t.{f}")).collect();
+                key.fields.iter().zip(&item.fields).map(|(c, f)| is("f", c, &format!("t.{f}"))).collect();
             same.extend(
                 version.over(&key.table).map(|far| get::rows(version, far, "f")).filter(|rows| !rows.is_empty()),
             );

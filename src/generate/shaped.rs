@@ -83,7 +83,7 @@ pub fn get(shaped: &Shaped, field: usize, row: &str) -> String {
 pub fn unfaithful(shaped: &Shaped, row: &str) -> String {
     let values: BTreeMap<Ident, String> =
         shaped.names.iter().enumerate().map(|(j, n)| (n.clone(), told(shaped, j, row))).collect();
-    format!("record_image_ne({}, ROW({}))", whole(row, &shaped.columns), list(&stored(shaped, &values)))
+    format!("pg_catalog.record_image_ne({}, ROW({}))", whole(row, &shaped.columns), list(&stored(shaped, &values)))
 }
 
 /// The columns' values, from the fields' values.
@@ -132,7 +132,7 @@ pub fn put(version: &Version, relation: &Relation, at: usize) -> Put {
         })
         .collect();
     let values: Vec<String> = shown.iter().map(|f| format!("NEW.{f}")).collect();
-    let changed = format!("record_image_ne({}, {})", whole("NEW", &shown), whole("OLD", &shown));
+    let changed = format!("pg_catalog.record_image_ne({}, {})", whole("NEW", &shown), whole("OLD", &shown));
     let columns = shaped
         .columns
         .iter()
@@ -143,7 +143,7 @@ pub fn put(version: &Version, relation: &Relation, at: usize) -> Put {
     let now: Vec<String> =
         (0..shaped.names.len()).map(|j| place.value_or(j, "r", &told_later(shaped, j, "r"))).collect();
     let keep = format!(
-        "IF record_image_ne({}, ROW({})) THEN\n    {}\n  END IF;",
+        "IF pg_catalog.record_image_ne({}, ROW({})) THEN\n    {}\n  END IF;",
         whole("NEW", &shown),
         list(&now),
         place.keep("r", &values)
@@ -173,7 +173,7 @@ struct Guard {
 /// Whether an update changes what is stored.
 #[must_use]
 pub fn columns_changed(shaped: &Shaped) -> String {
-    format!("record_image_ne({}, {})", whole("OLD", &shaped.columns), whole("NEW", &shaped.columns))
+    format!("pg_catalog.record_image_ne({}, {})", whole("OLD", &shaped.columns), whole("NEW", &shaped.columns))
 }
 
 /// The trigger that keeps old code from storing what the new fields cannot show.
@@ -197,7 +197,7 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
     let again: Vec<String> = (1..=shaped.names.len()).map(|j| format!("told.v{j}")).collect();
     if shaped.exact {
         let (back, stored) = (list(&stored_later(shaped, &again)), whole("NEW", &shaped.columns));
-        required.push(format!("record_image_ne(ROW({back}), {stored})"));
+        required.push(format!("pg_catalog.record_image_ne(ROW({back}), {stored})"));
     }
     let sql = Guard {
         function: own(&["guard", id]),

@@ -38,7 +38,7 @@ pub fn left_over(version: &Version, at: usize, row: &str, columns: &[Ident]) -> 
         let value = fill.or_else(default).unwrap_or_else(Expression::null);
         // What changes from one time to the next is no value that a row has had without a part.
         if value.is_constant() {
-            format!("record_image_ne(ROW({row}.{column}), ROW(({value})::{kind}))")
+            format!("pg_catalog.record_image_ne(ROW({row}.{column}), ROW(({value})::{kind}))")
         } else {
             "true".to_owned()
         }

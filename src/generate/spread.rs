@@ -106,7 +106,7 @@ pub(super) fn put_back(relation: &Relation, spread: &Spread, frame: Frame) -> Re
         is_labelled: format!("NEW.{} IN ({})", spread.label, spread.labels.join(", ")),
         takes_away: sets(spread, "OLD", "NULL"),
         sets_new: sets(spread, "NEW", &format!("NEW.{}", spread.value)),
-        same: format!("record_image_eq(ROW({}), ROW({}))", of("NEW", &fields), of("OLD", &fields)),
+        same: format!("pg_catalog.record_image_eq(ROW({}), ROW({}))", of("NEW", &fields), of("OLD", &fields)),
         seen: format!("OLD.refactor_token::text || OLD.{}::text || ';'", spread.label),
         memory: Literal(format!(
             "refactor.seen_{}",

@@ -140,7 +140,7 @@ pub(super) fn put_back(
         .iter()
         .map(|f| match &f.sequence {
             Some(sequence) if always(f) => {
-                format!("coalesce(said.{}, nextval({}::regclass))", f.name, Literal(sequence.to_string()))
+                format!("coalesce(said.{}, pg_catalog.nextval({}::regclass))", f.name, Literal(sequence.to_string()))
             }
             _ => format!("said.{}", f.name),
         })
@@ -154,7 +154,7 @@ pub(super) fn put_back(
         was_key: of("was", &told.key),
         tables: list(&told.names),
         judge: &judge,
-        path: path_over(version.schema.search_path.iter().chain([&relation.name.schema])),
+        path: path_over(version.schema.code_path().iter().chain([&relation.name.schema])),
         made,
         columns: list(&given.iter().map(|f| f.name.clone()).collect::<Vec<_>>()),
         values: list(&values),
@@ -223,7 +223,7 @@ fn unique(name: &Ident, fields: &[Ident]) -> Unique {
     let marks = vec!["%s"; fields.len()].join(", ");
     Unique {
         given: all(&each_of("written", fields).iter().map(|f| format!("{f} IS NOT NULL")).collect::<Vec<_>>()),
-        changed: format!("record_image_ne(ROW({}), ROW({}))", of("written", fields), of("was", fields)),
+        changed: format!("pg_catalog.record_image_ne(ROW({}), ROW({}))", of("written", fields), of("was", fields)),
         same: equal("v", fields, "written", fields),
         constraint: Literal(name.as_str().into()),
         message: Literal(format!("duplicate key value violates unique constraint \"{}\"", name.as_str())),

@@ -7,7 +7,7 @@ use askama::Template;
 use crate::generate::place::Place;
 use crate::generate::put::{Frame, Generated};
 use crate::generate::view::named;
-use crate::generate::{all, carry, get, list, mark, numbering};
+use crate::generate::{all, carry, get, is, list, mark, numbering};
 use crate::name::{Ident, TableName};
 use crate::relation::{Relation, Rows};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Identity};
@@ -264,8 +264,9 @@ fn part(
         let row = format!("r{number}");
         if let Some(numbering) = branch.numbering(at) {
             let sequence = filled.get(name).and_then(Option::as_ref);
-            let drawn =
-                sequence.map(|s| format!("CASE WHEN TG_OP = 'INSERT' THEN nextval({s}::regclass) ELSE NEW.{name} END"));
+            let drawn = sequence.map(|s| {
+                format!("CASE WHEN TG_OP = 'INSERT' THEN pg_catalog.nextval({s}::regclass) ELSE NEW.{name} END")
+            });
             let kept = &version.numberings[numbering];
             numbered = Some(Numbered {
                 field: name.clone(),
@@ -295,8 +296,9 @@ fn part(
             if let (Some(sequence), Some(column)) = (sequence, branch.column(at)) {
                 overriding = true;
                 columns.push(column.clone());
-                values
-                    .push(format!("CASE WHEN TG_OP = 'INSERT' THEN nextval({sequence}::regclass) ELSE NEW.{name} END"));
+                values.push(format!(
+                    "CASE WHEN TG_OP = 'INSERT' THEN pg_catalog.nextval({sequence}::regclass) ELSE NEW.{name} END"
+                ));
             }
             continue;
         }
@@ -319,11 +321,11 @@ fn part(
     }
     let key = |column: &Ident| {
         if numbered.is_some() {
-            return format!("b.{column} = OLD.refactor_own");
+            return is("b", column, "OLD.refactor_own");
         }
         let shown = (0..union.fields.len()).find(|at| branch.column(*at) == Some(column));
         let field = shown.map_or_else(|| column.clone(), |at| union.fields[at].0.clone());
-        format!("b.{column} = OLD.{field}")
+        is("b", column, &format!("OLD.{field}"))
     };
     Part {
         number,
@@ -356,7 +358,7 @@ fn referred(version: &Version, union: &Union, branch: &Branch) -> Vec<Referred> 
         let each = constraint.fields.iter().zip(&key.fields).map(|(own, far)| {
             let shown = (0..union.fields.len()).find(|at| branch.column(*at) == Some(far));
             let field = shown.map_or_else(|| far.clone(), |at| union.fields[at].0.clone());
-            format!("c.{own} = OLD.{field}")
+            is("c", own, &format!("OLD.{field}"))
         });
         let (row, table) = (branch.table.name.as_str(), name.name.as_str());
         Referred {

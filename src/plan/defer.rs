@@ -67,10 +67,7 @@ pub fn clear(installed: &Installed) -> Vec<PlanStep> {
         steps.push(PlanStep::new("let kept rows refer to nothing", sql.join("\n")));
     }
     if !installed.functions.is_empty() {
-        steps.push(PlanStep::new(
-            "take down our functions",
-            format!("DROP FUNCTION {};", installed.functions.join(", ")),
-        ));
+        steps.push(PlanStep::new("take down our functions", format!("DROP FUNCTION {};", list(&installed.functions))));
     }
     steps
 }
@@ -246,8 +243,7 @@ fn without_parts(version: &Version, installed: &Installed) -> Vec<PlanStep> {
 fn seeds(version: &Version, installed: &Installed) -> Vec<PlanStep> {
     let mut steps = Vec::new();
     for lookup in version.lookups.iter().filter(|l| l.unlisted == Unlisted::Insert) {
-        let function = format!("{}(", generate::lookup::finder(lookup));
-        if !installed.functions.iter().any(|f| f.starts_with(&function)) {
+        if !installed.functions.contains(&generate::lookup::finder(lookup)) {
             let sentence = format!("list the values in `{}` ({})", lookup.words.1.short(), lookup.step);
             steps.push(PlanStep::new(sentence, generate::lookup::seed(version, lookup)));
             let kept = lookup.restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t));

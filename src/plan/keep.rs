@@ -37,7 +37,7 @@ pub fn apart(installed: &Installed, pieces: Vec<Piece>) -> (Installed, Vec<Piece
     let goes = |object: Object| !kept.contains(&object);
     let stale = Installed {
         views: installed.views.iter().filter(|v| goes(Object::view(v))).cloned().collect(),
-        functions: installed.functions.iter().filter(|f| goes(Object::function(f))).cloned().collect(),
+        functions: installed.functions.iter().filter(|f| goes(Object::function(&f.to_string()))).cloned().collect(),
         triggers: installed.triggers.iter().filter(|(name, on)| goes(Object::trigger(name, on))).cloned().collect(),
         secured: installed.secured.iter().filter(|t| goes(Object::policy(t))).cloned().collect(),
         ..installed.clone()
@@ -47,7 +47,7 @@ pub fn apart(installed: &Installed, pieces: Vec<Piece>) -> (Installed, Vec<Piece
 
 fn objects(installed: &Installed) -> BTreeSet<Object> {
     let views = installed.views.iter().map(Object::view);
-    let functions = installed.functions.iter().map(|f| Object::function(f));
+    let functions = installed.functions.iter().map(|f| Object::function(&f.to_string()));
     let triggers = installed.triggers.iter().map(|(name, on)| Object::trigger(name, on));
     views.chain(functions).chain(triggers).chain(installed.secured.iter().map(Object::policy)).collect()
 }

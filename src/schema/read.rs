@@ -2,7 +2,9 @@
 //!
 //! The only place with such queries. It must not know what the structure is read for, and it changes nothing.
 
+mod alike;
 mod constraints;
+mod equality;
 mod fields;
 mod hangers;
 mod indexes;
@@ -32,16 +34,16 @@ use names::{Names, Uses};
 pub fn read(client: &mut impl GenericClient) -> Result<Schema, Error> {
     let session = client.query_one(SESSION, &[])?;
     let mut inside = client.transaction()?;
-    inside.execute("SELECT set_config('search_path', '', true)", &[])?;
+    inside.execute("SELECT pg_catalog.set_config('search_path', '', true)", &[])?;
     let schema = read_all(&mut inside, &session);
     inside.rollback()?;
     schema
 }
 
 const SESSION: &str = "
-SELECT current_setting('server_version_num')::oid AS version,
-       current_user::text AS me,
-       current_schemas(false)::text[] AS search_path";
+SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.oid AS version,
+       current_user::pg_catalog.text AS me,
+       pg_catalog.current_schemas(false)::pg_catalog.text[] AS search_path";
 
 /// The user's schemas: neither the system's nor our own.
 const SCHEMAS: &str = "
@@ -104,6 +106,7 @@ fn read_all(client: &mut impl GenericClient, session: &Row) -> Result<Schema, Er
         constraints.chain(table.indexes.iter_mut().map(|i| &mut i.definition)).for_each(quote_as_we_do);
     }
 
+    let search_path = session.idents("search_path")?;
     let mut schema = Schema {
         server_version: catalogue.version,
         views: views::read(client, &catalogue)?,
@@ -113,7 +116,9 @@ fn read_all(client: &mut impl GenericClient, session: &Row) -> Result<Schema, Er
         other_names: names::read_others(client, &catalogue)?,
         schemas,
         user: Some(Ident::new(session.try_get::<_, String>("me")?)),
-        search_path: session.idents("search_path")?,
+        with_look_alikes: alike::read(client, &search_path)?,
+        search_path,
+        equalities: equality::read(client, &catalogue)?,
         tables: catalogue.named(tables),
         kept: BTreeMap::new(),
     };

@@ -42,7 +42,7 @@ fn for_each_real_example(work: impl Fn(&Example) + Sync) {
 }
 
 fn place(database: &Database) -> Place {
-    Session::new(Target::resolve(Some(&database.url())).unwrap().connect().unwrap()).place().unwrap()
+    Session::new(Target::resolve(Some(&database.url())).unwrap().connect().unwrap()).unwrap().place().unwrap()
 }
 
 /// A database in which an example's refactoring is shown, and the database's state before.
@@ -55,7 +55,7 @@ fn declared(example: &Example) -> (Database, Place) {
 }
 
 /// Runs the example's statements; the page says what comes of each.
-fn write(database: &Database, example: &Example) {
+pub fn write(database: &Database, example: &Example) {
     for (new, statement) in &example.writes {
         let mut client = if *new { database.next() } else { database.client() };
         result(&mut client, statement);
