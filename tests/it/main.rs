@@ -10,6 +10,7 @@ mod data;
 mod deferring;
 mod failure;
 mod histories;
+mod hostile;
 mod kept;
 mod laws;
 mod names;
