@@ -15,11 +15,13 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::catalogue::Refactoring;
 use crate::db::connect::Target;
+use crate::db::run::Patience;
 use crate::db::session::{Place, Session};
 use crate::journal::{self, Directory, Entry};
 use crate::name::shell;
@@ -57,6 +59,19 @@ pub struct Globals {
     /// Say nothing but data and errors
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// How long to try for a lock that somebody holds, as in `500ms` or `5min` [default: 20s]
+    #[arg(long, global = true, value_name = "MAX", value_parser = time)]
+    lock_timeout: Option<Duration>,
+}
+
+/// A time as PostgreSQL writes it: milliseconds, if no unit is said.
+fn time(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("min", 60_000), ("s", 1000), ("h", 3_600_000), ("", 1)];
+    let parsed = units.iter().find_map(|(unit, milliseconds)| {
+        let number = text.strip_suffix(unit)?.trim().parse::<f64>().ok().filter(|n| *n >= 0.0)?;
+        Duration::try_from_secs_f64(number * f64::from(*milliseconds) / 1000.0).ok()
+    });
+    parsed.ok_or_else(|| "say a time as in `500ms`, `20s` or `5min`".to_owned())
 }
 
 /// What to do.
@@ -110,7 +125,18 @@ impl Context {
     }
 
     fn session(&self) -> Result<Session, Problem> {
-        Session::new(self.target()?.connect()?)
+        let mut session = Session::new(self.target()?.connect()?)?;
+        if let Some(within) = self.globals.lock_timeout {
+            session.set_patience(Patience { within, ..Patience::default() });
+        }
+        Ok(session)
+    }
+
+    /// Says what an earlier run had begun.
+    fn tell_left(&self, left: &[String]) {
+        if !left.is_empty() {
+            self.ui.note(format!("an earlier run was cut off; what it had begun was taken back: {}", left.join(", ")));
+        }
     }
 
     fn directory(&self) -> Directory {

@@ -2,6 +2,7 @@
 //! them; everything is a pure function of a [`Version`].
 
 pub mod apart;
+pub mod beside;
 pub mod calculated;
 pub mod carry;
 pub mod complement;
@@ -138,6 +139,28 @@ struct Foundation;
 /// # Errors
 /// Only if a template cannot be rendered, which is a fault of ours.
 pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
+    let mut pieces = watching(version)?;
+    let next = shown_in(version);
+    let from = pieces.len();
+    for relation in version.touched() {
+        pieces.extend(rule::functions(version, relation)?);
+        pieces.extend(mark::function(version, relation));
+        pieces.extend(apart::guard_of_numbers(version, relation)?);
+        pieces.push(view::view(version, relation, &next[&relation.name.schema])?);
+    }
+    for (name, gone) in version.gone.iter().filter(|(n, _)| version.schema.tables.contains_key(*n)) {
+        pieces.push(whiteout::whiteout(version, name, gone, &next[&name.schema])?);
+    }
+    let shown = pieces.split_off(from);
+    pieces.extend(sealed(version, shown));
+    Ok(pieces)
+}
+
+/// What watches the tables, of which no view need be there: helpers and triggers.
+///
+/// # Errors
+/// Only if a template cannot be rendered.
+pub fn watching(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     let mut pieces = Vec::new();
     if version.touched().any(|r| Class::of(version, r) != Class::U) {
         pieces.push(Piece::new("common functions", Foundation.render()?));
@@ -172,21 +195,13 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
         pieces.extend(apart::guard(version, index)?);
         pieces.extend(mark::keeping(version, index)?);
     }
-    let next = shown_in(version);
-    for relation in version.touched() {
-        pieces.extend(rule::functions(version, relation)?);
-        pieces.extend(mark::function(version, relation));
-        pieces.extend(apart::guard_of_numbers(version, relation)?);
-        pieces.push(view::view(version, relation, &next[&relation.name.schema])?);
-    }
-    for (name, gone) in version.gone.iter().filter(|(n, _)| version.schema.tables.contains_key(*n)) {
-        pieces.push(whiteout::whiteout(version, name, gone, &next[&name.schema])?);
-    }
+    Ok(sealed(version, pieces))
+}
+
+fn sealed(version: &Version, pieces: Vec<Piece>) -> Vec<Piece> {
     let schema = &version.schema;
-    Ok(pieces
-        .into_iter()
-        .map(|piece| piece.sealed(&schema.search_path, &|fields| schema.equalities.operator(fields)))
-        .collect())
+    let seal = |piece: Piece| piece.sealed(&schema.search_path, &|fields| schema.equalities.operator(fields));
+    pieces.into_iter().map(seal).collect()
 }
 
 /// A comment for an object of ours that a refactoring made.

@@ -62,6 +62,14 @@ pub enum JournalError {
         /// What it said.
         source: std::io::Error,
     },
+    /// Something among the files that is no refactoring can be.
+    #[error("{path}: {why}")]
+    Odd {
+        /// The file, as far as it can be written.
+        path: String,
+        /// What is odd about it.
+        why: &'static str,
+    },
 }
 
 impl Entry {
@@ -224,11 +232,16 @@ impl Directory {
         let mut entries = Vec::new();
         for file in files {
             let path = file.map_err(io(&self.path))?.path();
-            if path.extension().is_some_and(|e| e == "toml")
-                && let Some(name) = path.file_stem().and_then(|s| s.to_str())
-            {
-                entries.push(Entry::parse(name, &std::fs::read_to_string(&path).map_err(io(&path))?)?);
+            if path.extension().is_none_or(|e| e != "toml") {
+                continue;
             }
+            let odd = |why| JournalError::Odd { path: path.display().to_string(), why };
+            let name = path.file_stem().and_then(|s| s.to_str()).ok_or_else(|| odd("its name is not UTF-8"))?;
+            // A link may lead anywhere, and an error shows lines of what it leads to.
+            if !std::fs::symlink_metadata(&path).map_err(io(&path))?.is_file() {
+                return Err(odd("it is no regular file"));
+            }
+            entries.push(Entry::parse(name, &std::fs::read_to_string(&path).map_err(io(&path))?)?);
         }
         order(entries)
     }

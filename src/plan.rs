@@ -3,6 +3,7 @@
 pub mod defer;
 pub mod keep;
 pub mod materialize;
+pub mod watch;
 
 use serde::Serialize;
 

@@ -24,6 +24,8 @@ pub struct Problem {
     pub kind: Kind,
 }
 
+const POOL: &str = "name the server itself by `--database-url`, or a pool in session mode";
+
 const SERVER_REFUSED: &str = "the server refused";
 
 /// The kinds of problems.
@@ -102,6 +104,8 @@ impl Problem {
             Some("55P03") => {
                 Some("somebody holds a lock on the table; try again, or find them in pg_stat_activity".to_owned())
             }
+            // Prepared statements, and locks, too, belong to a connection.
+            Some("26000" | "42P05" | "08P01") => Some(POOL.into()),
             // Silence, or the server's last words.
             None | Some("57P01" | "57P02" | "57P03") => Some(
                 "an unfinished transaction is rolled back: nothing was changed; `refactor status` tells where things are"
@@ -110,6 +114,17 @@ impl Problem {
             _ => None,
         };
         Self { what: what.into(), why: vec![message::render(error, None)], hint, kind: Kind::Server }
+    }
+
+    /// A pool that gives each transaction another connection to the server: no lock of ours would hold.
+    #[must_use]
+    pub fn pool() -> Self {
+        Self::new(
+            Kind::Connection,
+            "cannot work through this connection",
+            "two transactions of it came to two processes of the server: a pool such as PgBouncer in transaction mode stands before it",
+        )
+        .hint(POOL)
     }
 
     /// The same, said of what was going on, where that is not known at the place of the error.
@@ -164,6 +179,7 @@ impl From<JournalError> for Problem {
             JournalError::Syntax { .. } => "correct the file",
             JournalError::Missing { .. } => "restore that file, or correct `after`",
             JournalError::Circle(_) => "correct one `after`",
+            JournalError::Odd { .. } => "rename or remove it, or put a file in its place",
             JournalError::Io { .. } => "check the path and its permissions",
         };
         Self::new(Kind::Files, "cannot read the refactorings", error.to_string()).hint(hint)

@@ -181,6 +181,8 @@ pub struct Table {
     pub bytes: i64,
     /// Whether the table is a member of an extension.
     pub extension: Option<Ident>,
+    /// Whether Citus keeps its rows on other servers.
+    pub distributed: bool,
     /// What uses the table's row type.
     pub row_type_users: Vec<RowTypeUser>,
     /// What hangs on this very table and nothing else here tells of, in words: views and functions that read it,

@@ -13,7 +13,7 @@ use crate::name::{FieldRef, Ident, TableName, TableRef, own};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Condition, Field, Home, Relation, Rows, is_indexed};
 use crate::schema::{Constraint, ForeignKey, Schema, Table, TableKind};
-use crate::sql::Expression;
+use crate::sql::{Expression, Literal};
 pub use told::Told;
 
 /// A refactoring with the name of its file.
@@ -873,7 +873,7 @@ impl Version {
     /// Finds a table that may be refactored.
     ///
     /// # Errors
-    /// When there is none, or it is a partition, an inheritance child, foreign, or an extension's.
+    /// When there is none, or it is a partition, an inheritance child, foreign, distributed, or an extension's.
     pub fn find_plain(&self, wanted: &TableRef) -> Result<&Relation, Refusal> {
         let relation = self.find(wanted)?;
         let table = self.table(relation);
@@ -895,6 +895,15 @@ impl Version {
             return refuse(
                 "is a foreign table: its rows live elsewhere".into(),
                 Some("refactor it where its rows live".into()),
+            );
+        }
+        if table.distributed {
+            return refuse(
+                "is distributed by Citus, which allows no triggers on it and no writes through views of it".into(),
+                Some(format!(
+                    "make it a table of this server first: `SELECT undistribute_table({})`",
+                    Literal(relation.name.to_string())
+                )),
             );
         }
         if let Some(extension) = &table.extension {

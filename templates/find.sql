@@ -11,9 +11,15 @@ BEGIN
   IF {{ none }} THEN RETURN NULL; END IF;
 {%- endif %}
 {%- if make %}
-  SELECT t.* INTO now FROM {{ other }} AS t WHERE {{ is_now }} FOR {% if shown %}SHARE{% else %}UPDATE{% endif %};
+  -- Rows that many refer to are locked by nobody alone, and by all in the same way: else two writers of the same values
+  -- would wait for one another.
+  SELECT t.* INTO now FROM {{ other }} AS t WHERE {{ is_now }};
   held := FOUND;
-  IF held AND pg_catalog.record_image_eq({{ now_row }}, {{ given_row }}) THEN RETURN now; END IF;
+  IF held AND pg_catalog.record_image_eq({{ now_row }}, {{ given_row }}) THEN
+    SELECT t.* INTO now FROM {{ other }} AS t WHERE {{ is_now }} FOR SHARE;
+    held := FOUND;
+    IF held AND pg_catalog.record_image_eq({{ now_row }}, {{ given_row }}) THEN RETURN now; END IF;
+  END IF;
 {%- for r in required %}
   IF {{ r.value }} IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'not_null_violation', SCHEMA = {{ schema_literal }}, TABLE = {{ table_literal }},
@@ -21,6 +27,8 @@ BEGIN
   END IF;
 {%- endfor %}
 {%- if !own %}
+  SELECT t.* INTO row_found FROM {{ other }} AS t WHERE {{ equal }} AND pg_catalog.record_image_eq({{ shown_row }}, {{ given_row }}) ORDER BY {{ order }} LIMIT 1 FOR SHARE;
+  IF FOUND THEN RETURN row_found; END IF;
   PERFORM pg_catalog.pg_advisory_xact_lock(hashtextextended({{ lock_key }}, 7));
   SELECT t.* INTO row_found FROM {{ other }} AS t WHERE {{ equal }} AND pg_catalog.record_image_eq({{ shown_row }}, {{ given_row }}) ORDER BY {{ order }} LIMIT 1 FOR SHARE;
   IF FOUND THEN RETURN row_found; END IF;
@@ -28,8 +36,11 @@ BEGIN
 {%- if !shown %}
   -- Nobody else refers to the row: its values change. An older snapshot could not tell.
   IF held AND pg_catalog.current_setting('transaction_isolation') <> 'repeatable read' AND (SELECT pg_catalog.count(*) FROM (SELECT FROM {{ table }} AS b WHERE {{ refers_to_now }} LIMIT 2) AS q) < 2 THEN
-    UPDATE {{ other }} AS t SET {{ sets }} WHERE {{ is_now }} RETURNING t.* INTO row_found;
-    RETURN row_found;
+    PERFORM 1 FROM {{ other }} AS t WHERE {{ is_now }} FOR UPDATE;
+    IF FOUND AND (SELECT pg_catalog.count(*) FROM (SELECT FROM {{ table }} AS b WHERE {{ refers_to_now }} LIMIT 2) AS q) < 2 THEN
+      UPDATE {{ other }} AS t SET {{ sets }} WHERE {{ is_now }} RETURNING t.* INTO row_found;
+      RETURN row_found;
+    END IF;
   END IF;
 {%- endif %}
 {%- if !numbered.is_empty() %}

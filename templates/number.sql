@@ -68,7 +68,5 @@ END
 COMMENT ON FUNCTION {{ gives }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_insert }} AFTER INSERT ON {{ table }}
   FOR EACH ROW EXECUTE FUNCTION {{ gives }}();
-{%- if !holds.is_empty() %}
 CREATE TRIGGER {{ trigger_update }} AFTER UPDATE ON {{ table }}
   FOR EACH ROW WHEN ({{ changed }}) EXECUTE FUNCTION {{ gives }}();
-{%- endif %}

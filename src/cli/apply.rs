@@ -8,7 +8,8 @@ pub fn run(context: &Context) -> Result<(), Problem> {
     let files = context.directory().read()?;
     let mut session = context.session()?;
     session.lock()?;
-    let place = session.place()?;
+    let (place, left) = session.settled()?;
+    context.tell_left(&left);
     let comparison = agree(&files, &place)?;
     let names: Vec<String> = comparison.to_apply.iter().map(|e| e.step.name.clone()).collect();
     // Also with nothing new: the tables may have been changed under the views, or an earlier run was cut off.

@@ -17,7 +17,8 @@ pub fn run(context: &Context, refactoring: Refactoring) -> Result<(), Problem> {
     let files = directory.read()?;
     let mut session = context.session()?;
     session.lock()?;
-    let place = session.place()?;
+    let (place, left) = session.settled()?;
+    context.tell_left(&left);
     let comparison = agree(&files, &place)?;
     if let Some(first) = comparison.to_apply.first() {
         return Err(Problem::new(

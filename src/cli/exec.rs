@@ -3,8 +3,10 @@
 use std::process::{Command as Process, ExitCode};
 
 use clap::Args;
+use postgres::SimpleQueryMessage;
 
 use crate::cli::Context;
+use crate::db::connect::Target;
 use crate::generate::shown_in;
 use crate::problem::{Kind, Problem};
 
@@ -28,7 +30,36 @@ fn search_path(context: &Context) -> Result<String, Problem> {
     }
     next.retain(|n| !path.split(',').any(|p| p.trim() == n));
     next.sort();
-    Ok(next.into_iter().chain([path]).collect::<Vec<_>>().join(", "))
+    let path = next.into_iter().chain([path]).collect::<Vec<_>>().join(", ");
+    must_arrive(&context.target()?, &path)?;
+    Ok(path)
+}
+
+/// A pool between us and the server may drop what a connection asks for, or refuse it; whoever comes through it would
+/// see the old shape.
+fn must_arrive(target: &Target, path: &str) -> Result<(), Problem> {
+    let seen = match target.with_search_path(path).connect() {
+        Ok(mut client) => match client.simple_query("SHOW search_path")?.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        }) {
+            Some(seen) if seen == path => return Ok(()),
+            seen => format!(
+                "the `search_path` that it asks for does not arrive; there it is `{}`",
+                seen.unwrap_or_default()
+            ),
+        },
+        Err(error) if error.why().contains("options") => {
+            format!("the `search_path` that it asks for is refused: {}", error.why())
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Err(Problem::new(
+        Kind::Connection,
+        "cannot give you a connection that sees the new shape",
+        format!("{seen}: a pool such as PgBouncer stands before the server and drops startup options"),
+    )
+    .hint(format!("name the server itself by `--database-url`, or say in your session: `SET search_path = {path}`")))
 }
 
 /// Runs the command and passes its exit code on.

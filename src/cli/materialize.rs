@@ -62,7 +62,8 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
     let files = context.directory().read()?;
     let mut session = context.session()?;
     session.lock()?;
-    let mut place = session.place()?;
+    let (mut place, left) = session.settled()?;
+    context.tell_left(&left);
     agree(&files, &place)?;
     let (mut count, options) = args.how.choose(&place)?;
     if count == 0 {

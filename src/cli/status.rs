@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::cli::Context;
+use crate::db::session::beside::left_over;
 use crate::journal::{State, compare};
 use crate::problem::Problem;
 
@@ -44,6 +45,13 @@ pub fn run(context: &Context) -> Result<(), Problem> {
         (Some(problem), _) => context.ui.problem(problem),
         (None, 0) => context.ui.say("the tables are the newest shape; nothing is deferred"),
         (None, n) => context.ui.say(format!("{n} deferred: `next` shows the new shape, the tables have the old one")),
+    }
+    let left = left_over(&place)?;
+    if !left.is_empty() {
+        context.ui.warn(format!(
+            "a run is at work, or was cut off before its refactoring was shown: there is {}; `refactor apply` goes on, `refactor undo` goes back",
+            left.join(", ")
+        ));
     }
     if !comparison.to_apply.is_empty() {
         context.ui.say("`refactor apply` brings the database up to the files");

@@ -28,9 +28,14 @@ pub struct Undo {
 pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
     let mut session = context.session()?;
     session.lock()?;
-    let place = session.place()?;
+    let (place, left) = session.settled()?;
+    context.tell_left(&left);
     let pending: Vec<String> = place.pending().into_iter().map(|s| s.name).collect();
     let Some(newest) = pending.last() else {
+        if !left.is_empty() && args.names.is_empty() {
+            context.ui.json(&serde_json::json!({ "undone": [] }));
+            return Ok(());
+        }
         let none = "no refactoring is deferred";
         let materialized = place.recorded.iter().any(|r| r.state == State::Materialized);
         let problem = Problem::new(Kind::Usage, "nothing to undo", none);

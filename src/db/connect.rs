@@ -12,6 +12,7 @@ mod url;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::{Uid, User};
 use postgres::error::SqlState;
@@ -48,6 +49,9 @@ const VARIABLES: [(&str, &str); 18] = [
 /// Keywords the driver does not know or does not get as they are.
 const OURS: [&str; 7] =
     ["fallback_application_name", "passfile", "port", "sslcert", "sslkey", "sslmode", "sslrootcert"];
+
+/// How long a server may take to answer, unless something else is said.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A way to read an environment variable.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -131,6 +135,14 @@ impl Target {
         other
     }
 
+    /// Sees the same database through a search path.
+    #[must_use]
+    pub fn with_search_path(&self, search_path: &str) -> Self {
+        let mut other = self.clone();
+        other.parameters.insert("options".into(), self.options(search_path));
+        other
+    }
+
     /// Describes the target without its password.
     ///
     /// For example: `database "shop" on localhost:5432 as "ann"`.
@@ -147,7 +159,7 @@ impl Target {
     pub fn connect(&self) -> Result<Client, ConnectError> {
         let plain = |config: &mut Config| {
             config.ssl_mode(postgres::config::SslMode::Disable);
-            config.connect(NoTls)
+            self.in_time(config, |config| config.connect(NoTls))
         };
         let mut config = self.config()?;
         let sockets_only = self.places().all(|(host, _)| host.starts_with('/'));
@@ -156,8 +168,8 @@ impl Target {
             mode => mode,
         };
         let first = match mode {
-            SslMode::Disable => return plain(&mut config).map_err(|e| self.explain(&e)),
-            SslMode::Allow => plain(&mut config),
+            SslMode::Disable => return plain(&mut config)?.map_err(|e| self.explain(&e)),
+            SslMode::Allow => plain(&mut config)?,
             mode => self.connect_encrypted(&mut config, mode)?,
         };
         // `allow` and `prefer` try both ways; the first refusal is the one worth telling.
@@ -166,7 +178,7 @@ impl Target {
                 self.connect_encrypted(&mut config, SslMode::Require)?.map_err(|_| self.explain(&error))
             }
             Err(error) if mode == SslMode::Prefer && is_turned_away(&error) => {
-                plain(&mut config).map_err(|_| self.explain(&error))
+                plain(&mut config)?.map_err(|_| self.explain(&error))
             }
             first => first.map_err(|error| self.explain(&error)),
         }
@@ -218,7 +230,26 @@ impl Target {
         } else {
             postgres::config::SslMode::Require
         });
-        Ok(config.connect(tls))
+        self.in_time(config, |config| config.connect(tls))
+    }
+
+    /// Waits no longer than was said: the driver itself limits the way to the server, not what this takes to answer.
+    fn in_time(
+        &self,
+        config: &Config,
+        connect: impl FnOnce(&Config) -> Result<Client, postgres::Error> + Send + 'static,
+    ) -> Result<Result<Client, postgres::Error>, ConnectError> {
+        let limit = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+        let limit = limit * u32::try_from(self.places().count()).unwrap_or(1);
+        let (config, (answer, answered)) = (config.clone(), std::sync::mpsc::channel());
+        std::thread::spawn(move || {
+            // Nobody may listen any more.
+            let _ = answer.send(connect(&config));
+        });
+        answered.recv_timeout(limit).map_err(|_| ConnectError::Unreachable {
+            server: self.describe(),
+            why: format!("nobody answered within {} s", limit.as_secs()),
+        })
     }
 
     fn explain(&self, error: &postgres::Error) -> ConnectError {
@@ -249,6 +280,17 @@ impl Target {
         }
         if let Some(password) = &self.file_password {
             config.password(password);
+        }
+        // Should the server fall silent while we wait for it, that is noticed within minutes, not hours.
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        if self.value("keepalives_idle").is_none() {
+            config.keepalives_idle(Duration::from_secs(30));
+            config.keepalives_interval(Duration::from_secs(10)).keepalives_retries(6);
+        }
+        if self.value("tcp_user_timeout").is_none() {
+            config.tcp_user_timeout(Duration::from_secs(120));
         }
         Ok(config)
     }

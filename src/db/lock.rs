@@ -2,6 +2,9 @@
 
 use postgres::{Client, Error};
 
+use crate::db::run::Tries;
+use crate::problem::Problem;
+
 /// The key of the advisory lock: "refactor" in ASCII.
 const KEY: i64 = 0x7265_6661_6374_6f72;
 
@@ -27,4 +30,39 @@ pub fn acquire(client: &mut Client) -> Result<Result<(), String>, Error> {
         &[&KEY],
     )?;
     Ok(Err(holder.map_or_else(|| "another session".to_owned(), |row| row.get(0))))
+}
+
+/// Who holds locks on the tables that a statement speaks of: those who made us wait. Each in words, the oldest first.
+const HOLDERS: &str = "
+SELECT a.pid,
+       pg_catalog.concat('process ', a.pid,
+         ' (', pg_catalog.concat_ws(', ', 'application ' || nullif(a.application_name, ''), 'user ' || a.usename), ')',
+         ' holds ', pg_catalog.string_agg(DISTINCT l.mode || ' on ' || c.relname, ', '),
+         '; it is ', coalesce(a.state, 'at work'),
+         ', its transaction has been open for ', pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - a.xact_start),
+         ', its last query began ', pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - a.query_start), ' ago')
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
+  AND c.relkind IN ('r', 'p') AND n.nspname <> 'pg_catalog' AND pg_catalog.strpos($1, c.relname::text) > 0
+  AND (l.mode NOT IN ('AccessShareLock', 'RowShareLock') OR $1 ~ '(DROP|ALTER|LOCK|TRUNCATE)')
+GROUP BY a.pid, a.application_name, a.usename, a.state, a.xact_start, a.query_start
+ORDER BY a.xact_start
+LIMIT 3";
+
+/// The same problem with the names of those who hold the locks, and what to do about them.
+pub fn named(client: &mut Client, mut problem: Problem, sql: &str, tries: &Tries) -> Problem {
+    problem.why.push(tries.sentence());
+    let holders = client.query(HOLDERS, &[&sql]).unwrap_or_default();
+    problem.why.extend(holders.iter().map(|row| row.get::<_, String>(1)));
+    problem.hint = Some(match holders.first().map(|row| row.get::<_, i32>(0)) {
+        Some(pid) => format!(
+            "wait until it has finished, or end it: `SELECT pg_terminate_backend({pid})`; `--lock-timeout 5min` is more patient"
+        ),
+        None => "try again; `--lock-timeout 5min` is more patient".into(),
+    });
+    problem
 }

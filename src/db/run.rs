@@ -1,28 +1,80 @@
 //! Running a plan: the only code that changes a database.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postgres::{Error, SimpleQueryMessage, Transaction};
 
 use crate::name::Ident;
 use crate::plan::Plan;
 
-/// How often a lock that is not to be had is tried again, and how long each try waits.
+/// How a lock that is not to be had is tried for. While we wait for one, everybody waits who comes after us: so each try is
+/// short, and there is time between two.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// Tries in all.
+    /// Tries at most.
     pub tries: u32,
-    /// `lock_timeout` of each.
+    /// The longest `lock_timeout`; the first tries wait less.
     pub lock_timeout: Duration,
-    /// Pause between two.
+    /// The longest pause between two.
     pub pause: Duration,
+    /// When no other try is begun.
+    pub within: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { tries: 10, lock_timeout: Duration::from_secs(2), pause: Duration::from_millis(500) }
+        Self {
+            tries: u32::MAX,
+            lock_timeout: Duration::from_millis(80),
+            pause: Duration::from_secs(1),
+            within: Duration::from_secs(20),
+        }
     }
 }
+
+impl Patience {
+    /// The tries, one after another.
+    #[must_use]
+    pub fn begin(self) -> Tries {
+        Tries { patience: self, begun: Instant::now(), done: 0 }
+    }
+}
+
+/// Tries for a lock.
+#[derive(Debug)]
+pub struct Tries {
+    patience: Patience,
+    begun: Instant,
+    done: u32,
+}
+
+impl Tries {
+    /// How long the try that comes waits for a lock.
+    #[must_use]
+    pub fn lock_timeout(&self) -> Duration {
+        (FIRST_TRY * 2_u32.saturating_pow(self.done.min(10))).min(self.patience.lock_timeout)
+    }
+
+    /// Whether there may be another try; if so, lets others work before.
+    pub fn again(&mut self) -> bool {
+        let pause = (self.lock_timeout() * 5).min(self.patience.pause);
+        self.done += 1;
+        let goes_on = self.done < self.patience.tries && self.begun.elapsed() + pause < self.patience.within;
+        if goes_on {
+            std::thread::sleep(pause);
+        }
+        goes_on
+    }
+
+    /// How long it has been tried, in words.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!("tried {} times in {:.1} s", self.done, self.begun.elapsed().as_secs_f64())
+    }
+}
+
+/// What the first try waits: longer than most transactions take.
+const FIRST_TRY: Duration = Duration::from_millis(20);
 
 /// A step that failed.
 #[derive(Debug)]
@@ -39,8 +91,7 @@ impl Failure {
     /// Whether only a lock was not to be had in time, or another transaction won, so that a new try may succeed.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        let passing = ["55P03", "40P01", "40001"];
-        self.error.code().is_some_and(|c| passing.contains(&c.code()))
+        may_pass(&self.error)
     }
 
     /// Whether somebody else's object uses ours.
@@ -48,6 +99,13 @@ impl Failure {
     pub fn is_dependency(&self) -> bool {
         self.error.code().is_some_and(|c| c.code() == "2BP01")
     }
+}
+
+/// Whether only a lock was not to be had in time, or another transaction won.
+#[must_use]
+pub fn may_pass(error: &Error) -> bool {
+    let passing = ["55P03", "40P01", "40001"];
+    error.code().is_some_and(|c| passing.contains(&c.code()))
 }
 
 /// Sets `search_path` for what a person wrote: what is PostgreSQL's own first, temporary tables last.
@@ -62,11 +120,11 @@ pub fn set_path(set: &str, path: &[Ident]) -> String {
 ///
 /// # Errors
 /// When the server says so.
-pub fn prepare(transaction: &mut Transaction<'_>, patience: &Patience, path: &[Ident]) -> Result<(), Error> {
+pub fn prepare(transaction: &mut Transaction<'_>, lock_timeout: Duration, path: &[Ident]) -> Result<(), Error> {
     let path = set_path("SET LOCAL", path);
     transaction.batch_execute(&format!(
         "SET LOCAL lock_timeout = {}; {path}; SET LOCAL check_function_bodies = false; SET LOCAL client_min_messages = warning; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;",
-        patience.lock_timeout.as_millis()
+        lock_timeout.as_millis()
     ))
 }
 

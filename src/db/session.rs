@@ -1,13 +1,15 @@
 //! One connection at work: reads where a database is, and takes it from one version to the next.
 
+pub mod beside;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postgres::{Client, GenericClient, Transaction};
+use postgres::{Client, GenericClient, SimpleQueryMessage, Transaction};
 
 use crate::catalogue::Refactor;
 use crate::db::facts::{self, Answer};
-use crate::db::run::{self, Patience};
+use crate::db::run::{self, Patience, Tries};
 use crate::db::trial::{self, Trial};
 use crate::db::{installed, judge, lock};
 use crate::fact::{Fact, Loss, LossKind};
@@ -32,7 +34,14 @@ pub struct Session {
     patience: Patience,
     /// `search_path` as the user's programs have it.
     path: String,
+    /// The size of a table, in bytes, from which it is read while others write.
+    beside_from: i64,
+    /// The process of the server that serves us; none if the connection was lost at once.
+    process: Option<String>,
 }
+
+const AS_WE_READ: &str = "SET quote_all_identifiers = off; SET standard_conforming_strings = on; SET DateStyle = 'ISO';
+SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET jit = off;";
 
 impl Drop for Session {
     /// Lets go of the lock now: a server takes a moment to notice that a connection has ended, and the next command
@@ -104,6 +113,8 @@ pub struct Deferred {
     names: Vec<String>,
     /// Where the clock of transactions stood before the facts were asked.
     before: (String, bool),
+    /// What is written into the journal.
+    journal: String,
 }
 
 /// A data step, to be run on what is shown, and what is shown then.
@@ -148,7 +159,11 @@ impl Session {
         // Should we be killed, the server notices within a statement and lets go of our locks. Not every platform has
         // it, and nothing depends on it.
         let _ = client.batch_execute("SET client_connection_check_interval = '1s'");
-        Ok(Self { client, patience: Patience::default(), path })
+        // How the server writes names and values must not depend on somebody's settings: what it writes is compared, and
+        // becomes part of SQL.
+        let _ = client.batch_execute(AS_WE_READ);
+        let process = process(&mut client).ok();
+        Ok(Self { client, patience: Patience::default(), path, beside_from: 4 << 20, process })
     }
 
     /// `search_path` as the user's programs have it.
@@ -165,6 +180,11 @@ impl Session {
     /// How patient to be with locks.
     pub fn set_patience(&mut self, patience: Patience) {
         self.patience = patience;
+    }
+
+    /// From which size on, in bytes, a table is read while others write; smaller ones are read under their lock.
+    pub fn set_beside_from(&mut self, bytes: i64) {
+        self.beside_from = bytes;
     }
 
     /// Keeps other runs out until the connection ends.
@@ -189,6 +209,7 @@ impl Session {
     pub fn place(&mut self) -> Result<Place, Problem> {
         let mut transaction =
             self.client.build_transaction().isolation_level(postgres::IsolationLevel::RepeatableRead).start()?;
+        same_process(&mut transaction, self.process.as_deref())?;
         transaction.execute("SELECT pg_catalog.set_config('search_path', $1, true)", &[&self.path])?;
         let place = place_in(&mut transaction)?;
         transaction.rollback()?;
@@ -233,7 +254,8 @@ impl Session {
             // Nothing new is wanted, so something may be wrong with what is there.
             installed.pieces.clear();
         }
-        let mut plan = defer(shown, &installed, &title, record(recorded, State::Deferred))?;
+        let journal = record(recorded, State::Deferred);
+        let mut plan = defer(shown, &installed, &title, journal.clone())?;
         plan.notes.extend(stages.iter().map(Stage::note));
         let names: Vec<String> = recorded.iter().map(|e| e.step.name.clone()).collect();
         let asked = Instant::now();
@@ -283,6 +305,7 @@ impl Session {
             trials: Vec::new(),
             names,
             before,
+            journal,
         })
     }
 
@@ -292,11 +315,19 @@ impl Session {
     /// Whatever the server says, or a fact that somebody broke meanwhile. The database is then as it was.
     pub fn defer(&mut self, place: &Place, deferred: &mut Deferred, seen: Seen) -> Result<(), Problem> {
         let start = Instant::now();
-        let Deferred { version, facts, later, plan, before, stages, names, .. } = &*deferred;
+        let begun = self.begin(place, deferred, seen)?;
+        let Deferred { version, facts, later, before, stages, names, .. } = &*deferred;
         let version = stages.first().map_or(version, |stage| &stage.shown);
+        let plan = begun.as_ref().map_or(&deferred.plan, |begun| &begun.plan);
+        // What triggers watch since then stays as it was asked.
+        let is_watched = begun.is_some() && plan.steps.iter().all(|step| step.lock.is_none());
         let (patience, mut answers, mut changed, mut trials) = (self.patience, Vec::new(), Vec::new(), Vec::new());
-        self.run(plan, &place.schema.code_path(), seen, &mut |transaction| {
+        let done = self.run(plan, &place.schema.code_path(), seen, &mut |transaction| {
             answers.clear();
+            if is_watched {
+                trials = trial::of_steps(transaction, version, names)?;
+                return Ok(());
+            }
             for wanted in later {
                 let answer = facts::ask(transaction, version, wanted)?;
                 if !answer.holds() {
@@ -316,12 +347,19 @@ impl Session {
             changed.clear();
             trials = trial::of_steps(transaction, version, names)?;
             for stage in stages {
-                changed.push((stage.step.name.clone(), stage.run(transaction, &patience, place)?));
+                changed.push((stage.step.name.clone(), stage.run(transaction, patience, place)?));
                 let names: Vec<String> = stage.entries.iter().map(|e| e.step.name.clone()).collect();
                 trials.extend(trial::of_steps(transaction, &stage.then, &names)?);
             }
             Ok(())
-        })?;
+        });
+        match begun {
+            None => done?,
+            Some(begun) => {
+                done.map_err(|problem| self.give_up(place, problem))?;
+                answers = begun.later;
+            }
+        }
         deferred.facts.extend(answers);
         deferred.changed = changed;
         deferred.trials = trials;
@@ -354,7 +392,7 @@ impl Session {
                 let step = &pending[*at];
                 if let Some(undo) = step.refactoring.data().and_then(|data| data.undo.as_ref()) {
                     let what = format!("cannot undo {}", step.name);
-                    change_rows(transaction, &patience, place, &before, &what, &undo.to_string())?;
+                    change_rows(transaction, patience, place, &before, &what, &undo.to_string())?;
                 }
                 shown = before;
             }
@@ -495,27 +533,30 @@ impl Session {
     /// # Errors
     /// Whatever the server says, or a table that differs from its view. The database is then as it was.
     pub fn materialize(&mut self, place: &Place, work: &Materialization, seen: Seen) -> Result<(), Problem> {
-        let mut last = None;
-        for attempt in 0..self.patience.tries {
-            if attempt > 0 {
-                std::thread::sleep(self.patience.pause);
-            }
+        let mut tries = self.patience.begin();
+        loop {
             let mut transaction = self.client.transaction()?;
-            match materialize_in(&mut transaction, &self.patience, place, work, seen) {
+            same_process(&mut transaction, self.process.as_deref())?;
+            match materialize_in(&mut transaction, tries.lock_timeout(), place, work, seen) {
                 Ok(()) => {
                     transaction.commit()?;
-                    self.analyze(&work.version)?;
-                    return Ok(());
+                    return self.analyze(&work.version);
                 }
-                Err(Stop::Failed(failure)) if failure.may_pass() => last = Some(failure),
-                Err(Stop::Failed(failure)) => return Err(Problem::failure(&work.plan.title, &failure)),
+                Err(Stop::Failed(failure)) => {
+                    transaction.rollback()?;
+                    if !(failure.may_pass() && tries.again()) {
+                        return Err(self.failed(&work.plan.title, &failure, &tries));
+                    }
+                }
                 Err(Stop::Problem(problem)) => return Err(problem.during(&work.plan.title)),
             }
         }
-        Err(last.map_or_else(
-            || Problem::new(Kind::Server, "cannot materialize", "no try was allowed"),
-            |failure| Problem::failure(&work.plan.title, &failure),
-        ))
+    }
+
+    /// A step that failed, with the names of those who held its lock.
+    fn failed(&mut self, title: &str, failure: &run::Failure, tries: &Tries) -> Problem {
+        let problem = Problem::failure(title, failure);
+        if failure.may_pass() { lock::named(&mut self.client, problem, &failure.sql, tries) } else { problem }
     }
 
     fn analyze(&mut self, version: &Version) -> Result<(), Problem> {
@@ -539,22 +580,23 @@ impl Session {
         seen: Seen,
         last: &mut dyn FnMut(&mut Transaction) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
-        let mut attempt = 0;
+        let mut tries = self.patience.begin();
         loop {
-            attempt += 1;
             let mut transaction = self.client.transaction()?;
-            run::prepare(&mut transaction, &self.patience, path)?;
+            same_process(&mut transaction, self.process.as_deref())?;
+            run::prepare(&mut transaction, tries.lock_timeout(), path)?;
             match run::steps(&mut transaction, plan, seen) {
                 Ok(()) => {
                     last(&mut transaction)?;
                     transaction.commit()?;
                     return Ok(());
                 }
-                Err(failure) if failure.may_pass() && attempt < self.patience.tries => {
+                Err(failure) => {
                     transaction.rollback()?;
-                    std::thread::sleep(self.patience.pause);
+                    if !(failure.may_pass() && tries.again()) {
+                        return Err(self.failed(&plan.title, &failure, &tries));
+                    }
                 }
-                Err(failure) => return Err(Problem::failure(&plan.title, &failure)),
             }
         }
     }
@@ -598,7 +640,7 @@ impl Stage {
     }
 
     /// Runs the data step and shows what comes after it. Gives the number of rows that the step changed.
-    fn run(&self, transaction: &mut Transaction, patience: &Patience, place: &Place) -> Result<u64, Problem> {
+    fn run(&self, transaction: &mut Transaction, patience: Patience, place: &Place) -> Result<u64, Problem> {
         let Some(data) = self.step.refactoring.data() else { return Ok(0) };
         let what = format!("cannot {}", self.step.refactoring.wish());
         let changed = change_rows(transaction, patience, place, &self.shown, &what, &data.sql.to_string())?;
@@ -620,7 +662,7 @@ impl Stage {
 /// Runs a user's statements on the shape that is shown.
 fn change_rows(
     transaction: &mut Transaction,
-    patience: &Patience,
+    patience: Patience,
     place: &Place,
     shown: &Version,
     what: &str,
@@ -628,8 +670,10 @@ fn change_rows(
 ) -> Result<u64, Problem> {
     let next = shown_in(shown).into_values();
     let path: Vec<Ident> = next.chain(place.schema.code_path()).collect();
+    // These wait for rows, too, on which nobody waits who has not met them.
+    transaction.batch_execute("SET LOCAL lock_timeout = '2s'")?;
     let changed = run::statements(transaction, &path, sql).map_err(|e| Problem::server(what, &e))?;
-    run::prepare(transaction, patience, &place.schema.code_path())?;
+    run::prepare(transaction, patience.lock_timeout, &place.schema.code_path())?;
     Ok(changed)
 }
 
@@ -711,12 +755,12 @@ impl<T: Into<Problem>> From<T> for Stop {
 
 fn materialize_in(
     transaction: &mut Transaction,
-    patience: &Patience,
+    lock_timeout: Duration,
     before: &Place,
     work: &Materialization,
     seen: Seen,
 ) -> Result<(), Stop> {
-    run::prepare(transaction, patience, &before.schema.code_path())?;
+    run::prepare(transaction, lock_timeout, &before.schema.code_path())?;
     let (locking, rest) = work.plan.steps.split_at(work.first);
     let part = |steps: &[crate::plan::PlanStep]| Plan { steps: steps.to_vec(), ..work.plan.clone() };
     run::steps(transaction, &part(locking), seen).map_err(Stop::Failed)?;
@@ -800,6 +844,22 @@ fn fact_problem(entries: &[Entry], wanted: &crate::fact::Fact, error: &postgres:
     let mut problem = Problem::server(format!("cannot {wish}"), error);
     problem.why.insert(0, wanted.sentence());
     problem
+}
+
+/// Which process of the server serves a client, asked without preparing anything.
+fn process(client: &mut impl GenericClient) -> Result<String, postgres::Error> {
+    let said = client.simple_query("SELECT pg_catalog.pg_backend_pid()")?;
+    let pid = said.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    });
+    Ok(pid.unwrap_or_default())
+}
+
+/// Refuses to work where each transaction may come to another process.
+fn same_process(transaction: &mut Transaction, expected: Option<&str>) -> Result<(), Problem> {
+    let is_other = expected.is_some_and(|expected| process(transaction).is_ok_and(|now| now != *expected));
+    if is_other { Err(Problem::pool()) } else { Ok(()) }
 }
 
 /// The next transaction id, and whether transactions were under way.

@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use crate::generate::beside::{Beside, READ, SOME};
 use crate::generate::carry::{guarded, trigger};
 use crate::generate::kept::{self, is_kept, kept_by, kept_in};
 use crate::generate::put::rewrites;
@@ -260,12 +261,16 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
         before: if make || part { seen.collect() } else { String::new() },
         columns: columns.collect(),
         lock: theirs.then(|| {
-            format!(
-                "PERFORM 1 FROM {} AS b JOIN {} AS t ON {} WHERE {this_row} FOR UPDATE OF t;",
-                lookup.table,
-                lookup.other,
-                found(lookup, "t", &stored)
-            )
+            let (table, other, is_far) = (&lookup.table, &lookup.other, found(lookup, "t", &stored));
+            let row = format!("PERFORM 1 FROM {table} AS b JOIN {other} AS t ON {is_far} WHERE {this_row}");
+            if part {
+                return format!("{row} FOR UPDATE OF t;");
+            }
+            // Only whoever alone refers to the row may change it; where many do, nobody locks it alone.
+            let refers = found(lookup, "t", &each_of("o", &lookup.columns));
+            let alone =
+                format!("(SELECT pg_catalog.count(*) FROM (SELECT FROM {table} AS o WHERE {refers} LIMIT 2) AS q) < 2");
+            format!("IF {changed} THEN {row} AND {alone} FOR UPDATE OF t; END IF;\n  {row} FOR SHARE OF t;")
         }),
         stale: if theirs {
             let is_kept = is_kept("now", &key);
@@ -698,26 +703,69 @@ fn alone(lookup: &Lookup) -> Result<String, askama::Error> {
 /// Lists the values that are stored and not listed yet, in the order in which they first came.
 #[must_use]
 pub fn seed(version: &Version, lookup: &Lookup) -> String {
+    let Values { rows, columns, by } = values(version, lookup);
+    format!(
+        "INSERT INTO {other} ({found_by})\nSELECT {columns} FROM (\n  {rows}\n) AS s ORDER BY {by};",
+        other = lookup.other,
+        found_by = list(&lookup.found_by),
+    )
+}
+
+/// The values that are to be listed: a query, its columns, and their order.
+struct Values {
+    rows: String,
+    columns: String,
+    by: String,
+}
+
+fn values(version: &Version, lookup: &Lookup) -> Values {
     let stored = each_of("b", &lookup.columns);
-    let numbered: Vec<String> = (1..=stored.len()).map(|i| format!("v{i}")).collect();
+    let numbered = numbered(lookup);
     let key = row_key(&version.schema.tables[&lookup.table]).unwrap_or_default();
     let order: Vec<String> = (1..=key.len()).map(|i| format!("k{i}")).collect();
     let named: Vec<String> = stored.iter().zip(&numbered).map(|(c, v)| format!("{c} AS {v}")).collect();
     let keyed: Vec<String> = each_of("b", &key).iter().zip(&order).map(|(c, k)| format!("{c} AS {k}")).collect();
-    let by = if order.is_empty() { numbered.clone() } else { order };
-    format!(
-        "INSERT INTO {other} ({found_by})\nSELECT {values} FROM (\n  SELECT DISTINCT ON ({distinct}) {selected} FROM {table} AS b\n  WHERE NOT ({none}) AND NOT EXISTS (SELECT FROM {other} AS t WHERE {found})\n  ORDER BY {sorted}\n) AS s ORDER BY {by};",
-        other = lookup.other,
-        found_by = list(&lookup.found_by),
-        values = list(&numbered),
+    let rows = format!(
+        "SELECT DISTINCT ON ({distinct}) {selected} FROM {table} AS b\n  WHERE NOT ({none}) AND NOT EXISTS (SELECT FROM {other} AS t WHERE {found})\n  ORDER BY {sorted}",
         distinct = list(&looks(&stored, &lookup.compared)),
         selected = list(&[named, keyed].concat()),
         table = lookup.table,
         none = none(lookup, &stored),
+        other = lookup.other,
         found = found(lookup, "t", &stored),
         sorted = list(&[looks(&stored, &lookup.compared), each_of("b", &key)].concat()),
-        by = list(&by),
+    );
+    let by = if order.is_empty() { list(&numbered) } else { list(&order) };
+    Values { rows, columns: list(&numbered), by }
+}
+
+/// What the columns of the values are called.
+fn numbered(lookup: &Lookup) -> Vec<Ident> {
+    (1..=lookup.columns.len()).map(|i| Ident::new(format!("v{i}"))).collect()
+}
+
+/// How many values are locked in one transaction: a server has room for some thousands of locks.
+const LOCKS: i64 = 1000;
+
+/// How values are listed while others write: they are read beside everybody, and then listed few at a time.
+#[must_use]
+pub fn seed_beside(version: &Version, lookup: &Lookup) -> Beside {
+    let Values { rows, columns, by } = values(version, lookup);
+    let stored = each_of("s", &numbered(lookup));
+    let there = format!("EXISTS (SELECT FROM {} AS t WHERE {})", lookup.other, found(lookup, "t", &stored));
+    Beside::new(
+        format!("list the values in `{}` ({})", lookup.words.1.short(), lookup.step),
+        &format!("SELECT pg_catalog.row_number() OVER (ORDER BY {by}) AS n, {columns} FROM (\n  {rows}\n) AS s"),
+        &format!(
+            "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({key}, 7)) FROM (SELECT * FROM {READ} AS s WHERE {SOME} ORDER BY s.n) AS s;\nINSERT INTO {other} ({found_by})\nSELECT {columns} FROM {READ} AS s WHERE {SOME} AND NOT {there} ORDER BY s.n{conflict};",
+            key = lock_key(lookup, &stored),
+            other = lookup.other,
+            found_by = list(&lookup.found_by),
+            conflict = if lookup.unique { " ON CONFLICT DO NOTHING" } else { "" },
+        ),
+        &format!("SELECT pg_catalog.count(*) FROM {READ} AS s WHERE NOT {there}"),
     )
+    .at_most(LOCKS)
 }
 
 /// Lists the rows of a kept table, too.

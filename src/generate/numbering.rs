@@ -1,9 +1,12 @@
 //! Keys that rows get anew: where they are kept, what draws them, and what follows the rows.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 
+use crate::generate::beside::{Beside, READ, SOME};
 use crate::generate::carry::{changed, guarded, trigger};
-use crate::generate::{Piece, comment, equal, get, list, of, own};
+use crate::generate::{Piece, all, comment, equal, get, list, of, own};
 use crate::name::{BODY, Ident, TableName};
 use crate::sql::{Expression, Literal};
 use crate::version::{Numbering, Version, lost_table};
@@ -136,7 +139,10 @@ pub fn companions(version: &Version, at: usize) -> Result<Piece, askama::Error> 
         keys: list(&get::complement_keys(numbering.key.len())),
         new_keys: of("NEW", &numbering.key),
         table: numbering.table.clone(),
-        changed: changed(&read),
+        // A row whose key changes before it is numbered gets its number then.
+        changed: changed(
+            &read.iter().chain(&numbering.key).cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(),
+        ),
         trigger_insert: trigger("number", &numbering.id),
         trigger_update: trigger("number_again", &numbering.id),
         comment: comment(&numbering.step),
@@ -199,16 +205,66 @@ pub fn seed(numbering: &Numbering, restored: bool) -> String {
             lines.push(position(&lost, &kept));
         }
     }
-    // Ordered first: numbers are drawn in the order of the keys.
+    let unnumbered = format!("NOT EXISTS (SELECT FROM {kept} AS x WHERE {})", this_row(numbering, "x", "b"));
+    // Ordered first: numbers are drawn in the order of the keys, all by one query. Where a number is taken, the row gets
+    // another.
+    let rows = format!("SELECT {} FROM {table} AS b\n  WHERE {unnumbered}{rows} ORDER BY {key}", list(&named));
+    lines.push(drawn(numbering, &rows, ""));
     lines.push(format!(
-        "INSERT INTO {kept} ({key}, {value})\nSELECT {}, {}() FROM (SELECT {} FROM {table} AS b\n  WHERE NOT EXISTS (SELECT FROM {kept} AS x WHERE {}){rows} ORDER BY {key}) AS o;",
+        "INSERT INTO {kept} ({key}, {value})\nSELECT {}, {}() FROM ({rows}) AS o;",
         of("o", &keys),
         draw(numbering),
-        list(&named),
-        this_row(numbering, "x", "b")
     ));
     lines.push(format!("ALTER TABLE {kept} ENABLE TRIGGER USER;"));
     lines.join("\n")
+}
+
+/// Gives rows the next numbers, but for those whose number is taken.
+fn drawn(numbering: &Numbering, rows: &str, conflict: &str) -> String {
+    let (kept, value) = (numbering.kept(), value());
+    let keys = get::complement_keys(numbering.key.len());
+    let draws = numbering
+        .draws
+        .clone()
+        .unwrap_or_else(|| format!("pg_catalog.nextval({})", Literal(numbering.sequence().to_string())));
+    let places = numbering.apart.iter().map(|(other, column)| (other, column)).chain([(&kept, &value)]);
+    let free: Vec<String> = places
+        .map(|(other, column)| format!("NOT EXISTS (SELECT FROM {other} AS x WHERE x.{column} = d.{value})"))
+        .collect();
+    format!(
+        "INSERT INTO {kept} ({key}, {value})\nSELECT {named}, d.{value} FROM (\n  SELECT {own_key}, {draws} AS {value} FROM ({rows}) AS o OFFSET 0\n) AS d WHERE {}{conflict};",
+        all(&free),
+        key = list(&keys),
+        named = of("d", &keys),
+        own_key = of("o", &keys),
+    )
+}
+
+/// How rows are numbered while others write.
+#[must_use]
+pub fn seed_beside(numbering: &Numbering) -> Beside {
+    let (kept, table) = (numbering.kept(), &numbering.table);
+    let keys = get::complement_keys(numbering.key.len());
+    let named: Vec<String> = numbering.key.iter().zip(&keys).map(|(c, k)| format!("b.{c} AS {k}")).collect();
+    let rows = numbering.rows.as_ref().map(|rows| format!(" AND {}", get::over(rows, "b"))).unwrap_or_default();
+    let unnumbered = format!("NOT EXISTS (SELECT FROM {kept} AS x WHERE {})", this_row(numbering, "x", "b"));
+    let still = format!("{READ} AS s JOIN {table} AS b ON {}", this_row(numbering, "s", "b"));
+    // Nobody may delete the row or change its key until its number is there.
+    let some = format!(
+        "SELECT {} FROM {still}\n  WHERE {SOME} AND {unnumbered}{rows} ORDER BY s.n FOR KEY SHARE OF b",
+        list(&named)
+    );
+    Beside::new(
+        format!("number the rows of `{}` ({})", table.short(), numbering.step),
+        &format!(
+            "SELECT pg_catalog.row_number() OVER (ORDER BY {}) AS n, {} FROM {table} AS b WHERE true{rows}",
+            of("b", &numbering.key),
+            list(&named)
+        ),
+        &drawn(numbering, &some, " ON CONFLICT DO NOTHING"),
+        &format!("SELECT pg_catalog.count(*) FROM {still} WHERE {unnumbered}{rows}"),
+    )
+    .by_index()
 }
 
 /// Lets one table's numbers go on where another's are.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::generate::complement::Kept;
 use crate::generate::place::Place;
-use crate::generate::{self, MARK, OWN, carry, complement, list, shown_in};
+use crate::generate::{self, MARK, OWN, Piece, carry, complement, list, shown_in};
 use crate::journal::{Entry, State};
 use crate::name::{Ident, TableName};
 use crate::plan::materialize::fill::numbered_on;
@@ -103,12 +103,7 @@ pub fn drop_columns(installed: &Installed, goes: impl Fn(&(TableName, Ident)) ->
 /// Only if a template cannot be rendered.
 pub fn defer(version: &Version, installed: &Installed, title: &str, journal: String) -> Result<Plan, askama::Error> {
     let complements = complement::complements(version)?;
-    let keep: BTreeSet<TableName> = complements
-        .iter()
-        .map(|kept| kept.table.clone())
-        .chain(version.made.iter().map(|m| m.table.clone()))
-        .chain(installed.tables.iter().filter(|t| t.name.as_str().starts_with("lost_")).cloned())
-        .collect();
+    let keep = wanted(version, &complements, installed);
     let mut plan = Plan { title: title.to_owned(), ..Plan::default() };
     plan.steps.push(PlanStep::new("make sure that the journal is there", JOURNAL));
     let (stale, pieces) = keep::apart(installed, generate::everything(version)?);
@@ -118,8 +113,8 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     plan.steps.extend(drop_columns(installed, |column| !columns.contains(column) && keep.contains(&column.0)));
     plan.steps.extend(drop_tables(installed, &keep));
     let next = shown_in(version);
-    let wanted: BTreeSet<&Ident> = next.values().collect();
-    for schema in installed.next_schemas.iter().filter(|s| !wanted.contains(s)) {
+    let shown_in: BTreeSet<&Ident> = next.values().collect();
+    for schema in installed.next_schemas.iter().filter(|s| !shown_in.contains(s)) {
         plan.steps.push(PlanStep::new(
             format!("drop schema `{schema}`, which is empty now"),
             format!("DROP SCHEMA {schema};"),
@@ -132,33 +127,10 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
             format!("CREATE SCHEMA {schema};\nCOMMENT ON SCHEMA {schema} IS {comment};\nGRANT USAGE ON SCHEMA {schema} TO PUBLIC;"),
         ));
     }
-    let owners: BTreeSet<Ident> = version.touched().map(|r| carry::owner(version, &r.base)).collect();
-    if !owners.is_empty() {
-        let schemas: Vec<Ident> = wanted.into_iter().cloned().chain([Ident::new(OWN)]).collect();
-        let schemas = list(&schemas);
-        let owners = list(&owners.into_iter().collect::<Vec<_>>());
-        plan.steps.push(PlanStep::new(
-            "let the tables' owners own their views",
-            format!("GRANT USAGE, CREATE ON SCHEMA {schemas} TO {owners};"),
-        ));
-    }
-    for made in version.made.iter().filter(|m| m.restores.is_none() && !installed.tables.contains(&m.table)) {
-        let sentence = format!("create table `{}` for {}", made.table.name, made.step);
-        plan.steps.push(PlanStep::new(sentence, generate::made::create(version, made)?));
-    }
+    plan.steps.extend(grants(version, shown_in));
+    plan.steps.extend(made(version, installed)?);
     plan.steps.extend(told_onward(version, installed));
-    for piece in pieces {
-        let mut step = PlanStep::new(piece.title, piece.sql);
-        if step.sql.contains("CREATE TRIGGER \"!refactor_insert_")
-            || step.sql.contains("CREATE TRIGGER \"!refactor_updated_")
-            || step.sql.contains("CREATE TRIGGER \"!refactor_number_")
-            || step.sql.contains("CREATE TRIGGER \"!refactor_goes_")
-            || step.sql.contains("CREATE TRIGGER \"~refactor_")
-        {
-            step.lock = Some("SHARE ROW EXCLUSIVE on the tables, for a catalogue update".into());
-        }
-        plan.steps.push(step);
-    }
+    plan.steps.extend(pieces.into_iter().map(self::shown));
     plan.steps.extend(numbered_told(version, installed));
     plan.steps.extend(seeds(version, installed));
     for numbering in version.numberings.iter().filter(|n| !installed.tables.contains(&n.kept())) {
@@ -188,9 +160,80 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     Ok(plan)
 }
 
+/// The tables of ours that a version needs, and those that must never go.
+pub(super) fn wanted(version: &Version, complements: &[Kept], installed: &Installed) -> BTreeSet<TableName> {
+    let complements = complements.iter().map(|kept| kept.table.clone());
+    let kept = installed.tables.iter().filter(|t| t.name.as_str().starts_with("lost_")).cloned();
+    complements.chain(version.made.iter().map(|m| m.table.clone())).chain(kept).collect()
+}
+
+/// What the owners of tables need for their views.
+pub(super) fn grants<'a>(version: &Version, shown_in: impl IntoIterator<Item = &'a Ident>) -> Option<PlanStep> {
+    let owners: BTreeSet<Ident> = version.touched().map(|r| carry::owner(version, &r.base)).collect();
+    if owners.is_empty() {
+        return None;
+    }
+    let schemas: Vec<Ident> = shown_in.into_iter().cloned().chain([Ident::new(OWN)]).collect();
+    let schemas = list(&schemas);
+    let owners = list(&owners.into_iter().collect::<Vec<_>>());
+    Some(PlanStep::new(
+        "let the tables' owners own their views",
+        format!("GRANT USAGE, CREATE ON SCHEMA {schemas} TO {owners};"),
+    ))
+}
+
+/// The new tables that are not there.
+pub(super) fn made(version: &Version, installed: &Installed) -> Result<Vec<PlanStep>, askama::Error> {
+    let new = version.made.iter().filter(|m| m.restores.is_none() && !installed.tables.contains(&m.table));
+    new.map(|made| {
+        let sentence = format!("create table `{}` for {}", made.table.name, made.step);
+        Ok(PlanStep::new(sentence, generate::made::create(version, made)?))
+    })
+    .collect()
+}
+
+/// A piece as a step, with the lock that its triggers need.
+pub(super) fn shown(piece: Piece) -> PlanStep {
+    let mut step = PlanStep::new(piece.title, piece.sql);
+    if step.sql.contains("CREATE TRIGGER \"!refactor_insert_")
+        || step.sql.contains("CREATE TRIGGER \"!refactor_updated_")
+        || step.sql.contains("CREATE TRIGGER \"!refactor_number_")
+        || step.sql.contains("CREATE TRIGGER \"!refactor_goes_")
+        || step.sql.contains("CREATE TRIGGER \"~refactor_")
+    {
+        step.lock = Some("SHARE ROW EXCLUSIVE on the tables, for a catalogue update".into());
+    }
+    step
+}
+
+/// Whether a version takes something along from what is shown or kept now, or from what SQL of the user tells.
+pub(super) fn brings_along(version: &Version, complements: &[Kept], installed: &Installed) -> bool {
+    let is_brought = |kept: &Kept| {
+        let mut shared = kept.parts.iter().filter_map(|p| p.shared.as_ref());
+        shared.any(|s| {
+            !installed.keeps(&s.place)
+                && installed.shared.iter().any(|(_, column)| Some(column) == s.place.has.as_ref())
+        })
+    };
+    let is_restored = |step: &String| installed.tables.contains(&lost_table(step));
+    !version.told.is_empty()
+        || version.made.iter().any(|m| m.restores.is_some())
+        || version.numberings.iter().filter_map(|n| n.restores.as_ref()).any(is_restored)
+        || version.lookups.iter().filter_map(|l| l.restores.as_ref()).any(is_restored)
+        || !told_onward(version, installed).is_empty()
+        || !without_parts(version, installed).is_empty()
+        || !restores(version, installed).is_empty()
+        || complements.iter().any(is_brought)
+}
+
+/// Whether the values of a lookup were listed in its table before.
+pub(super) fn is_listed(lookup: &Lookup, installed: &Installed) -> bool {
+    installed.functions.contains(&generate::lookup::finder(lookup))
+}
+
 /// The complements that are not there, and new columns of those that are. What a field has kept elsewhere comes along: its
 /// rows can be those of another table when an earlier refactoring has become real.
-fn brought_over(complements: &[Kept], installed: &Installed) -> Vec<PlanStep> {
+pub(super) fn brought_over(complements: &[Kept], installed: &Installed) -> Vec<PlanStep> {
     let mut steps = Vec::new();
     for kept in complements {
         let name = &kept.table.name;
@@ -243,7 +286,7 @@ fn without_parts(version: &Version, installed: &Installed) -> Vec<PlanStep> {
 fn seeds(version: &Version, installed: &Installed) -> Vec<PlanStep> {
     let mut steps = Vec::new();
     for lookup in version.lookups.iter().filter(|l| l.unlisted == Unlisted::Insert) {
-        if !installed.functions.contains(&generate::lookup::finder(lookup)) {
+        if !is_listed(lookup, installed) {
             let sentence = format!("list the values in `{}` ({})", lookup.words.1.short(), lookup.step);
             steps.push(PlanStep::new(sentence, generate::lookup::seed(version, lookup)));
             let kept = lookup.restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t));

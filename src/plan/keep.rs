@@ -45,7 +45,8 @@ pub fn apart(installed: &Installed, pieces: Vec<Piece>) -> (Installed, Vec<Piece
     (stale, pieces.into_iter().zip(stays).filter(|(_, stays)| !stays).map(|(piece, _)| piece).collect())
 }
 
-fn objects(installed: &Installed) -> BTreeSet<Object> {
+/// What of ours is there.
+pub(super) fn objects(installed: &Installed) -> BTreeSet<Object> {
     let views = installed.views.iter().map(Object::view);
     let functions = installed.functions.iter().map(|f| Object::function(&f.to_string()));
     let triggers = installed.triggers.iter().map(|(name, on)| Object::trigger(name, on));

@@ -34,7 +34,9 @@ use names::{Names, Uses};
 pub fn read(client: &mut impl GenericClient) -> Result<Schema, Error> {
     let session = client.query_one(SESSION, &[])?;
     let mut inside = client.transaction()?;
-    inside.execute("SELECT pg_catalog.set_config('search_path', '', true)", &[])?;
+    // Compiling queries takes longer than they do.
+    let settings = "SELECT pg_catalog.set_config('search_path', '', true), pg_catalog.set_config('jit', 'off', true)";
+    inside.execute(settings, &[])?;
     let schema = read_all(&mut inside, &session);
     inside.rollback()?;
     schema

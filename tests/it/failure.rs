@@ -94,7 +94,12 @@ fn print(client: &mut Client) -> Vec<String> {
 
 fn session(database: &Database) -> Session {
     let mut session = Session::new(Target::resolve(Some(&database.url())).unwrap().connect().unwrap()).unwrap();
-    session.set_patience(Patience { tries: 2, lock_timeout: Duration::from_secs(5), pause: Duration::from_millis(1) });
+    session.set_patience(Patience {
+        tries: 2,
+        lock_timeout: Duration::from_secs(5),
+        pause: Duration::from_millis(1),
+        ..Patience::default()
+    });
     session
 }
 

@@ -28,3 +28,4 @@ mod stacks;
 mod support;
 mod tidy;
 mod told;
+mod waiting;

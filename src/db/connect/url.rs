@@ -34,7 +34,7 @@ impl Target {
     }
 
     /// The options of the session with a search path added.
-    fn options(&self, search_path: &str) -> String {
+    pub(super) fn options(&self, search_path: &str) -> String {
         let mut options = self.value("options").unwrap_or_default().to_owned();
         if !options.is_empty() {
             options.push(' ');

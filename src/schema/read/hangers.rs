@@ -14,16 +14,6 @@ const HELD: &str = r#"
 WITH ours AS (
   SELECT oid FROM pg_namespace
   WHERE nspname IN ('refactor', 'next', 'prev') OR nspname ~ '^(next|prev)_' AND oid <> ALL ($2)
-), reader AS (
-  SELECT r.oid, r.ev_class
-  FROM pg_rewrite AS r
-  JOIN pg_class AS c ON c.oid = r.ev_class
-  WHERE c.relnamespace NOT IN (SELECT oid FROM ours)
-), defaulted AS (
-  SELECT a.oid, a.adrelid
-  FROM pg_attrdef AS a
-  JOIN pg_class AS c ON c.oid = a.adrelid
-  WHERE c.relnamespace NOT IN (SELECT oid FROM ours)
 )
 SELECT h.relation, h.description COLLATE "C" AS description
 FROM (
@@ -36,8 +26,14 @@ FROM (
       WHEN 'pg_type'::regclass THEN d.deptype <> 'i'
       WHEN 'pg_constraint'::regclass THEN
         NOT EXISTS (SELECT FROM pg_constraint WHERE oid = d.objid AND (conrelid = d.refobjid OR contype = 'f'))
-      WHEN 'pg_attrdef'::regclass THEN EXISTS (SELECT FROM defaulted WHERE oid = d.objid AND adrelid <> d.refobjid)
-      WHEN 'pg_rewrite'::regclass THEN EXISTS (SELECT FROM reader WHERE oid = d.objid AND ev_class <> d.refobjid)
+      WHEN 'pg_attrdef'::regclass THEN EXISTS (
+        SELECT FROM pg_attrdef AS a JOIN pg_class AS c ON c.oid = a.adrelid
+        WHERE a.oid = d.objid AND a.adrelid <> d.refobjid AND c.relnamespace NOT IN (SELECT oid FROM ours)
+      )
+      WHEN 'pg_rewrite'::regclass THEN EXISTS (
+        SELECT FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class
+        WHERE r.oid = d.objid AND r.ev_class <> d.refobjid AND c.relnamespace NOT IN (SELECT oid FROM ours)
+      )
       WHEN 'pg_trigger'::regclass THEN
         NOT EXISTS (SELECT FROM pg_trigger WHERE oid = d.objid AND (tgrelid = d.refobjid OR tgisinternal))
       WHEN 'pg_policy'::regclass THEN
@@ -51,14 +47,17 @@ FROM (
   SELECT c.conrelid, pg_describe_object(d.classid, d.objid, 0)
   FROM pg_constraint AS c
   JOIN pg_depend AS d ON d.refclassid = 'pg_constraint'::regclass AND d.refobjid = c.oid
-  JOIN reader AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
-  WHERE c.conrelid = ANY($1)
+  JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+  JOIN pg_class AS v ON v.oid = r.ev_class
+  WHERE c.conrelid = ANY($1) AND v.relnamespace NOT IN (SELECT oid FROM ours)
   UNION
   SELECT o.refobjid, pg_describe_object(d.classid, d.objid, 0)
   FROM pg_depend AS o
   JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = o.objid
-  JOIN defaulted AS f ON f.oid = d.objid
-  WHERE o.refclassid = 'pg_class'::regclass AND o.refobjid = ANY($1) AND o.deptype = 'i' AND o.refobjsubid > 0
+  JOIN pg_attrdef AS f ON f.oid = d.objid
+  JOIN pg_class AS c ON c.oid = f.adrelid
+  WHERE c.relnamespace NOT IN (SELECT oid FROM ours)
+    AND o.refclassid = 'pg_class'::regclass AND o.refobjid = ANY($1) AND o.deptype = 'i' AND o.refobjsubid > 0
     AND o.classid = 'pg_class'::regclass AND d.classid = 'pg_attrdef'::regclass
   UNION
   SELECT conrelid, format('foreign key %I to a table of the system', conname)

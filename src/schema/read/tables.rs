@@ -9,6 +9,7 @@ use crate::schema::{Grant, Publication, ReplicaIdentity, RowTypeUser, Table, Tab
 
 // The fields of a partition key depend on their table (the reverse of what one expects), which also finds those inside
 // expressions.
+// Opening the indexes of every table is what takes the time: those of small ones are not counted.
 const TABLES: &str = "
 SELECT c.oid,
        c.relkind::text AS kind,
@@ -34,13 +35,14 @@ SELECT c.oid,
        c.relreplident::text AS replica_identity,
        d.description AS comment,
        c.reltuples::float8 AS rows,
-       coalesce(pg_total_relation_size(c.oid), 0) AS bytes,
+       coalesce(CASE WHEN z.bytes < 1 << 20 THEN z.bytes ELSE pg_total_relation_size(c.oid) END, 0) AS bytes,
        e.extname::text AS extension
 FROM pg_class AS c
 LEFT JOIN pg_partitioned_table AS p ON p.partrelid = c.oid
 LEFT JOIN pg_am AS m ON m.oid = c.relam AND m.amname <> 'heap'
 LEFT JOIN pg_tablespace AS s ON s.oid = c.reltablespace
 LEFT JOIN pg_class AS t ON t.oid = c.reltoastrelid
+CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) + coalesce(pg_relation_size(t.oid), 0) OFFSET 0) AS z (bytes)
 LEFT JOIN pg_description AS d
   ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid AND d.objsubid = 0
 LEFT JOIN pg_depend AS x
@@ -120,7 +122,17 @@ ORDER BY relation, description"#;
 /// Reads the tables without their parts.
 pub(super) fn read(client: &mut impl GenericClient, catalogue: &Catalogue) -> Result<Tables, Error> {
     let rows = client.query(TABLES, &[&catalogue.schemas])?;
-    rows.iter().map(|row| table(catalogue, row).map(|table| (table.oid, table))).collect()
+    let mut tables: Tables =
+        rows.iter().map(|row| table(catalogue, row).map(|table| (table.oid, table))).collect::<Result<_, _>>()?;
+    // Citus lists there what lies on other servers.
+    if client.query_one("SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL", &[])?.try_get(0)? {
+        for row in client.query("SELECT logicalrelid::oid FROM pg_catalog.pg_dist_partition", &[])? {
+            if let Some(table) = tables.get_mut(&row.try_get(0)?) {
+                table.distributed = true;
+            }
+        }
+    }
+    Ok(tables)
 }
 
 fn table(catalogue: &Catalogue, row: &Row) -> Result<Table, Error> {
