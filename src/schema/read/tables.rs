@@ -9,7 +9,7 @@ use crate::schema::{Grant, Publication, ReplicaIdentity, RowTypeUser, Table, Tab
 
 // The fields of a partition key depend on their table (the reverse of what one expects), which also finds those inside
 // expressions.
-// Opening the indexes of every table is what takes the time: those of small ones are not counted.
+// Opening the indexes of every table is what takes the time: those of small ones count as the catalogue has them.
 const TABLES: &str = "
 SELECT c.oid,
        c.relkind::text AS kind,
@@ -35,14 +35,22 @@ SELECT c.oid,
        c.relreplident::text AS replica_identity,
        d.description AS comment,
        c.reltuples::float8 AS rows,
-       coalesce(CASE WHEN z.bytes < 1 << 20 THEN z.bytes ELSE pg_total_relation_size(c.oid) END, 0) AS bytes,
+       coalesce(CASE WHEN z.bytes < 1 << 20 THEN z.bytes::int8 ELSE pg_total_relation_size(c.oid) END, 0) AS bytes,
        e.extname::text AS extension
 FROM pg_class AS c
 LEFT JOIN pg_partitioned_table AS p ON p.partrelid = c.oid
 LEFT JOIN pg_am AS m ON m.oid = c.relam AND m.amname <> 'heap'
 LEFT JOIN pg_tablespace AS s ON s.oid = c.reltablespace
 LEFT JOIN pg_class AS t ON t.oid = c.reltoastrelid
-CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) + coalesce(pg_relation_size(t.oid), 0) OFFSET 0) AS z (bytes)
+CROSS JOIN LATERAL (
+  SELECT pg_relation_size(c.oid) + coalesce(pg_relation_size(t.oid), 0) + coalesce((
+    SELECT sum(greatest(x.relpages, 1)) * current_setting('block_size')::int8
+    FROM pg_index AS i
+    JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i'
+    WHERE i.indrelid = c.oid
+  ), 0)
+  OFFSET 0
+) AS z (bytes)
 LEFT JOIN pg_description AS d
   ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid AND d.objsubid = 0
 LEFT JOIN pg_depend AS x
