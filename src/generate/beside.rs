@@ -24,8 +24,7 @@ pub struct Beside {
 pub const READ: &str = "pg_temp.refactor_read";
 
 /// Tells which rows `s` of [`READ`] are meant.
-pub const SOME: &str =
-    "s.n BETWEEN pg_catalog.current_setting('refactor.from')::bigint AND pg_catalog.current_setting('refactor.to')::bigint";
+pub const SOME: &str = "s.n BETWEEN pg_catalog.current_setting('refactor.read_first')::bigint AND pg_catalog.current_setting('refactor.read_last')::bigint";
 
 impl Beside {
     /// What reads a query of the rows `s` to be written, writes [`SOME`] of them, and counts the rest.
@@ -54,6 +53,6 @@ impl Beside {
     /// Writes the rows from one number to another down.
     #[must_use]
     pub fn write(&self, from: i64, to: i64) -> String {
-        format!("SET LOCAL refactor.from = {from}; SET LOCAL refactor.to = {to};\n{}", self.write)
+        format!("SET LOCAL refactor.read_first = {from}; SET LOCAL refactor.read_last = {to};\n{}", self.write)
     }
 }
