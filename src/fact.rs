@@ -24,8 +24,8 @@ pub enum Claim {
         column: Ident,
         /// The way to the target.
         hops: Vec<Hop>,
-        /// Whether the type can be compared with `=`.
-        comparable: bool,
+        /// Whether `=` and `IS NULL` tell values apart, or only what they look like.
+        exact: bool,
         /// For the sentence.
         words: Words,
     },

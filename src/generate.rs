@@ -39,6 +39,7 @@ use crate::name::Ident;
 use crate::name::equality;
 pub use crate::name::{OWN, own};
 use crate::relation::{Home, Relation, Rows};
+use crate::schema::kind::Kind;
 use crate::sql::Literal;
 use crate::version::Version;
 
@@ -238,6 +239,25 @@ pub fn all(conditions: &[String]) -> String {
 #[must_use]
 pub fn is(row: &str, column: &Ident, value: &str) -> String {
     format!("{row}.{column} {} {value}", equality(&[column]))
+}
+
+/// That a value is NULL. `IS NULL` would be true as well of a row of its own in which all is NULL.
+#[must_use]
+pub fn null(value: &str, kind: Kind) -> String {
+    if kind.composite { format!("{value} IS NOT DISTINCT FROM NULL") } else { format!("{value} IS NULL") }
+}
+
+/// That it is not.
+#[must_use]
+pub fn given(value: &str, kind: Kind) -> String {
+    if kind.composite { format!("{value} IS DISTINCT FROM NULL") } else { format!("{value} IS NOT NULL") }
+}
+
+/// What tells a value from others: itself, or what it looks like where equal values are not always the same. A cast of its
+/// own would leave out what its type takes for padding.
+#[must_use]
+pub fn identity(value: &str, exact: bool) -> String {
+    if exact { value.to_owned() } else { format!("nullif(ROW({value})::text, '()') COLLATE pg_catalog.\"C\"") }
 }
 
 /// `l.a = r.x AND l.b = r.y`

@@ -4,6 +4,7 @@
 //! fields inside definitions are also given as lists, so that the rest of the program need not parse them.
 
 pub mod element;
+pub mod kind;
 pub mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,8 @@ pub struct Schema {
     pub other_names: BTreeMap<TableName, &'static str>,
     /// Domains that say more of a field than its type, by name as `format_type` gives it.
     pub domains: BTreeMap<String, Domain>,
+    /// What is known of the values of types.
+    pub kinds: kind::Kinds,
     /// The sequences that fields own, by name.
     pub sequences: BTreeMap<TableName, Sequence>,
     /// Schemas that exist, with their owners.
@@ -227,8 +230,6 @@ pub struct Field {
     pub comment: Option<String>,
     /// Privileges on this field alone.
     pub grants: Vec<Grant>,
-    /// Whether the type has a default btree operator class, that is, `=` and ordering as GROUP BY needs them.
-    pub comparable: bool,
     /// `attislocal`: false for a field inherited from a parent.
     pub local: bool,
 }
@@ -627,7 +628,6 @@ impl Field {
             options: Vec::new(),
             comment: None,
             grants: Vec::new(),
-            comparable: true,
             local: true,
         }
     }

@@ -606,6 +606,8 @@ pub struct Compared {
     pub null_safe: bool,
     /// By what they look like, where values can be equal and not the same, or the type knows no equality.
     pub as_text: bool,
+    /// As rows, which they are: `IS NULL` tells something else of them.
+    pub as_rows: bool,
 }
 
 /// Values of a looked-up field that rows had which find nothing.

@@ -1,11 +1,15 @@
 CREATE FUNCTION {{ get }}({% for k in keys %}{{ k.arg }} {{ k.type_name }}, {% endfor %}OUT value {{ type_name }})
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
+DECLARE
+  -- A value that is a row itself is taken apart by INTO, unless it is a field of one.
+  found_there record;
 BEGIN
-  SELECT x.{{ value }} INTO value FROM {{ complement }} AS x WHERE {{ complement_row }};
+  SELECT x.{{ value }} AS v INTO found_there FROM {{ complement }} AS x WHERE {{ complement_row }};
   IF NOT FOUND THEN
-    SELECT s.{{ column }} INTO value FROM {{ target_to_source }} WHERE {{ target_row }};
+    SELECT s.{{ column }} AS v INTO found_there FROM {{ target_to_source }} WHERE {{ target_row }};
   END IF;
+  value := found_there.v;
 END
 {{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ get }} IS {{ comment }};
@@ -14,7 +18,6 @@ CREATE FUNCTION {{ set }}({% for k in keys %}{{ k.arg }} {{ k.type_name }}, {% e
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
-  theirs {{ type_name }};
   home record;
 BEGIN
   SELECT s.{{ column }} AS value, {{ source_key_list }} INTO home FROM {{ target_to_source }} WHERE {{ target_row }} FOR UPDATE OF s;
@@ -85,17 +88,17 @@ CREATE FUNCTION {{ target_moved }}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
-  value {{ type_name }};
+  kept record;
 BEGIN
   IF coalesce(pg_catalog.current_setting('{{ quiet_setting }}', true), '') = '1' THEN RETURN NULL; END IF;
   -- Its one was renumbered or deleted, and a foreign key action brought us here: nothing changes for this row.
   IF NOT EXISTS (SELECT FROM {{ next_table }} AS n WHERE {{ next_is_old }}) THEN RETURN NULL; END IF;
   IF {{ new_key_null }} THEN
     -- Old code let it go: it keeps what it had.
-    SELECT s.{{ column }} INTO value FROM {{ next_to_source }} WHERE {{ nearest_is_old }};
+    SELECT s.{{ column }} AS value INTO kept FROM {{ next_to_source }} WHERE {{ nearest_is_old }};
     IF FOUND THEN
       INSERT INTO {{ complement }} ({% for k in keys %}{{ k.complement }}, {% endfor %}{{ value }})
-      VALUES ({% for k in keys %}NEW.{{ k.target }}, {% endfor %}value)
+      VALUES ({% for k in keys %}NEW.{{ k.target }}, {% endfor %}kept.value)
       ON CONFLICT ({{ complement_keys }}) DO NOTHING;
     END IF;
   ELSE

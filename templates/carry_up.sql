@@ -1,17 +1,21 @@
 CREATE FUNCTION {{ get }}({% for k in keys %}{{ k.arg }} {{ k.type_name }}, {% endfor %}OUT known boolean, OUT value {{ type_name }})
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
+DECLARE
+  -- A value that is a row itself is taken apart by INTO, unless it is a field of one.
+  g record;
 BEGIN
   IF pg_catalog.current_setting('transaction_isolation') = 'read committed' THEN
-    SELECT true, a0.{{ column }} INTO known, value FROM {{ members }} WHERE {{ in_group }} LIMIT 1;
+    SELECT true AS known, a0.{{ column }} AS value INTO g FROM {{ members }} WHERE {{ in_group }} LIMIT 1;
   ELSE
     -- A fixed snapshot cannot see a concurrent change, so let it raise 40001.
-    SELECT true, a0.{{ column }} INTO known, value FROM {{ members }} WHERE {{ in_group }} LIMIT 1 FOR SHARE OF a0;
+    SELECT true AS known, a0.{{ column }} AS value INTO g FROM {{ members }} WHERE {{ in_group }} LIMIT 1 FOR SHARE OF a0;
   END IF;
-  IF known IS NULL THEN
-    SELECT NOT x.refactor_unknown, x.{{ value }} INTO known, value FROM {{ complement }} AS x WHERE {{ complement_row }};
+  IF NOT FOUND THEN
+    SELECT NOT x.refactor_unknown AS known, x.{{ value }} AS value INTO g FROM {{ complement }} AS x WHERE {{ complement_row }};
   END IF;
-  known := coalesce(known, true);
+  known := coalesce(g.known, true);
+  value := g.value;
 END
 {{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ get }} IS {{ comment }};
@@ -83,7 +87,7 @@ BEGIN
     IF via THEN PERFORM pg_catalog.set_config('{{ via_setting }}', '', true); END IF;
 {%- if !lost_reference.is_empty() %}
     -- Nothing can be found for it, and the foreign key is checked only later.
-    IF via AND NEW.{{ column }} IS NULL AND {{ lost_reference }} THEN
+    IF via AND NEW.{{ column }} IS NOT DISTINCT FROM NULL AND {{ lost_reference }} THEN
       RAISE EXCEPTION USING ERRCODE = 'foreign_key_violation', SCHEMA = {{ source_schema }}, TABLE = {{ source_name }},
         CONSTRAINT = {{ reference_name }}, MESSAGE = {{ reference_message }};
     END IF;
@@ -110,7 +114,7 @@ BEGIN
     IF {{ renumbered }} THEN RETURN NEW; END IF;
 {%- endif %}
   END IF;
-  adopt := via OR (TG_OP = 'INSERT' AND NEW.{{ column }} IS NULL);
+  adopt := via OR (TG_OP = 'INSERT' AND NEW.{{ column }} IS NOT DISTINCT FROM NULL);
   IF TG_OP = 'UPDATE' THEN adopt := pg_catalog.record_image_eq(ROW(NEW.{{ column }}), ROW(OLD.{{ column }})); END IF;
   -- Who only takes the group's value over needs the lock that the foreign key check takes anyway;
   -- who writes it, FOR UPDATE. Look, lock once at the right strength, look again under the lock.
@@ -142,7 +146,7 @@ BEGIN
     RETURN NEW;
   END IF;
   IF pg_catalog.record_image_ne(ROW(NEW.{{ column }}), ROW(g.value)) AND {{ reject }}
-    AND (g.value IS NOT NULL OR EXISTS (SELECT FROM {{ members }} WHERE {{ in_group }})) THEN
+    AND (g.value IS DISTINCT FROM NULL OR EXISTS (SELECT FROM {{ members }} WHERE {{ in_group }})) THEN
     RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', SCHEMA = {{ source_schema }}, TABLE = {{ source_name }},
       COLUMN = {{ column_literal }}, MESSAGE = {{ message }},
       DETAIL = pg_catalog.format('Key ({{ key_names }})=(%s) has %s, not %s.', pg_catalog.concat_ws(', ', {{ args }}),
@@ -160,18 +164,18 @@ CREATE TRIGGER {{ trigger_update }} BEFORE UPDATE ON {{ source }}
 CREATE TRIGGER {{ trigger_delete }} BEFORE DELETE ON {{ source }}
   FOR EACH ROW EXECUTE FUNCTION {{ before }}();
 
-CREATE FUNCTION {{ settle }}({% for k in keys %}{{ k.arg }} {{ k.type_name }}, {% endfor %}winners {{ winner_type }}[]) RETURNS void
+CREATE FUNCTION {{ settle }}({% for k in keys %}{{ k.arg }} {{ k.type_name }}, {% endfor %}winner {{ type_name }}, winners bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 BEGIN
-  IF {{ reject }} OR pg_catalog.cardinality(winners) > 1 THEN
+  IF {{ reject }} OR winners > 1 THEN
     RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', SCHEMA = {{ source_schema }}, TABLE = {{ source_name }},
       COLUMN = {{ column_literal }}, MESSAGE = {{ message }},
       DETAIL = pg_catalog.format('Key ({{ key_names }})=(%s) would have more than one value.', pg_catalog.concat_ws(', ', {{ args }})),
       HINT = {{ hint }};
   END IF;
   PERFORM 1 FROM {{ target }} AS b WHERE {{ target_row }} FOR UPDATE;
-  PERFORM {{ set }}({{ args }}, (winners[1])::{{ type_name }});
+  PERFORM {{ set }}({{ args }}, winner);
 END
 {{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ settle }} IS {{ comment }};
@@ -188,27 +192,32 @@ BEGIN
   IF TG_OP = 'INSERT' THEN
     -- A value is new when all rows of the group that have it came with this statement.
     FOR w IN
-      SELECT {{ q_keys }}, pg_catalog.array_agg(q.v) AS winners
-      FROM (SELECT {{ new_keys_as }}, {{ new_value }} AS v, pg_catalog.count(*) AS n
-            FROM new_rows AS a0{{ hop_joins }} WHERE {{ new_has_key }} GROUP BY {{ new_key_list }}, {{ new_value }}) AS q
-      WHERE q.n = (SELECT pg_catalog.count(*) FROM {{ members }} WHERE {{ in_group_q }} AND {{ member_value }} IS NOT DISTINCT FROM q.v)
-        AND EXISTS (SELECT FROM {{ members }} WHERE {{ in_group_q }} AND {{ member_value }} IS DISTINCT FROM q.v)
-      GROUP BY {{ q_keys }} ORDER BY {{ q_keys }}
+      SELECT DISTINCT ON ({{ q_keys }}) {{ q_keys }}, q.v AS winner, pg_catalog.count(*) OVER (PARTITION BY {{ q_keys }}) AS winners
+      FROM (SELECT DISTINCT ON ({{ new_key_list }}, {{ member_value }}) {{ new_keys_as }}, a0.{{ column }} AS v, {{ member_value }} AS same,
+              pg_catalog.count(*) OVER (PARTITION BY {{ new_key_list }}, {{ member_value }}) AS n
+            FROM new_rows AS a0{{ hop_joins }} WHERE {{ new_has_key }}) AS q
+      WHERE q.n = (SELECT pg_catalog.count(*) FROM {{ members }} WHERE {{ in_group_q }} AND {{ member_value }} IS NOT DISTINCT FROM q.same)
+        AND EXISTS (SELECT FROM {{ members }} WHERE {{ in_group_q }} AND {{ member_value }} IS DISTINCT FROM q.same)
+      ORDER BY {{ q_keys }}
     LOOP
-      PERFORM {{ settle }}({% for k in keys %}w.{{ k.arg }}, {% endfor %}w.winners);
+      PERFORM {{ settle }}({% for k in keys %}w.{{ k.arg }}, {% endfor %}w.winner, w.winners);
     END LOOP;
   ELSE
     FOR w IN
-      SELECT {{ q_keys }}, pg_catalog.array_agg(DISTINCT q.v) AS winners
-      FROM (SELECT {{ new_keys_as }}, {{ new_value }} AS v FROM new_rows AS a0{{ hop_joins }} WHERE {{ new_has_key }}
-            EXCEPT SELECT {{ new_keys_as }}, {{ new_value }} AS v FROM old_rows AS a0{{ hop_joins }}) AS q
-      GROUP BY {{ q_keys }} ORDER BY {{ q_keys }}
+      SELECT DISTINCT ON ({{ q_keys }}) {{ q_keys }}, q.v AS winner, q.same, pg_catalog.count(*) OVER (PARTITION BY {{ q_keys }}) AS winners
+      FROM (SELECT DISTINCT ON ({{ e_keys }}, e.same) e.*
+            FROM (SELECT d.*, pg_catalog.bool_or(d.was) OVER (PARTITION BY {{ d_keys }}, d.same) AS kept
+                  FROM (SELECT {{ new_keys_as }}, a0.{{ column }} AS v, {{ member_value }} AS same, false AS was FROM new_rows AS a0{{ hop_joins }} WHERE {{ new_has_key }}
+                        UNION ALL
+                        SELECT {{ new_keys_as }}, a0.{{ column }} AS v, {{ member_value }} AS same, true AS was FROM old_rows AS a0{{ hop_joins }} WHERE {{ new_has_key }}) AS d) AS e
+            WHERE NOT e.kept) AS q
+      ORDER BY {{ q_keys }}
     LOOP
       -- Lock before looking: an uncommitted row of the group is invisible here.
       PERFORM 1 FROM {{ target }} AS b WHERE {{ target_row_w }} FOR UPDATE;
-      IF pg_catalog.cardinality(w.winners) > 1
-        OR EXISTS (SELECT FROM {{ members }} WHERE {{ in_group_w }} AND {{ member_value }} IS DISTINCT FROM w.winners[1]) THEN
-        PERFORM {{ settle }}({% for k in keys %}w.{{ k.arg }}, {% endfor %}w.winners);
+      IF w.winners > 1
+        OR EXISTS (SELECT FROM {{ members }} WHERE {{ in_group_w }} AND {{ member_value }} IS DISTINCT FROM w.same) THEN
+        PERFORM {{ settle }}({% for k in keys %}w.{{ k.arg }}, {% endfor %}w.winner, w.winners);
       END IF;
     END LOOP;
   END IF;

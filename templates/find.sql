@@ -21,7 +21,7 @@ BEGIN
     IF held AND pg_catalog.record_image_eq({{ now_row }}, {{ given_row }}) THEN RETURN now; END IF;
   END IF;
 {%- for r in required %}
-  IF {{ r.value }} IS NULL THEN
+  IF {{ r.value }} IS NOT DISTINCT FROM NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'not_null_violation', SCHEMA = {{ schema_literal }}, TABLE = {{ table_literal }},
       COLUMN = {{ r.column }}, MESSAGE = {{ r.message }}, HINT = {{ all_or_none }};
   END IF;

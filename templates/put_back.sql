@@ -11,10 +11,13 @@ DECLARE
 {%- endfor %}
 BEGIN
 {%- for f in generated %}
-  IF NEW.{{ f }} IS NOT NULL THEN
+  IF NEW.{{ f }} IS DISTINCT FROM NULL THEN
     RAISE EXCEPTION 'cannot insert a non-DEFAULT value into column "%"', {{ f.literal }} USING ERRCODE = '428C9',
       DETAIL = {{ f.detail }}{% if let Some(hint) = f.hint %}, HINT = {{ hint }}{% endif %};
   END IF;
+{%- if let Some(draws) = f.draws %}
+  NEW.{{ f }} := {{ draws }};
+{%- endif %}
 {%- endfor %}
 {%- for rule in early %}
 {%- if !rule.on_insert.is_empty() %}

@@ -7,7 +7,7 @@ DECLARE
 BEGIN
   IF TG_OP <> 'INSERT' THEN
     SELECT b.ctid AS token, b.xmin AS writer, {{ field_old }} AS value INTO now FROM {{ table }} AS b WHERE {{ row_old }} FOR NO KEY UPDATE;
-    IF NOT FOUND OR now.value IS NULL THEN RETURN NULL; END IF;
+    IF NOT FOUND OR now.value IS NOT DISTINCT FROM NULL THEN RETURN NULL; END IF;
     -- Other fields of the row may be other rows of this statement, so its version alone tells nothing.
     IF pg_catalog.record_image_ne(ROW(now.value), ROW(OLD.{{ value }})) THEN
       IF refactor.written_by_us(now.writer) THEN RETURN NULL; END IF;
@@ -29,10 +29,10 @@ BEGIN
     UPDATE {{ table }} AS b SET {{ takes_away }} WHERE {{ row_old }};
   END IF;
   SELECT {{ field_new }} AS value INTO now FROM {{ table }} AS b WHERE {{ row_new }} FOR NO KEY UPDATE;
-  IF NOT FOUND OR ({{ is_labelled }}) IS NOT TRUE OR NEW.{{ value }} IS NULL THEN
+  IF NOT FOUND OR ({{ is_labelled }}) IS NOT TRUE OR NEW.{{ value }} IS NOT DISTINCT FROM NULL THEN
     -- The table of the rows knows why not.
     INSERT INTO {{ rows }} ({{ fields }}) VALUES ({{ values }});
-  ELSIF now.value IS NOT NULL THEN
+  ELSIF now.value IS DISTINCT FROM NULL THEN
     {{ unique }}
   ELSE
     UPDATE {{ table }} AS b SET {{ sets_new }} WHERE {{ row_new }};

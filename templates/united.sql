@@ -41,7 +41,7 @@ BEGIN
   END IF;
   IF TG_OP <> 'DELETE' THEN
 {%- for f in required %}
-    IF NEW.{{ f.field }} IS NULL THEN
+    IF NEW.{{ f.field }} IS NOT DISTINCT FROM NULL THEN
       RAISE EXCEPTION USING ERRCODE = 'not_null_violation', SCHEMA = {{ f.schema }}, TABLE = {{ f.table }}, COLUMN = {{ f.column }},
         MESSAGE = {{ f.message }};
     END IF;

@@ -105,7 +105,6 @@ impl Refactor for CopyField {
             type_name: field.shape.type_name.clone(),
             collation: field.shape.collation.clone(),
             comment: field.shape.comment.clone(),
-            comparable: field.shape.comparable,
             ..schema::Field::named(name)
         };
         after.change(&to.name.clone(), step).insert_field(Field { shape, home: Home::Added(at) }, None);

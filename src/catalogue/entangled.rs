@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
 use crate::relation::{self, Attached, Field, Home, NamesFields, Relation};
-use crate::schema::{Constraint, ConstraintKind, Identity, Table, Trigger};
+use crate::schema::{Constraint, ConstraintKind, Table, Trigger};
 use crate::sql::trigger_arguments;
 use crate::version::{RemarkKind, Version, numbered};
 
@@ -138,7 +138,7 @@ pub fn check_among(
     if purpose != Purpose::Drop {
         let shape = &field.shape;
         let numbered = shape.identity.is_some() || shape.sequence.is_some();
-        if numbered && (purpose != Purpose::Widen || shape.identity == Some(Identity::Always)) {
+        if numbered && purpose != Purpose::Widen {
             return held("is numbered by a sequence of its table".into(), None);
         }
         if shape.generated.is_some() {

@@ -171,12 +171,17 @@ impl ExtractTable {
     }
 
     /// Values that are equal must be the same, else one row could not stand for all of them.
-    fn must_be_exact(&self, field: &Field) -> Result<(), Refusal> {
-        let kind = field.shape.type_name.as_str();
-        if leaving::is_loose(&field.shape) {
+    fn must_be_exact(&self, version: &Version, field: &Field) -> Result<(), Refusal> {
+        let known = version.schema.kind(&field.shape);
+        if !known.exact {
+            let kind = format!("{}{}", field.shape.type_name, field.shape.collate());
             return Err(Refusal::Entangled {
                 field: FieldRef { table: self.field.table.clone(), field: field.shape.name.clone() },
-                role: format!("is of type {kind}, where values can be equal and not the same"),
+                role: if known.comparable {
+                    format!("is of type {kind}, where values can be equal and not the same")
+                } else {
+                    format!("is of type {kind}, whose values cannot be unique")
+                },
                 hint: Some("change its type first, as in `refactor change-type`".into()),
             });
         }
@@ -219,7 +224,7 @@ impl ExtractTable {
         if restores.is_some() {
             draft.fill(&self.elements, true)?;
         } else {
-            self.new_fields(&mut draft, payload)?;
+            self.new_fields(after, &mut draft, payload)?;
             draft.table.grants.clone_from(&base.grants);
             draft.table.owner.clone_from(&base.owner);
             follow(&mut draft, from, &payload.by);
@@ -230,7 +235,7 @@ impl ExtractTable {
         Ok((after.relations[&name].clone(), true))
     }
 
-    fn new_fields(&self, draft: &mut Draft, payload: &Payload) -> Result<(), Refusal> {
+    fn new_fields(&self, version: &Version, draft: &mut Draft, payload: &Payload) -> Result<(), Refusal> {
         let (key, natural) = self.key(payload);
         let rule = |rule| RuleElement { name: None, rule };
         let plain = |name: &Ident, type_name: &str| FieldElement {
@@ -247,7 +252,7 @@ impl ExtractTable {
             let kind = if self.key_type == KeyType::Bigint { "bigint" } else { "integer" };
             draft.field(&FieldElement { identity: Some(Identity::ByDefault), ..plain(&key, kind) }, false)?;
         }
-        let compared = compared(&payload.by, natural);
+        let compared = compared(&version.schema, &payload.by, natural);
         for (leaving, compared) in payload.by.iter().zip(&compared) {
             let shape = &leaving.field.shape;
             let element = FieldElement {
@@ -334,7 +339,8 @@ impl ExtractTable {
         let mut after = before.clone();
         let (other, is_new) = self.other(step, &mut after, from, &payload)?;
         if is_new && self.restores.is_none() {
-            payload.by.iter().try_for_each(|l| self.must_be_exact(&l.field))?;
+            payload.by.iter().try_for_each(|l| self.must_be_exact(before, &l.field))?;
+            note_long(step, &mut after, &other.name, &payload.by);
         }
         let lookup = Lookup { only, ..self.lookup(step, &after, (from, &other), &payload, is_new)? };
         note_facts(step, &mut after, &lookup, &payload)?;
@@ -472,7 +478,7 @@ impl ExtractTable {
             return Err(Refusal::Nothing("a table cannot refer to itself for its own values".into()));
         }
         let (key, natural) = self.key(payload);
-        let compared = compared(&payload.by, natural);
+        let compared = compared(&version.schema, &payload.by, natural);
         let nullable = compared.iter().any(|c| c.null_safe);
         if is_new && self.restores.is_none() && nullable && version.schema.server_version < 150_000 {
             return Err(Refusal::Other {
@@ -699,6 +705,20 @@ fn must_fit(after: &Version, lookup: &Lookup, payload: &Payload) -> Result<Vec<C
         }
     }
     Ok(claims)
+}
+
+/// Values that an index cannot have.
+fn note_long(step: &str, after: &mut Version, other: &TableName, by: &[Leaving]) {
+    let long = by.iter().filter(|l| after.schema.kind(&l.field.shape).long);
+    let names: Vec<String> = long.map(|l| format!("`{}`", l.field.shape.name)).collect();
+    if !names.is_empty() {
+        let text = format!(
+            "{} may have no value of more than about 2700 bytes from now on: an index keeps those of `{}` unique",
+            names.join(", "),
+            other.short()
+        );
+        after.remark(step, RemarkKind::Note, text);
+    }
 }
 
 /// What a table that is there has not from the fields that it lists.

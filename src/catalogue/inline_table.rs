@@ -15,7 +15,7 @@ use crate::fact::LossKind;
 use crate::name::{FieldRef, Ident, Renaming, TableRef, listed};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Field, Home, NamesFields, Relation};
-use crate::schema::{Constraint, ConstraintKind, Index};
+use crate::schema::{Constraint, ConstraintKind, Index, Schema};
 use crate::sql::Expression;
 use crate::version::{Compared, Hop, Lookup, Missing, RemarkKind, Unlisted, Version};
 
@@ -352,7 +352,7 @@ impl InlineTable {
             let place = place.clone().filter(|p| p != reference);
             changed.insert_field(Field { shape, home: Home::Looked(at, member) }, place.as_ref());
         }
-        let gone = stand_in(step, changed, (into, reference), (table, &names), &news)?;
+        let gone = stand_in(step, &before.schema, changed, (into, reference), (table, &names), &news)?;
         changed.fields.retain(|f| {
             f.shape.name != *reference
                 || news.contains(&f.shape.name) && matches!(f.home, Home::Looked(a, _) if a == at)
@@ -528,6 +528,7 @@ fn bring(into: &mut Relation, table: &Relation, (names, news): (&[Ident], &[Iden
 /// When the primary key would go.
 fn stand_in(
     step: &str,
+    schema: &Schema,
     changed: &mut Relation,
     (into, reference): (&Relation, &Ident),
     (table, names): (&Relation, &[Ident]),
@@ -547,7 +548,7 @@ fn stand_in(
     let primary = |index: &Index| keys.clone().any(|c| Some(&c.name) == index.constraint.as_ref());
     // A unique key does not tell NULL from NULL, and several fields may be NULL in part.
     let single = names.len() == 1 && table.is_unique(names);
-    let ordered = names.iter().all(|n| table.field(n).is_some_and(|f| f.shape.comparable));
+    let ordered = names.iter().all(|n| table.field(n).is_some_and(|f| schema.kind(&f.shape).comparable));
     let follows = |index: &Index| if index.unique { key.is_some() || single && !primary(index) } else { ordered };
     let gone = leaving::stand_in(step, changed, std::slice::from_ref(reference), &stands, follows);
     if let Some(index) = gone.iter().find(|i| primary(i)) {

@@ -5,7 +5,7 @@ use crate::catalogue::entangled::{self, Purpose};
 use crate::name::{FieldRef, Ident, listed};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Field, NamesFields, Origin, Relation};
-use crate::schema::{self, Constraint, ConstraintKind, Index};
+use crate::schema::{Constraint, ConstraintKind, Index, Schema};
 use crate::sql::rename_in_definition;
 use crate::version::{Compared, RemarkKind, Version};
 
@@ -27,25 +27,14 @@ pub struct Payload {
     pub rest: Vec<Leaving>,
 }
 
-/// Whether values of a field can be equal and not the same, or their type knows no equality.
-#[must_use]
-pub fn is_loose(field: &schema::Field) -> bool {
-    let type_name = field.type_name.as_str();
-    // With a scale of its own a numeric has one form for each value.
-    let loose = ["numeric", "citext", "real", "double precision", "jsonb", "point", "box", "circle"];
-    !field.comparable
-        || loose.contains(&type_name)
-        || type_name.starts_with("interval")
-        || type_name.ends_with(".citext")
-}
-
 /// Several fields are compared with NULL as a value; a single one that is NULL refers to nothing. A natural key is compared
 /// as its foreign key does it.
 #[must_use]
-pub fn compared(by: &[Leaving], natural: bool) -> Vec<Compared> {
+pub fn compared(schema: &Schema, by: &[Leaving], natural: bool) -> Vec<Compared> {
     let each = |l: &Leaving| Compared {
         null_safe: by.len() > 1 && !l.field.shape.not_null,
-        as_text: !natural && is_loose(&l.field.shape),
+        as_text: !natural && !schema.kind(&l.field.shape).exact,
+        as_rows: schema.kind(&l.field.shape).composite,
     };
     by.iter().map(each).collect()
 }

@@ -4,7 +4,6 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::entangled::{self, Purpose, reference};
-use crate::catalogue::leaving::is_loose;
 use crate::catalogue::path::{self, Path};
 use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
@@ -292,7 +291,8 @@ fn note_facts(
             claims.push(Claim::Agree {
                 column: stored.name.clone(),
                 hops: hops.clone(),
-                comparable: !is_loose(stored) && stored.collation.is_none(),
+                // Of a composite value `IS NULL` tells something else.
+                exact: after.schema.kind(stored).exact && !after.schema.kind(stored).composite,
                 words: words.clone(),
             });
             // Where values come back, those without a partner were kept.

@@ -287,7 +287,7 @@ fn put_get(
     let sql = format!(
         "WITH other AS (SELECT {name} AS v FROM ({of}) AS o WHERE {name} IS NOT NULL ORDER BY {name}::text DESC LIMIT 1),
          rows AS (SELECT {chosen} FROM {view} AS t LIMIT {limit}),
-         written AS (UPDATE {view} AS t SET {name} = other.v FROM other, rows WHERE {is_chosen} RETURNING t.{name} IS NOT DISTINCT FROM other.v AS same)
+         written AS (UPDATE {view} AS t SET {name} = other.v FROM other, rows WHERE {is_chosen} RETURNING pg_catalog.record_image_eq(ROW(t.{name}), ROW(other.v)) AS same)
          SELECT count(*) FILTER (WHERE NOT same), count(*) FROM written"
     );
     let law = format!("PutGet: what is written to `{view}.{name}` is read back");

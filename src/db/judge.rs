@@ -11,7 +11,7 @@ use crate::plan::materialize::attach::{definition, index_lines};
 use crate::problem::{Kind, Problem};
 use crate::refusal::Refusal;
 use crate::relation::{Field, Home, Origin, Relation};
-use crate::schema::ConstraintKind;
+use crate::schema::{ConstraintKind, Index};
 use crate::sql::{Expression, Literal, retarget};
 use crate::version::{Step, Version};
 
@@ -114,11 +114,22 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
         }
         // The type is there by now.
         if let ([column], [kind]) = (&shaped.columns[..], &shaped.types[..]) {
-            follow(client, version, &shaped.table, column, kind).map_err(|error| {
-                let mut problem = Problem::server(wish.clone(), &error);
-                problem.why.insert(0, format!("an index or statistics over `{column}` cannot follow"));
-                problem.kind = Kind::Refused(Refusal::Expression(kind.clone()));
-                problem.hint("drop it first if it is no longer wanted")
+            follow(client, version, &shaped.table, column, kind).map_err(|held| match held {
+                Held::By(index) => {
+                    let why = format!("index `{index}` is written for values of the old type and cannot follow");
+                    let problem = Problem::new(Kind::Refused(Refusal::Expression(kind.clone())), wish.clone(), why);
+                    let index = TableName { schema: shaped.table.schema.clone(), name: index };
+                    problem.hint(format!(
+                        "drop it first, and create it anew afterwards: `refactor drop-index {}`",
+                        index.typed()
+                    ))
+                }
+                Held::Otherwise(error) => {
+                    let mut problem = Problem::server(wish.clone(), &error);
+                    problem.why.insert(0, format!("statistics over `{column}` cannot follow"));
+                    problem.kind = Kind::Refused(Refusal::Expression(kind.clone()));
+                    problem.hint("drop them first if they are no longer wanted")
+                }
             })?;
         }
     }
@@ -215,21 +226,35 @@ fn attempt(client: &mut Client, row: &str, sql: &str) -> Result<(), Error> {
     tried
 }
 
+/// What keeps a column from another type.
+enum Held {
+    /// An index.
+    By(Ident),
+    /// Something else.
+    Otherwise(Error),
+}
+
 /// Tries on an empty copy whether what hangs on a column bears another type. An index that goes need not.
-fn follow(client: &mut Client, version: &Version, table: &TableName, column: &Ident, kind: &str) -> Result<(), Error> {
+fn follow(client: &mut Client, version: &Version, table: &TableName, column: &Ident, kind: &str) -> Result<(), Held> {
     let tried = TableName::new("pg_temp", "refactor_try");
     let staying = version.relations.values().flat_map(|r| &r.indexes).filter_map(|i| match &i.origin {
         Origin::Table(of, at) if of == table => Some(&version.schema.tables[of].indexes[*at]),
         _ => None,
     });
-    let mut lines =
-        vec![format!("CREATE TEMPORARY TABLE {} (LIKE {table} INCLUDING STATISTICS) ON COMMIT DROP", tried.name)];
-    lines.extend(staying.map(|index| retarget(&index.definition, table, &tried)));
-    lines.push(format!("ALTER TABLE {tried} ALTER COLUMN {column} TYPE {kind} USING NULL::{kind}"));
-    let mut transaction = client.transaction()?;
-    let tried = transaction.batch_execute(&lines.join(";\n"));
-    transaction.rollback()?;
-    tried
+    let indexes: Vec<&Index> = staying.collect();
+    let mut retype = |indexes: &[&Index]| {
+        let mut lines =
+            vec![format!("CREATE TEMPORARY TABLE {} (LIKE {table} INCLUDING STATISTICS) ON COMMIT DROP", tried.name)];
+        lines.extend(indexes.iter().map(|index| retarget(&index.definition, table, &tried)));
+        lines.push(format!("ALTER TABLE {tried} ALTER COLUMN {column} TYPE {kind} USING NULL::{kind}"));
+        let mut transaction = client.transaction()?;
+        let result = transaction.batch_execute(&lines.join(";\n"));
+        transaction.rollback()?;
+        result
+    };
+    let Err(error) = retype(&indexes) else { return Ok(()) };
+    let held = indexes.iter().find(|index| retype(&[**index]).is_err());
+    Err(held.map_or(Held::Otherwise(error), |index| Held::By(index.name.clone())))
 }
 
 /// Tries an expression as a generated column of a temporary table: PostgreSQL takes exactly the immutable ones there.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
-use crate::generate::{Piece, all, comment, equal, get, is, list, own};
+use crate::generate::{Piece, all, comment, equal, get, identity, is, list, of, own};
 use crate::name::{Ident, TableName};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::Literal;
@@ -212,6 +212,11 @@ pub(super) fn changed(columns: &[Ident]) -> String {
     format!("pg_catalog.record_ne(ROW({}), ROW({}))", of("OLD"), of("NEW"))
 }
 
+/// Whether an update writes other values, or the same that look otherwise: for fields of any type.
+pub(super) fn rewritten(columns: &[Ident]) -> String {
+    format!("pg_catalog.record_image_ne(ROW({}), ROW({}))", of("OLD", columns), of("NEW", columns))
+}
+
 struct Middle {
     function: TableName,
     table: TableName,
@@ -294,11 +299,11 @@ struct Up {
     message: Literal,
     hint: Literal,
     key_names: String,
-    winner_type: String,
     q_keys: String,
+    d_keys: String,
+    e_keys: String,
     new_keys_as: String,
     new_key_list: String,
-    new_value: String,
     member_value: String,
     new_has_key: String,
     arrived_has_key: String,
@@ -315,7 +320,8 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
     let group = &carry.hops[last].from_columns;
     let first = &carry.hops[0];
     let multi = last > 0;
-    let comparable = version.schema.tables[&carry.source].fields.iter().any(|f| f.name == carry.column && f.comparable);
+    let stored = version.schema.tables[&carry.source].fields.iter().find(|f| f.name == carry.column);
+    let exact = stored.is_some_and(|f| version.schema.kind(f).exact);
     let args: Vec<String> = keys.iter().map(|k| k.arg.clone()).collect();
     let prefixed = |prefix: &str| args.iter().map(|a| format!("{prefix}{a}")).collect::<Vec<_>>();
     let pair = |left: &str, columns: &[Ident], values: &[String]| {
@@ -334,9 +340,6 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
     }
     joined.push(in_group(&args));
     let member_keys: Vec<String> = group.iter().map(|c| format!("{group_row}.{c}")).collect();
-    let value_of = |row: &str| {
-        if comparable { format!("{row}.{}", carry.column) } else { format!("{row}.{}::text", carry.column) }
-    };
     let own_names = |what: &str| own(&[what, id]);
     let words = &carry.words;
     let reference = foreign_key(version, first);
@@ -422,12 +425,12 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
             words.to.name.as_str()
         )),
         key_names: list(carry.target_key()).replace('%', "%%").replace('\'', "''"),
-        winner_type: if comparable { carry.type_name.clone() } else { "text".into() },
         q_keys: list(&prefixed("q.")),
+        d_keys: list(&prefixed("d.")),
+        e_keys: list(&prefixed("e.")),
         new_keys_as: list(&member_keys.iter().zip(&args).map(|(m, a)| format!("{m} AS {a}")).collect::<Vec<_>>()),
         new_key_list: list(&member_keys),
-        new_value: value_of("a0"),
-        member_value: value_of("a0"),
+        member_value: identity(&format!("a0.{}", carry.column), exact),
         new_has_key: all(&member_keys.iter().map(|k| format!("{k} IS NOT NULL")).collect::<Vec<_>>()),
         arrived_has_key: all(&carry.target_key().iter().map(|c| format!("NEW.{c} IS NOT NULL")).collect::<Vec<_>>()),
         middle: (1..=last).map(|i| middle(carry, i, &args, &prefixed("again_"))).collect(),

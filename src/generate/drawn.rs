@@ -116,7 +116,7 @@ pub fn back(earlier: &Carry, later: &Carry) -> String {
         ),
         // Where all below say the same, the row between says it too; where they differ, it stays as it was.
         Direction::Down => format!(
-            "INSERT INTO {c} ({keys}, {v})\nSELECT {named}, (array_agg(q.v))[1] FROM (SELECT {aliased}, {shown} AS v, {now} AS w FROM {from}) AS q\nGROUP BY {named} HAVING count(DISTINCT ROW(q.v)::text) = 1 AND bool_or(pg_catalog.record_image_ne(ROW(q.v), ROW(q.w)))\nON CONFLICT ({keys}) DO UPDATE SET {v} = excluded.{v};",
+            "INSERT INTO {c} ({keys}, {v})\nWITH q AS (SELECT {aliased}, {shown} AS v, {now} AS w FROM {from})\nSELECT DISTINCT ON ({named}) {named}, q.v FROM q WHERE ({named}) IN (SELECT {named} FROM q GROUP BY {named} HAVING count(DISTINCT ROW(q.v)::text) = 1 AND bool_or(pg_catalog.record_image_ne(ROW(q.v), ROW(q.w))))\nON CONFLICT ({keys}) DO UPDATE SET {v} = excluded.{v};",
             c = old.complement,
             v = old.value,
             from = between.from,

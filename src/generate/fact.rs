@@ -4,7 +4,7 @@ use crate::fact::{Claim, Elsewhere, Fact, Loss, LossKind};
 use crate::generate::carry::Names;
 use crate::generate::get::{elsewhere, over, rows, way_up};
 use crate::generate::place::{Needed, Place};
-use crate::generate::{all, apart, equal, held, kept, list, lookup, rule, shaped, slice};
+use crate::generate::{all, apart, equal, given, held, identity, kept, list, lookup, null, rule, shaped, slice};
 use crate::name::{BODY, Ident, TableName, delimited};
 use crate::sql::Expression;
 use crate::version::{Carry, Direction, Hop, Version};
@@ -21,13 +21,13 @@ fn breaking(version: &Version, fact: &Fact) -> String {
             Some(relation) => rule::offenders(version, relation, rule, &fact.step),
             None => "SELECT '' WHERE false".into(),
         },
-        Claim::Agree { column, hops, comparable, .. } => {
+        Claim::Agree { column, hops, exact, .. } => {
             let last = hops.len() - 1;
             let from = way_up(hops);
             let keys: Vec<String> = hops[last].from_columns.iter().map(|c| format!("a{last}.{c}")).collect();
-            let value = if *comparable { format!("a0.{column}") } else { format!("a0.{column}::text COLLATE \"C\"") };
+            let value = identity(&format!("a0.{column}"), *exact);
             format!(
-                "SELECT {key} FROM {from} WHERE {present} GROUP BY {group}\nHAVING count(DISTINCT {value}) + max(CASE WHEN a0.{column} IS NULL THEN 1 ELSE 0 END) > 1",
+                "SELECT {key} FROM {from} WHERE {present} GROUP BY {group}\nHAVING count(DISTINCT {value}) + max(CASE WHEN {value} IS NULL THEN 1 ELSE 0 END) > 1",
                 key = key_text(&keys),
                 present = all(&keys.iter().map(|k| format!("{k} IS NOT NULL")).collect::<Vec<_>>()),
                 group = list(&keys),
@@ -81,8 +81,10 @@ fn breaking(version: &Version, fact: &Fact) -> String {
         Claim::Fits { table, expression, type_name, not_null, rows, .. } => {
             let value = over_row(expression);
             // Never true where NULL is welcome, but asked of every row: a value that does not fit is an error.
-            let null = if *not_null { " IS NULL" } else { " IS NULL IS NULL" };
-            let fails = format!("({value})::{type_name}{null}");
+            let kind = version.schema.kind_of(type_name);
+            let null = null(&format!("({value})::{type_name}"), kind);
+            let null = if kind.composite { format!("({null})") } else { null };
+            let fails = if *not_null { null } else { format!("{null} IS NULL") };
             // The other rows are not even tried.
             let fails = match rows {
                 Some(rows) => format!("CASE WHEN {} THEN {fails} ELSE false END", over(rows, "b")),
@@ -181,7 +183,9 @@ pub fn lost_with(version: &Version, loss: &Loss) -> Vec<Needed> {
 /// A condition on rows `t` of the loss's table: those whose value would be lost.
 #[must_use]
 pub fn lost_rows(version: &Version, loss: &Loss) -> String {
-    let has_value = loss.columns.iter().map(|c| format!("t.{c} IS NOT NULL"));
+    let fields = version.schema.tables.get(&loss.table).map_or(&[][..], |t| &t.fields);
+    let kind = |c: &Ident| fields.iter().find(|f| f.name == *c).map(|f| version.schema.kind(f)).unwrap_or_default();
+    let has_value = loss.columns.iter().map(|c| given(&format!("t.{c}"), kind(c)));
     let among = loss.rows.iter().map(|rows| format!("({})", over(rows, "t")));
     let has_value = all(&has_value.chain(among).collect::<Vec<_>>());
     let at = match loss.kind {

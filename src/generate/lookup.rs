@@ -3,12 +3,13 @@
 use askama::Template;
 
 use crate::generate::beside::{Beside, READ, SOME};
-use crate::generate::carry::{guarded, trigger};
+use crate::generate::carry::{guarded, rewritten, trigger};
 use crate::generate::kept::{self, is_kept, kept_by, kept_in};
 use crate::generate::put::rewrites;
-use crate::generate::{Piece, all, comment, each_of, equal, is, list, own};
+use crate::generate::{self, Piece, all, comment, each_of, equal, identity, is, list, own};
 use crate::name::{Ident, TableName, equality};
 use crate::relation::{Home, Relation, row_key};
+use crate::schema::kind::Kind;
 use crate::sql::Literal;
 use crate::version::{Compared, Lookup, Missing, Only, Unlisted, Version};
 
@@ -83,12 +84,21 @@ fn same(row: &str, column: &Ident, value: &str, compared: Compared) -> String {
     let (stored, value_looks) = (format!("{row}.{column}"), look(value, compared));
     let equal = if compared.as_text { "OPERATOR(pg_catalog.=)".to_owned() } else { equality(&[column]) };
     let equal = format!("{} {equal} {value_looks}", look(&stored, compared));
-    if compared.null_safe { format!("({equal} OR ({stored} IS NULL AND {value} IS NULL))") } else { equal }
+    if compared.null_safe {
+        format!("({equal} OR ({} AND {}))", no(&stored, compared), no(value, compared))
+    } else {
+        equal
+    }
+}
+
+/// That there is no value.
+fn no(value: &str, compared: Compared) -> String {
+    generate::null(value, Kind { composite: compared.as_rows, ..Kind::default() })
 }
 
 /// What of a value is compared.
 fn look(value: &str, compared: Compared) -> String {
-    if compared.as_text { format!("{value}::text") } else { value.to_owned() }
+    identity(value, !compared.as_text)
 }
 
 /// The same of several.
@@ -129,7 +139,7 @@ fn none(lookup: &Lookup, values: &[String]) -> String {
 
 /// The same of NULL alone.
 fn null(lookup: &Lookup, values: &[String]) -> String {
-    let nulls: Vec<String> = values.iter().map(|v| format!("{v} IS NULL")).collect();
+    let nulls: Vec<String> = values.iter().zip(&lookup.compared).map(|(v, compared)| no(v, *compared)).collect();
     if knows_null(&lookup.compared) { all(&nulls) } else { nulls.join(" OR ") }
 }
 
@@ -151,12 +161,10 @@ pub(super) fn something(values: &[String], compared: &[Compared]) -> String {
     if knows_null(compared) {
         return format!("pg_catalog.num_nonnulls({}) > 0", list(values));
     }
-    all(&values.iter().map(|v| format!("{v} IS NOT NULL")).collect::<Vec<_>>())
-}
-
-/// Whether an update gives columns other values, or the same that look otherwise.
-fn changed(columns: &[Ident]) -> String {
-    format!("pg_catalog.record_image_ne({}, {})", row(&each_of("OLD", columns)), row(&each_of("NEW", columns)))
+    let given = |(value, compared): (&String, &Compared)| {
+        generate::given(value, Kind { composite: compared.as_rows, ..Kind::default() })
+    };
+    all(&values.iter().zip(compared).map(given).collect::<Vec<_>>())
 }
 
 fn row(values: &[String]) -> String {
@@ -512,16 +520,18 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
     if make {
         args.extend(current.iter().zip(&lookup.columns).map(|(c, column)| format!("{c} {}", type_of(column))));
     }
-    let comparable = |c: &Ident| fields(&lookup.other).iter().find(|f| f.name == *c).is_none_or(|f| f.comparable);
+    let comparable = |c: &Ident| {
+        fields(&lookup.other).iter().find(|f| f.name == *c).is_none_or(|f| version.schema.kind(f).comparable)
+    };
     let equal: Vec<String> = lookup
         .shows
         .iter()
         .zip(&given)
         .filter(|(c, _)| !make || comparable(c))
-        .map(|(c, s)| same("t", c, s, Compared { null_safe: make, as_text: false }))
+        .map(|(c, s)| same("t", c, s, Compared { null_safe: make, ..Compared::default() }))
         .collect();
     let nothing = |(member, s): (usize, &String)| match without(lookup, member) {
-        None => format!("{s} IS NULL"),
+        None => format!("{s} IS NOT DISTINCT FROM NULL"),
         Some(value) => format!("pg_catalog.record_image_eq(ROW({s}), ROW({value}))"),
     };
     let nothing: Vec<String> = given.iter().enumerate().map(nothing).collect();
@@ -617,7 +627,7 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
         lock_key_new: lock_key(lookup, &new),
         found_by: list(&lookup.found_by),
         new_values: list(&new),
-        changed: changed(&lookup.columns),
+        changed: rewritten(&lookup.columns),
         same_key: all(&lookup.shows.iter().map(|c| is("t", c, &format!("o.{c}"))).collect::<Vec<_>>()),
         refers_to_old: refers(&each_of("o", &lookup.found_by)),
         refers_to_d: refers(&old_d),
@@ -682,7 +692,7 @@ fn alone(lookup: &Lookup) -> Result<String, askama::Error> {
         none: none(lookup, &new),
         lock_key: lock_key(lookup, &new),
         is_new: found(lookup, "t", &new),
-        changed: changed(&lookup.found_by),
+        changed: rewritten(&lookup.found_by),
         schema_literal: Literal(other.schema.as_str().into()),
         table_literal: Literal(other.name.as_str().into()),
         twice: Literal(format!(

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use askama::Template;
 
 use crate::generate::beside::{Beside, READ, SOME};
-use crate::generate::carry::{changed, guarded, trigger};
+use crate::generate::carry::{guarded, rewritten, trigger};
 use crate::generate::{Piece, all, comment, equal, get, list, of, own};
 use crate::name::{BODY, Ident, TableName};
 use crate::sql::{Expression, Literal};
@@ -140,7 +140,7 @@ pub fn companions(version: &Version, at: usize) -> Result<Piece, askama::Error> 
         new_keys: of("NEW", &numbering.key),
         table: numbering.table.clone(),
         // A row whose key changes before it is numbered gets its number then.
-        changed: changed(
+        changed: rewritten(
             &read.iter().chain(&numbering.key).cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(),
         ),
         trigger_insert: trigger("number", &numbering.id),

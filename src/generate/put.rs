@@ -23,6 +23,8 @@ pub(super) struct Generated {
     pub detail: Literal,
     /// What to do where a table would take `OVERRIDING SYSTEM VALUE`.
     pub hint: Option<Literal>,
+    /// What numbers it, where the base cannot be left to.
+    pub draws: Option<String>,
 }
 
 impl Generated {
@@ -36,6 +38,7 @@ impl Generated {
             hint: always.then(|| {
                 Literal("A view is not told of OVERRIDING SYSTEM VALUE; give such a row to the table itself.".into())
             }),
+            draws: None,
         }
     }
 
@@ -342,14 +345,19 @@ impl Columns {
             let part = if let Rows::Slice(at) = relation.rows { Some(&version.slices[at]) } else { None };
             let identity = match field.home {
                 Home::Own(at) => table.fields[at].identity,
-                Home::Numbered(_) => field.shape.identity,
+                Home::Numbered(_) | Home::Shaped(..) => field.shape.identity,
                 _ => None,
             };
             let identity = identity.filter(|_| part.is_none());
             let always = identity == Some(Identity::Always);
             let filled = field.shape.generated.is_some() || always;
             if filled {
-                self.generated.push(Generated::new(name, always));
+                // Of another type than the base has, its number is known before the row is.
+                let shaped = matches!(field.home, Home::Shaped(..)).then_some(field.shape.sequence.as_ref()).flatten();
+                let draws =
+                    shaped.map(|s| format!("pg_catalog.nextval({}::pg_catalog.regclass)", Literal(s.to_string())));
+                self.overriding |= draws.is_some();
+                self.generated.push(Generated { draws, ..Generated::new(name, always) });
             }
             if let Home::Calculated(at) = field.home {
                 self.calculated.push((name.clone(), get::calculated(&version.calculated[at], "r")));
@@ -469,7 +477,7 @@ pub fn put_back(
         part.as_ref().map_or_else(|| refused.chain(own_parts).collect(), |part| part.take_away.clone());
     let kept_keys = held.into_iter().filter(|h| h.on_update).map(|h| h.keeps_its_key);
     let updates = columns.updates(version.table(relation), &key);
-    let early: Vec<Rule> = rule::early(relation).into_iter().chain(kept_keys).collect();
+    let early: Vec<Rule> = rule::early(version, relation).into_iter().chain(kept_keys).collect();
     let look = Look::new(version, relation, &columns, &carried, &early);
     // Values from elsewhere want the row locked before they are brought there.
     let written_at_once =

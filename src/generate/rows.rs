@@ -2,9 +2,10 @@
 
 use crate::generate::carry::Names;
 use crate::generate::place::{self, Place};
-use crate::generate::{all, equal, get, link, list, lookup, numbering, shaped, spread, united};
+use crate::generate::{all, equal, get, identity, link, list, lookup, numbering, shaped, spread, united};
 use crate::name::{Ident, delimited};
 use crate::relation::{Field, Home, Relation, Rows, row_key};
+use crate::schema::kind::without_modifier;
 use crate::version::{Added, Carry, Copied, Direction, Version};
 
 /// From this many bytes on a table is compared by the hashes of its new values instead of by the texts of its rows, and
@@ -221,42 +222,6 @@ fn any(version: &Version, carry: &Carry) -> Option<&'static str> {
     }
 }
 
-/// `numeric(10,2)` → `numeric`, `timestamp(3) with time zone` → `timestamp with time zone`.
-#[must_use]
-pub fn without_modifier(type_name: &str) -> String {
-    match (type_name.find('('), type_name.find(')')) {
-        (Some(open), Some(close)) if open < close => format!("{}{}", &type_name[..open], &type_name[close + 1..]),
-        _ => type_name.to_owned(),
-    }
-}
-
-/// Whether the type is one of PostgreSQL's own that have a hash function.
-pub(super) fn hashes(type_name: &str) -> bool {
-    const TYPES: [&str; 20] = [
-        "smallint",
-        "integer",
-        "bigint",
-        "real",
-        "double precision",
-        "numeric",
-        "text",
-        "character varying",
-        "character",
-        "boolean",
-        "date",
-        "timestamp without time zone",
-        "timestamp with time zone",
-        "time without time zone",
-        "interval",
-        "uuid",
-        "bytea",
-        "inet",
-        "oid",
-        "jsonb",
-    ];
-    TYPES.contains(&&*without_modifier(type_name))
-}
-
 /// Count and checksum of what a relation shows.
 #[must_use]
 pub fn of_view(version: &Version, relation: &Relation) -> String {
@@ -265,7 +230,7 @@ pub fn of_view(version: &Version, relation: &Relation) -> String {
     }
     let Joined { values, from } = joined(version, relation);
     let pairs = relation.fields.iter().zip(values).filter(|(f, _)| is_compared(version, relation, f));
-    delimited(hashed(&pairs.map(|(f, value)| (f, format!("({value})"))).collect::<Vec<_>>(), &from))
+    delimited(hashed(version, &pairs.map(|(f, value)| (f, format!("({value})"))).collect::<Vec<_>>(), &from))
 }
 
 /// Count and checksum of a table that has been made real.
@@ -274,7 +239,7 @@ pub fn of_table(version: &Version, relation: &Relation) -> String {
     let fields = relation.fields.iter().map(|f| (f, format!("b.{}", f.shape.name)));
     let from = format!("{} AS b", relation.name);
     if is_large(version, relation) {
-        return hashed(&fields.filter(|(f, _)| is_compared(version, relation, f)).collect::<Vec<_>>(), &from);
+        return hashed(version, &fields.filter(|(f, _)| is_compared(version, relation, f)).collect::<Vec<_>>(), &from);
     }
     let values: Vec<String> = fields.map(|(_, value)| value).collect();
     checksum(&format!("SELECT {} FROM {from}", list(&values)))
@@ -297,12 +262,13 @@ fn checksum(query: &str) -> String {
     )
 }
 
-/// Free of order; equal values by the types' own equality, and equal texts where a type has no hash function.
-fn hashed(values: &[(&Field, String)], from: &str) -> String {
-    let values: Vec<String> = values
-        .iter()
-        .map(|(f, value)| format!("{value}{}", if hashes(&f.shape.type_name) { "" } else { "::text" }))
-        .collect();
+/// Free of order; hashes of values where these tell whether they are the same, else of their texts.
+fn hashed(version: &Version, values: &[(&Field, String)], from: &str) -> String {
+    let exact = |field: &Field| {
+        let kind = version.schema.kind(&field.shape);
+        kind.exact && kind.hashed
+    };
+    let values: Vec<String> = values.iter().map(|(f, value)| identity(value, exact(f))).collect();
     format!(
         "SELECT count(*), coalesce(sum(pg_catalog.hash_record_extended(ROW({}), 0)), 0)::text FROM {from}",
         list(&values)

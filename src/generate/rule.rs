@@ -9,7 +9,7 @@ use askama::Template;
 use crate::generate::carry::{guarded, path_over};
 use crate::generate::fact::key_text;
 use crate::generate::place::{Needed, Place};
-use crate::generate::{Piece, all, comment, each_of, get, is, list, of, own, rows};
+use crate::generate::{Piece, all, comment, each_of, get, given, is, list, null, of, own, rows};
 use crate::name::{Ident, TableName, equality};
 use crate::relation::{Attached, Field, Home, Relation, Rows, checked, row_key};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Identity};
@@ -52,9 +52,9 @@ impl std::fmt::Display for Rule {
 /// Fields from elsewhere that may not be NULL, and checks of fields that others tell: looked at before they are brought
 /// where they live.
 #[must_use]
-pub fn early(relation: &Relation) -> Vec<Rule> {
+pub fn early(version: &Version, relation: &Relation) -> Vec<Rule> {
     let drawn = |f: &&Field| matches!(f.home, Home::Numbered(_)) && f.shape.identity == Some(Identity::Always);
-    let required = required(relation).filter(|f| !is_in_row(f) && !drawn(f)).map(|f| not_null(relation, f));
+    let required = required(relation).filter(|f| !is_in_row(f) && !drawn(f)).map(|f| not_null(version, relation, f));
     let checks = relation.rules().filter(|c| is_told(relation, c)).filter_map(|c| check(relation, c));
     required.chain(checks).collect()
 }
@@ -69,7 +69,7 @@ fn is_told(relation: &Relation, rule: &Attached<Constraint>) -> bool {
 #[must_use]
 pub fn rules(version: &Version, relation: &Relation) -> Vec<Rule> {
     let own = required(relation).filter(|f| is_in_row(f));
-    let mut rules: Vec<Rule> = own.map(|f| not_null(relation, f)).collect();
+    let mut rules: Vec<Rule> = own.map(|f| not_null(version, relation, f)).collect();
     let new = || relation.rules();
     rules.extend(new().filter(|c| !is_told(relation, c)).filter_map(|c| check(relation, c)));
     rules.extend(new().filter(|c| c.item.kind == ConstraintKind::Unique).map(|c| unique(version, relation, c)));
@@ -167,12 +167,13 @@ pub(super) fn dangling(relation: &Relation, constraint: &Ident) -> Rule {
     rule(relation, "23503", ("CONSTRAINT", constraint), message)
 }
 
-fn not_null(relation: &Relation, field: &Field) -> Rule {
+fn not_null(version: &Version, relation: &Relation, field: &Field) -> Rule {
     let name = &field.shape.name;
-    let null = format!("NEW.{name} IS NULL");
+    let kind = version.schema.kind(&field.shape);
+    let null = null(&format!("NEW.{name}"), kind);
     // A row of old code may wait for a value from elsewhere; until somebody gives it one, its other fields can be written.
     let waits = relation.demand(name).is_none() && !is_in_row(field);
-    let on_update = if waits { format!("{null} AND OLD.{name} IS NOT NULL") } else { null.clone() };
+    let on_update = if waits { format!("{null} AND {}", given(&format!("OLD.{name}"), kind)) } else { null.clone() };
     Rule { on_insert: null, on_update, ..missing(relation, name) }
 }
 
@@ -383,7 +384,7 @@ fn one_taken(
     let function = function("taken", constraint);
     // Where equal values may be written in several ways, all writers of the key wait for each other.
     let seed = format!("pg_catalog.hashtextextended({}, 0)", Literal(function.to_string()));
-    let exact = fields.iter().all(|f| rows::hashes(&f.shape.type_name) && f.shape.collation.is_none());
+    let exact = fields.iter().all(|f| version.schema.kind(&f.shape).hashed);
     let lock = if exact { format!("pg_catalog.hash_record_extended(ROW({}), {seed})", list(&numbered)) } else { seed };
     let key_types = key.iter().filter_map(|c| table.fields.iter().find(|f| f.name == *c));
     let step = constraint.brought_by().map_or("", String::as_str);
@@ -422,7 +423,9 @@ pub fn offenders(version: &Version, relation: &Relation, item: &Constraint, step
     let given = all(&item.fields.iter().map(|f| format!("t.{f} IS NOT NULL")).collect::<Vec<_>>());
     match &item.kind {
         ConstraintKind::NotNull => {
-            format!("SELECT t.refactor_key FROM ({rows}) AS t WHERE {} IS NULL", of("t", &item.fields))
+            let kind = item.fields.first().and_then(|f| relation.field(f)).map(|f| version.schema.kind(&f.shape));
+            let null = null(&of("t", &item.fields), kind.unwrap_or_default());
+            format!("SELECT t.refactor_key FROM ({rows}) AS t WHERE {null}")
         }
         ConstraintKind::Check => {
             let values: BTreeMap<Ident, String> = item.fields.iter().map(|f| (f.clone(), format!("t.{f}"))).collect();

@@ -191,8 +191,10 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
             version.relations.values().flat_map(|r| r.fields.iter().filter(|f| r.demand(&f.shape.name).is_none()));
         all.any(|f| f.home == Home::Shaped(at, *j) && f.shape.not_null)
     };
-    let mut required: Vec<String> =
-        (0..shaped.names.len()).filter(not_null).map(|j| format!("told.v{} IS NULL", j + 1)).collect();
+    let mut required: Vec<String> = (0..shaped.names.len())
+        .filter(not_null)
+        .map(|j| format!("told.v{} IS NOT DISTINCT FROM NULL", j + 1))
+        .collect();
     let names: Vec<&str> = shaped.names.iter().map(Ident::as_str).collect();
     let again: Vec<String> = (1..=shaped.names.len()).map(|j| format!("told.v{j}")).collect();
     if shaped.exact {

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::generate::carry::{changed, guarded, path_over, trigger};
+use crate::generate::carry::{changed, guarded, path_over, rewritten, trigger};
 use crate::generate::rule::{self, Rule};
 use crate::generate::view::key_aliases;
 use crate::generate::{Piece, all, comment, each_of, equal, get, list, own};
@@ -201,7 +201,7 @@ pub fn companions(version: &Version, slice: &Slice) -> Result<Piece, askama::Err
         keys: list(&keys),
         new_keys: list(&each_of("NEW", &slice.key)),
         table: slice.table.clone(),
-        changed: changed(&slice.columns),
+        changed: rewritten(&slice.columns),
         holds: slice.holds.as_ref().map(|h| get::over(h, "NEW")).unwrap_or_default(),
         trigger_with: trigger("updated", &Ident::generated(&[slice.id.as_str(), "with"])),
         trigger_without: trigger("updated", &Ident::generated(&[slice.id.as_str(), "without"])),

@@ -22,7 +22,7 @@ pub fn rows(spread: &Spread) -> String {
     let keys = spread.key.iter().zip(&spread.from).map(|(k, n)| format!("b.{k} AS {n}")).collect::<Vec<_>>();
     let one = |(column, label): (&Ident, &String)| {
         format!(
-            "SELECT {}, {label} AS {}, b.{column} AS {}, b.ctid AS refactor_token\nFROM {} AS b\nWHERE b.{column} IS NOT NULL",
+            "SELECT {}, {label} AS {}, b.{column} AS {}, b.ctid AS refactor_token\nFROM {} AS b\nWHERE b.{column} IS DISTINCT FROM NULL",
             list(&keys),
             spread.label,
             spread.value,
@@ -37,7 +37,7 @@ pub fn rows(spread: &Spread) -> String {
 pub fn bring(spread: &Spread) -> String {
     let one = |(column, label): (&Ident, &String)| {
         format!(
-            "INSERT INTO {} ({}) SELECT {}, {label}, b.{column} FROM {} AS b WHERE b.{column} IS NOT NULL;",
+            "INSERT INTO {} ({}) SELECT {}, {label}, b.{column} FROM {} AS b WHERE b.{column} IS DISTINCT FROM NULL;",
             spread.rows,
             list(&fields(spread)),
             of("b", &spread.key),
@@ -52,9 +52,10 @@ fn fields(spread: &Spread) -> Vec<Ident> {
 }
 
 /// The field of a row: `CASE NEW.kind WHEN 'home' THEN b.home END`.
-fn field(spread: &Spread, row: &str) -> String {
+fn field(spread: &Spread, type_name: &str, row: &str) -> String {
     let whens = each(spread).map(|(column, label)| format!("WHEN {label} THEN b.{column}"));
-    format!("CASE {row}.{} {} END", spread.label, whens.collect::<Vec<_>>().join(" "))
+    // Of a domain CASE would make what it is over.
+    format!("(CASE {row}.{} {} END)::{type_name}", spread.label, whens.collect::<Vec<_>>().join(" "))
 }
 
 /// Sets the field of a row to a value: `home = CASE NEW.kind WHEN 'home' THEN NEW.value ELSE b.home END`.
@@ -95,14 +96,15 @@ pub(super) fn put_back(relation: &Relation, spread: &Spread, frame: Frame) -> Re
     let fields = fields(spread);
     let primary = relation.constraints.iter().find(|c| c.item.kind == ConstraintKind::Primary);
     let primary = primary.map_or_else(|| Ident::new(""), |c| c.item.name.clone());
+    let type_name = relation.field(&spread.value).map_or("text", |f| &f.shape.type_name);
     PutBack {
         frame,
         table: spread.table.clone(),
         rows: spread.rows.clone(),
         row_old: equal("b", &spread.key, "OLD", &spread.from),
         row_new: equal("b", &spread.key, "NEW", &spread.from),
-        field_old: field(spread, "OLD"),
-        field_new: field(spread, "NEW"),
+        field_old: field(spread, type_name, "OLD"),
+        field_new: field(spread, type_name, "NEW"),
         is_labelled: format!("NEW.{} IN ({})", spread.label, spread.labels.join(", ")),
         takes_away: sets(spread, "OLD", "NULL"),
         sets_new: sets(spread, "NEW", &format!("NEW.{}", spread.value)),

@@ -8,6 +8,7 @@ mod equality;
 mod fields;
 mod hangers;
 mod indexes;
+mod kinds;
 mod names;
 mod tables;
 mod triggers;
@@ -116,6 +117,7 @@ fn read_all(client: &mut impl GenericClient, session: &Row) -> Result<Schema, Er
         domains,
         sequences: hangers::read_sequences(client, &catalogue)?,
         other_names: names::read_others(client, &catalogue)?,
+        kinds: kinds::read(client, &catalogue)?,
         schemas,
         user: Some(Ident::new(session.try_get::<_, String>("me")?)),
         with_look_alikes: alike::read(client, &search_path)?,

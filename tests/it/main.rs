@@ -28,4 +28,5 @@ mod stacks;
 mod support;
 mod tidy;
 mod told;
+mod types;
 mod waiting;

@@ -106,7 +106,7 @@ fn comparable_is_what_distinct_accepts() {
             let mut inner = transaction.transaction().unwrap();
             let query = format!("SELECT DISTINCT {0} FROM \"Na sty\".types ORDER BY {0}", field.name);
             let accepted = inner.batch_execute(&query).is_ok();
-            assert_eq!(field.comparable, accepted, "{} {}", field.name, field.type_name);
+            assert_eq!(schema.kind(field).comparable, accepted, "{} {}", field.name, field.type_name);
         }
     });
 }
@@ -133,7 +133,6 @@ fn a_field_is_read_whole() {
             options: vec!["n_distinct=5".into()],
             comment: Some("field".into()),
             grants: vec![grant("SELECT"), grant("UPDATE")],
-            comparable: true,
             local: true,
         };
         assert_eq!(table.fields[2], b);

@@ -67,7 +67,7 @@ pub fn build(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         values.iter().zip(&relation.fields).map(|(value, f)| (typed(value, f), &f.shape)).collect();
     let place = place(table);
     let unlogged = if table.unlogged { "UNLOGGED " } else { "" };
-    let sql = if as_query(relation) {
+    let sql = if as_query(version, relation) {
         let selected: Vec<String> = typed.iter().map(|(value, f)| format!("{value} AS {}", f.name)).collect();
         format!("CREATE {unlogged}TABLE {draft}{place} AS\nSELECT {}\nFROM {from};", selected.join(",\n  "))
     } else {
@@ -107,36 +107,11 @@ fn heap(table: &Table) -> i64 {
 
 /// Whether CREATE TABLE AS, which writes fastest, makes the fields as they must be: not generated ones, none that is
 /// stored otherwise than its type is, none whose collation depends on what is written in an expression.
-fn as_query(relation: &Relation) -> bool {
-    const WITHOUT_COLLATION: [&str; 22] = [
-        "smallint",
-        "integer",
-        "int",
-        "bigint",
-        "numeric",
-        "decimal",
-        "real",
-        "double precision",
-        "boolean",
-        "bool",
-        "date",
-        "timestamp",
-        "timestamptz",
-        "timestamp without time zone",
-        "timestamp with time zone",
-        "time",
-        "interval",
-        "uuid",
-        "bytea",
-        "json",
-        "jsonb",
-        "inet",
-    ];
+fn as_query(version: &Version, relation: &Relation) -> bool {
     relation.fields.iter().all(|f| {
-        let kind = rows::without_modifier(&f.shape.type_name).to_lowercase();
         f.shape.generated.is_none()
             && f.shape.storage.is_none()
-            && (!matches!(f.home, Home::Added(_)) || WITHOUT_COLLATION.contains(&&*kind))
+            && (!matches!(f.home, Home::Added(_)) || !version.schema.kind(&f.shape).collatable)
     })
 }
 

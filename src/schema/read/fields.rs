@@ -1,6 +1,6 @@
 //! Reads the fields of tables.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use postgres::{Error, GenericClient, Row};
 
@@ -13,7 +13,6 @@ use crate::schema::{Domain, Field, Generated, Identity};
 const FIELDS: &str = "
 SELECT a.attrelid AS relation,
        a.attnum AS number,
-       a.atttypid AS type,
        a.attname::text AS name,
        format_type(a.atttypid, a.atttypmod) AS type_name,
        quote_ident(n.nspname) || '.' || quote_ident(c.collname) AS collation,
@@ -55,47 +54,6 @@ WHERE d.classid = 'pg_class'::regclass
   AND d.deptype IN ('a', 'i')
 ORDER BY d.deptype, d.objid DESC";
 
-/// Types are taken apart (domain, array, composite) down to those that need an operator class of their own; enums and
-/// ranges never lack one.
-const COMPARABLE: &str = "
-WITH RECURSIVE part (whole, type) AS (
-  SELECT DISTINCT atttypid, atttypid
-  FROM pg_attribute
-  WHERE attrelid = ANY($1) AND attnum > 0 AND NOT attisdropped
-  UNION
-  SELECT p.whole, i.type
-  FROM part AS p
-  JOIN pg_type AS t ON t.oid = p.type
-  CROSS JOIN LATERAL (
-    SELECT t.typbasetype WHERE t.typtype = 'd'
-    UNION ALL
-    SELECT t.typelem WHERE t.typelem <> 0 AND t.typsubscript = 'array_subscript_handler'::regproc
-    UNION ALL
-    SELECT a.atttypid
-    FROM pg_attribute AS a
-    WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
-  ) AS i (type)
-), ordered (type) AS (
-  SELECT c.opcintype
-  FROM pg_opclass AS c
-  JOIN pg_am AS m ON m.oid = c.opcmethod
-  WHERE c.opcdefault AND m.amname = 'btree'
-)
-SELECT p.whole
-FROM part AS p
-JOIN pg_type AS t ON t.oid = p.type
-GROUP BY p.whole
-HAVING bool_and(
-  t.typtype IN ('d', 'c', 'e', 'r', 'm')
-  OR t.typelem <> 0 AND t.typsubscript = 'array_subscript_handler'::regproc
-  OR t.oid IN (SELECT type FROM ordered)
-  OR t.oid IN (
-    SELECT castsource
-    FROM pg_cast
-    WHERE castmethod = 'b' AND castcontext = 'i' AND casttarget IN (SELECT type FROM ordered)
-  )
-)";
-
 /// A domain over another one says what that says, too, but for a default of its own.
 const DOMAINS: &str = "
 WITH RECURSIVE part (whole, type, depth) AS (
@@ -134,10 +92,6 @@ pub(super) fn read(
     domains: &BTreeMap<String, Domain>,
     tables: &mut Tables,
 ) -> Result<(), Error> {
-    let mut comparable: HashSet<u32> = HashSet::new();
-    for row in client.query(COMPARABLE, &[&catalogue.tables])? {
-        comparable.insert(row.column("whole")?);
-    }
     let mut sequences: HashMap<(u32, i16), TableName> = HashMap::new();
     for row in client.query(SEQUENCES, &[&catalogue.tables])? {
         sequences.insert((row.column("relation")?, row.column("number")?), row.relation()?);
@@ -146,7 +100,6 @@ pub(super) fn read(
         let oid = row.column("relation")?;
         let Some(table) = tables.get_mut(&oid) else { continue };
         let mut field = field(catalogue, oid, &row)?;
-        field.comparable = comparable.contains(&row.column("type")?);
         field.sequence = sequences.remove(&(oid, field.number));
         if let Some(domain) = domains.get(&field.type_name) {
             field.not_null |= domain.not_null;
@@ -159,7 +112,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// One field, without its sequence and whether its type is comparable.
+/// One field, without its sequence.
 fn field(catalogue: &Catalogue, table: u32, row: &Row) -> Result<Field, Error> {
     let number = row.column("number")?;
     let generated = row.letter("generated")?;
@@ -202,7 +155,6 @@ fn field(catalogue: &Catalogue, table: u32, row: &Row) -> Result<Field, Error> {
         options: row.column::<Option<Vec<String>>>("options")?.unwrap_or_default(),
         comment: row.column("comment")?,
         grants: Vec::new(),
-        comparable: false,
         local: row.column("local")?,
     })
 }
