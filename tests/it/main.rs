@@ -28,5 +28,4 @@ mod stacks;
 mod support;
 mod tidy;
 mod told;
-mod types;
 mod waiting;
