@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::catalogue::Refactoring;
+use crate::catalogue::{NAMES, Refactoring};
 use crate::db::connect::Target;
 use crate::db::run::Patience;
 use crate::db::session::{Place, Session};
@@ -50,9 +50,9 @@ pub struct Globals {
     /// Database to work on [default: `DATABASE_URL`, else the PG* variables]
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
-    /// Directory of the recorded refactorings
-    #[arg(long, global = true, value_name = "DIR", default_value = "refactorings")]
-    dir: PathBuf,
+    /// Directory of the recorded refactorings [default: refactorings]
+    #[arg(long, global = true, value_name = "DIR")]
+    dir: Option<PathBuf>,
     /// Print reports as JSON
     #[arg(long, global = true)]
     json: bool,
@@ -140,11 +140,24 @@ impl Context {
     }
 
     fn directory(&self) -> Directory {
-        Directory::new(&self.globals.dir)
+        Directory::new(self.dir())
     }
 
     fn dir(&self) -> &Path {
-        &self.globals.dir
+        self.globals.dir.as_deref().unwrap_or(Path::new("refactorings"))
+    }
+
+    /// The recorded refactorings, in order. One that was named must be there: what a mistyped name leads to is no
+    /// directory without files.
+    fn files(&self) -> Result<Vec<Entry>, Problem> {
+        match &self.globals.dir {
+            Some(named) if !named.exists() => {
+                let why = format!("there is no directory `{}`", named.display());
+                let hint = "name the one that has the files: `--dir`; declaring a refactoring makes a new one";
+                Err(Problem::new(Kind::Files, "cannot read the refactorings", why).hint(hint))
+            }
+            _ => Ok(self.directory().read()?),
+        }
     }
 }
 
@@ -181,9 +194,26 @@ pub fn run(command: Command) -> ExitCode {
     }
 }
 
-/// The whole command line, for completions and the manual page.
-fn command() -> clap::Command {
-    <Command as clap::CommandFactory>::command()
+/// What is written for these may begin with a minus.
+const VALUES: [&str; 8] = ["EXPRESSION", "CONDITION", "SQL", "SELECT", "VALUE", "KEY", "LABEL", "CODE"];
+
+/// The whole command line.
+#[must_use]
+pub fn command() -> clap::Command {
+    let command = <Command as clap::CommandFactory>::command();
+    command.mut_subcommands(|verb| if NAMES.contains(&verb.get_name()) { verb.mut_args(signed) } else { verb })
+}
+
+/// A value with a sign is none of the options. Where several stand in a row, only a number is: options may follow.
+fn signed(argument: clap::Arg) -> clap::Arg {
+    let is_value = |name: &clap::builder::Str| VALUES.iter().any(|value| name.contains(value)) || name.contains("=NEW");
+    if !argument.get_value_names().unwrap_or_default().iter().any(is_value) {
+        return argument;
+    }
+    match argument.get_action() {
+        clap::ArgAction::Append if argument.is_positional() => argument.allow_negative_numbers(true),
+        _ => argument.allow_hyphen_values(true),
+    }
 }
 
 /// Files and database must agree on what both have before anything is changed.

@@ -254,6 +254,9 @@ impl Fact {
                 "a foreign key can refer to one table only: let those rows refer to others, divide otherwise, or drop it first"
             }
             Claim::Unreferred { .. } => "correct the rows that they refer to, or let them refer to others",
+            Claim::Fits { not_null: true, .. } => {
+                "correct those rows, or change the expression; where NULL is meant, a field that is NOT NULL must allow it first: `refactor drop-not-null`"
+            }
             Claim::Fits { .. } => "correct those rows, or change the expression",
             Claim::Keeps { rule, .. } if rule.kind == ConstraintKind::NotNull => {
                 "correct those rows first: the rule is for all of them; or show a value for NULL by `change-type --using`"
@@ -332,10 +335,14 @@ pub enum LossKind {
     Unreal(Elsewhere),
     /// The whole table with its rows.
     Table,
+    /// The whole table; others show what they show of its rows.
+    Replaced,
     /// Those that the other table does not list: a place in the version's lookups.
     Unlisted(usize),
     /// Rows of the other table that no row refers to: a place in the version's lookups.
     Unshown(usize),
+    /// The same, where it is they that refer: rows of a table that becomes fields.
+    Unreferring(usize),
     /// Those without a partner: a place in the version's carries.
     Unreached(usize),
     /// Those that have no such part, where the value is another than there is without one: a place in the version's slices.
@@ -348,6 +355,14 @@ pub enum LossKind {
     Quarantined(usize),
     /// The whole rows that are marked: the same.
     Marked(usize),
+}
+
+impl LossKind {
+    /// Whether whole rows of a table go, which is kept itself.
+    #[must_use]
+    pub fn is_of_table(self) -> bool {
+        matches!(self, Self::Table | Self::Replaced | Self::Unshown(_) | Self::Unreferring(_))
+    }
 }
 
 impl Loss {
@@ -364,6 +379,14 @@ impl Loss {
             LossKind::Unshown(_) => {
                 let (rows, are) = if count == 1 { ("row", "is") } else { ("rows", "are") };
                 format!("{count} {rows} of `{table}` {are} referred to by no `{}`", other.short())
+            }
+            LossKind::Unreferring(_) => {
+                let (rows, refer) = if count == 1 { ("row", "refers") } else { ("rows", "refer") };
+                format!("{count} {rows} of `{table}` {refer} to no `{}`", other.short())
+            }
+            LossKind::Replaced => {
+                let rows = if count == 1 { "row" } else { "rows" };
+                format!("`{table}` ({count} {rows}) will be gone, but for what `{}` shows of it", other.short())
             }
             LossKind::Table => {
                 let (rows, them) = if count == 1 { ("row", "it") } else { ("rows", "them") };

@@ -1,6 +1,6 @@
 //! What goes wrong, in three parts: what was wanted, why not, what to do.
 
-use crate::catalogue::Refactor;
+use crate::catalogue::{Refactor, Refactoring};
 use crate::db::connect::ConnectError;
 use crate::db::embedded::EmbeddedError;
 use crate::db::facts::Answer;
@@ -75,7 +75,10 @@ impl Problem {
         Self {
             what: format!("cannot {}", step.refactoring.wish()),
             why: vec![refusal.to_string()],
-            hint: refusal.hint(),
+            hint: match step.refactoring {
+                Refactoring::MoveField(_) => refusal.hint_of_on(),
+                _ => refusal.hint(),
+            },
             kind: Kind::Refused(refusal),
         }
     }

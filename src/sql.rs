@@ -92,6 +92,7 @@ impl Expression {
         let _ = visit_expressions_mut(&mut expr, |e| {
             if let Expr::Function(ast::Function { args: ast::FunctionArguments::List(list), .. }) = e {
                 list.args.iter_mut().for_each(name_argument);
+                list.args.iter_mut().for_each(form_argument);
             }
             ControlFlow::<()>::Continue(())
         });
@@ -254,6 +255,21 @@ impl Expression {
         expr.to_string().replace('\u{0}', "")
     }
 
+    /// The same with casts to text instead of those to a type that `is` knows by its name, without schema.
+    #[must_use]
+    pub fn as_text(&self, is: impl Fn(&str) -> bool) -> Self {
+        let mut expr = self.0.clone();
+        let _ = visit_expressions_mut(&mut expr, |e| {
+            if let Expr::Cast { data_type: kind @ ast::DataType::Custom(..), .. } = e
+                && is(unqualified(&kind.to_string()))
+            {
+                *kind = ast::DataType::Text;
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        Self(expr)
+    }
+
     /// The same expression with fields renamed.
     #[must_use]
     pub fn renamed(&self, from: &Ident, to: &Ident) -> Self {
@@ -262,10 +278,27 @@ impl Expression {
     }
 }
 
+/// The last part of a type's name, without quotes.
+#[must_use]
+pub fn unqualified(kind: &str) -> &str {
+    kind.rsplit('.').next().unwrap_or(kind).trim_matches('"')
+}
+
 /// The name in `f(name => value)` is no field, though the parser takes it for an expression.
 fn name_argument(argument: &mut ast::FunctionArg) {
     if let ast::FunctionArg::ExprNamed { name: Expr::Identifier(name), arg, operator } = argument {
         *argument = ast::FunctionArg::Named { name: name.clone(), arg: arg.clone(), operator: operator.clone() };
+    }
+}
+
+/// Nor is the form in `normalize(x, NFC)`, a word of the grammar.
+fn form_argument(argument: &mut ast::FunctionArg) {
+    if let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(word)) = argument
+        && let Expr::Identifier(name) = word
+        && name.quote_style.is_none()
+        && ["NFC", "NFD", "NFKC", "NFKD"].contains(&&*name.value)
+    {
+        *word = Expr::Value(ast::Value::Placeholder(name.value.clone()).into());
     }
 }
 
@@ -279,9 +312,15 @@ fn is_constant(expr: &Expr) -> bool {
     }
 }
 
-/// Drops the parser's own prefix.
+/// What the parser said, as a sentence: without its own prefix, and without a place in a text that nobody sees.
 pub(crate) fn parser_reason(message: &str) -> String {
-    message.trim_start_matches("sql parser error: ").to_owned()
+    let said = message.trim_start_matches("sql parser error: ");
+    let said = said.rsplit_once(" at Line: ").map_or(said, |(said, _)| said);
+    match said.strip_prefix("Expected: ").and_then(|s| s.rsplit_once(", found: ")) {
+        Some((wanted, "EOF")) => format!("it ends where {wanted} is expected"),
+        Some((wanted, found)) => format!("`{found}` stands where {wanted} is expected"),
+        None => said.to_owned(),
+    }
 }
 
 /// An expression without the brackets and casts around it.
@@ -345,6 +384,9 @@ impl std::str::FromStr for TypeName {
         parser.parse_data_type().map_err(|e| syntax(parser_reason(&e.to_string())))?;
         match parser.peek_token().token {
             Token::EOF => Ok(Self(text.trim().to_owned())),
+            Token::Comma => Err(syntax(
+                "a type should end before `,`: where there are several, give the option once for each type".into(),
+            )),
             rest => Err(syntax(format!("a type should end before `{rest}`"))),
         }
     }

@@ -154,7 +154,15 @@ impl Refactor for AddField {
         bring_along(&self.with, step, after)
     }
 
-    fn inverse(&self, _: &str, _: &Version) -> Result<Refactoring, Refusal> {
-        Ok(Refactoring::DropField(DropField { field: self.field.clone(), default: None }))
+    fn inverse(&self, _: &str, before: &Version) -> Result<Refactoring, Refusal> {
+        let kind = self.type_name.to_string();
+        let domain = before.schema.domain(&kind);
+        let needs = self.default.is_none()
+            && self.not_null.max(domain.is_some_and(|d| d.not_null))
+            && domain.is_none_or(|d| d.default.is_none());
+        let existing = self.existing.clone().filter(Expression::is_constant);
+        let neutral = || entangled::neutral(&kind).and_then(|v| Expression::parse(v).ok());
+        let default = if needs { existing.or_else(neutral) } else { None };
+        Ok(Refactoring::DropField(DropField { field: self.field.clone(), default }))
     }
 }

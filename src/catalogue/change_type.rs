@@ -75,7 +75,7 @@ impl ChangeType {
     }
 
     /// The ways there and back.
-    fn expressions(&self, field: &Ident, old_type: &str) -> Result<(Expression, Expression), Refusal> {
+    fn expressions(&self, field: &Ident, old_type: &str, step: &str) -> Result<(Expression, Expression), Refusal> {
         let new_type = self.type_name.to_string();
         if self.map.is_empty() {
             let using = self.using.clone().map_or_else(|| Self::cast(field, &new_type), Ok)?;
@@ -96,8 +96,9 @@ impl ChangeType {
         }
         let reversed: Vec<Mapping> = self.map.iter().map(Mapping::reversed).collect();
         let unreadable = |e: crate::sql::ExpressionError| Refusal::Expression(e.to_string());
-        let using = codes::mapped(field, old_type, &new_type, &self.map).map_err(unreadable)?;
-        let back = codes::mapped(field, &new_type, old_type, &reversed).map_err(unreadable)?;
+        let of = format!("`{}.{field}`: {step}", self.field.table);
+        let using = codes::mapped(field, old_type, &new_type, &self.map, &of).map_err(unreadable)?;
+        let back = codes::mapped(field, &new_type, old_type, &reversed, &of).map_err(unreadable)?;
         Ok((using, back))
     }
 }
@@ -136,7 +137,7 @@ impl Refactor for ChangeType {
     }
 
     fn slug(&self) -> String {
-        format!("change-type-of-{}", self.field.field.as_str())
+        format!("change-type-of-{}-in-{}", self.field.field.as_str(), self.field.table.name.as_str())
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
@@ -146,7 +147,7 @@ impl Refactor for ChangeType {
             return Err(Refusal::Nothing(format!("it has the type {} already", old.type_name)));
         }
         let new_type = self.type_name.to_string();
-        let (using, back) = self.expressions(&old.name, &old.type_name)?;
+        let (using, back) = self.expressions(&old.name, &old.type_name, step)?;
         let padded = ["character", "char", "bpchar"].contains(&&*bare(&new_type));
         let is_string = padded || family(&new_type) == Some("string");
         let exact = self.is_exact(&old.type_name);

@@ -70,13 +70,14 @@ impl Refactor for CodeToFlags {
     }
 
     fn slug(&self) -> String {
-        format!("flags-of-{}", self.field.field.as_str())
+        format!("flags-of-{}-in-{}", self.field.field.as_str(), self.field.table.name.as_str())
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let unreadable = |e: crate::sql::ExpressionError| Refusal::Expression(e.to_string());
         let (relation, field) = before.find_field(&self.field)?;
         let (code, old) = (&field.shape.name, &field.shape);
+        let of = format!("`{}`: {step}", self.field);
         let flags = self.flags()?;
         let names: Vec<Ident> = flags.iter().map(|(_, name)| name.clone()).collect();
         let optional = !old.not_null;
@@ -94,7 +95,7 @@ impl Refactor for CodeToFlags {
                     default: Some((standing.as_ref() == Some(this)).to_string()),
                     ..schema::Field::named(name.clone())
                 },
-                by: codes::mapped(code, &old.type_name, "boolean", &pairs).map_err(unreadable)?,
+                by: codes::mapped(code, &old.type_name, "boolean", &pairs, &of).map_err(unreadable)?,
             });
         }
         let whens: Vec<String> =

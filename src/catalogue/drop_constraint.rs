@@ -152,14 +152,28 @@ impl Refactor for DropConstraint {
     }
 
     fn inverse(&self, _: &str, before: &Version) -> Result<Refactoring, Refusal> {
-        let (_, constraint) = self.find(before)?;
+        let (relation, constraint) = self.find(before)?;
         let item = &constraint.item;
         let (table, name) = (self.table.clone(), Some(self.name.clone()));
         let on_violation = if self.restores.is_some() { OnViolation::Quarantine } else { OnViolation::default() };
         let definition = item.definition.trim_end_matches(" NOT VALID");
-        let unknown = |verb: &str| Refusal::Other {
-            why: format!("`{verb}` could not bring it back: it is `{}`", item.definition),
-            hint: Some("drop it by hand when no refactoring of the table is deferred".into()),
+        let unknown = |verb: &str| {
+            let definition = constraint.as_named().definition;
+            let is = if definition.is_empty() { String::new() } else { format!(": it is `{definition}`") };
+            let why = format!("`{verb}` could not bring it back{is}");
+            let statement = format!("ALTER TABLE {} DROP CONSTRAINT {}", relation.name, item.name);
+            match constraint.brought_by().or_else(|| made_by(before, relation)) {
+                Some(step) => Refusal::Other {
+                    why: format!("{why}, as {step} made it"),
+                    hint: Some(format!(
+                        "materialize {step} first: `refactor materialize`; then `{statement}` drops it by hand"
+                    )),
+                },
+                None => Refusal::Other {
+                    why,
+                    hint: Some(format!("drop it by hand when no refactoring of the table is deferred: `{statement}`")),
+                },
+            }
         };
         match &item.kind {
             ConstraintKind::Check => {
@@ -193,6 +207,12 @@ impl Refactor for DropConstraint {
             _ => Err(unknown("add-foreign-key")),
         }
     }
+}
+
+/// The refactoring that made the table, or its rows, if it is not real yet.
+fn made_by<'v>(before: &'v Version, relation: &'v Relation) -> Option<&'v String> {
+    let made = before.made.iter().find(|m| m.table == relation.base).map(|m| &m.step);
+    made.or_else(|| relation.touched_by.first())
 }
 
 /// A foreign key without options that `add-foreign-key` does not know, as PostgreSQL prints it.

@@ -23,7 +23,7 @@ impl Refactor for DropDefault {
     }
 
     fn slug(&self) -> String {
-        format!("drop-default-of-{}", self.field.field.as_str())
+        format!("drop-default-of-{}-in-{}", self.field.field.as_str(), self.field.table.name.as_str())
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {

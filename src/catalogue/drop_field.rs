@@ -24,8 +24,8 @@ pub struct DropField {
     /// Field to remove, as in `orders.city`
     pub field: FieldRef,
     /// What old code finds in it for rows that new code inserts
-    #[arg(long, value_name = "EXPRESSION")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[arg(long = "fill", alias = "default", value_name = "EXPRESSION")]
+    #[serde(default, rename = "fill", alias = "default", skip_serializing_if = "Option::is_none")]
     pub default: Option<Expression>,
 }
 
@@ -49,7 +49,7 @@ impl DropField {
             Some(value) => Err(Refusal::Entangled {
                 field: self.field.clone(),
                 role: format!("is {value} in every row of its table, as {step} says"),
-                hint: Some("leave `--default` out".into()),
+                hint: Some("leave `--fill` out".into()),
             }),
             None => Err(Refusal::Entangled {
                 field: self.field.clone(),
@@ -91,7 +91,7 @@ impl Refactor for DropField {
             return Err(Refusal::NeedsValue(
                 "it is NOT NULL and has no default, so new code could insert no row while old code still needs it"
                     .into(),
-                entangled::value_hint("--default", &field.shape.type_name),
+                entangled::value_hint("--fill", &field.shape.type_name),
             ));
         }
         if let Some(sequence) = shape.sequence.as_ref().filter(|_| matches!(home, Home::Own(_))) {

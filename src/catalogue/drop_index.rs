@@ -69,7 +69,10 @@ impl Refactor for DropIndex {
         if item.unique {
             return refuse(
                 "it is unique, and no refactoring could bring it back".into(),
-                "drop it by hand when no refactoring of the table is deferred".into(),
+                format!(
+                    "drop it by hand when no refactoring of the table is deferred: `DROP INDEX {}`",
+                    relation.base.renamed(item.name.clone())
+                ),
             );
         }
         if item.inherited {
@@ -91,7 +94,10 @@ impl Refactor for DropIndex {
         let item = &index.item;
         let unknown = || Refusal::Other {
             why: format!("`create-index` could not bring it back: it is `{}`", item.definition),
-            hint: Some("drop it by hand when no refactoring of the table is deferred".into()),
+            hint: Some(format!(
+                "drop it by hand when no refactoring of the table is deferred: `DROP INDEX {}`",
+                relation.base.renamed(item.name.clone())
+            )),
         };
         let (_, tail) = item.definition.split_once(" USING ").ok_or_else(unknown)?;
         let known = match &index.origin {

@@ -35,7 +35,7 @@ impl Refactor for DropNotNull {
     }
 
     fn slug(&self) -> String {
-        format!("drop-not-null-of-{}", self.field.field.as_str())
+        format!("drop-not-null-of-{}-in-{}", self.field.field.as_str(), self.field.table.name.as_str())
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {

@@ -10,7 +10,7 @@ use crate::name::{Ident, TableRef};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Home, Relation};
 use crate::schema::{Constraint, ForeignKey, TableKind};
-use crate::version::{Dropped, Gone, RemarkKind, Version};
+use crate::version::{Direction, Dropped, Gone, RemarkKind, Version};
 
 /// Remove a table.
 #[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
@@ -37,6 +37,15 @@ impl Refactor for DropTable {
             return Err(Refusal::NotMaterialized { field, step });
         }
         let mut after = before.clone();
+        let moved = before.carries.iter().filter(|c| c.direction == Direction::Up && c.source == relation.base);
+        for carry in moved {
+            let (of, field) = (carry.words.to.short(), &carry.words.as_field);
+            let text = format!(
+                "until this is real old code does not see a value of `{of}.{field}` where `{}` has no row for it",
+                relation.name.short()
+            );
+            after.remark(step, RemarkKind::Note, text);
+        }
         after.drop_relation(step, relation, "was dropped", LossKind::Table)?;
         Ok(after)
     }

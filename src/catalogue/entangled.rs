@@ -97,7 +97,11 @@ pub fn check_among(
             && (index.fields.len() > 1 || purpose.changes())
             && index.constraint.is_none()
         {
-            return held(format!("is part of the unique index `{}`", index.name), Some("drop that index first"));
+            let hint = format!(
+                "drop it by hand first, where it is no longer wanted: `DROP INDEX {}`",
+                relation.base.renamed(index.name.clone())
+            );
+            return held(format!("is part of the unique index `{}`", index.name), Some(&hint));
         }
     }
     let Some(column) = column else { return Ok(()) };
@@ -230,7 +234,11 @@ pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field,
     if purpose == Purpose::Drop {
         let named = relation.constraints.iter().filter(|c| c.item.fields.contains(name));
         for constraint in named.filter(|c| c.item.kind != ConstraintKind::NotNull) {
-            after.remark(step, RemarkKind::Lost, format!("constraint `{}`", constraint.item.name));
+            after.remark(
+                step,
+                RemarkKind::Lost,
+                format!("constraint `{}` of `{}`", constraint.item.name, relation.name.short()),
+            );
         }
     }
     let Some(column) = relation.column(&after.schema, field).cloned() else { return };
@@ -453,12 +461,41 @@ pub fn reference(name: &TableName) -> TableRef {
 /// What to say to who must give a value of a type.
 #[must_use]
 pub fn value_hint(option: &str, type_name: &str) -> String {
-    let example = match type_name.split('(').next().unwrap_or_default() {
-        "text" | "character varying" | "character" | "citext" => "\"''\"",
-        "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision" => "0",
-        "boolean" => "false",
-        "date" => "\"'1970-01-01'\"",
-        _ => "\"'…'\"",
-    };
-    format!("say what old code should find there, as in `{option} {example}`")
+    format!("say what old code should find there, as in `{option} {}`", example(type_name))
+}
+
+/// A value of a type, as a shell takes it.
+#[must_use]
+pub fn example(type_name: &str) -> String {
+    neutral(type_name).map_or_else(
+        || "\"'…'\"".to_owned(),
+        |value| if value.contains('\'') { format!("\"{value}\"") } else { value.to_owned() },
+    )
+}
+
+/// A value that every type of that name has, as SQL.
+#[must_use]
+pub fn neutral(type_name: &str) -> Option<&'static str> {
+    let kind = type_name.to_lowercase();
+    if kind.ends_with("[]") {
+        return Some("'{}'");
+    }
+    Some(match kind.split('(').next().unwrap_or_default().trim() {
+        "text" | "character varying" | "varchar" | "character" | "char" | "citext" | "name" | "bytea" | "tsvector" => {
+            "''"
+        }
+        "smallint" | "integer" | "int" | "bigint" | "int2" | "int4" | "int8" => "0",
+        "numeric" | "decimal" | "real" | "double precision" | "float" | "float4" | "float8" | "money" => "0",
+        "boolean" | "bool" => "false",
+        "date" => "'1970-01-01'",
+        "timestamp" | "timestamptz" | "timestamp without time zone" | "timestamp with time zone" => {
+            "'1970-01-01 00:00:00'"
+        }
+        "time" | "time without time zone" => "'00:00'",
+        "interval" => "'0'",
+        "uuid" => "'00000000-0000-0000-0000-000000000000'",
+        "json" | "jsonb" => "'{}'",
+        "inet" => "'0.0.0.0'",
+        _ => return None,
+    })
 }

@@ -63,7 +63,12 @@ impl Refactor for ExtractJson {
     }
 
     fn slug(&self) -> String {
-        format!("extract-{}-from-{}", self.name().as_str(), self.field.field.as_str())
+        format!(
+            "extract-{}-from-{}-in-{}",
+            self.name().as_str(),
+            self.field.field.as_str(),
+            self.field.table.name.as_str()
+        )
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {

@@ -647,7 +647,7 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
         Unlisted::Null if payload.by.len() > 1 => {
             return Err(Refusal::Other {
                 why: "values that are not listed can only be set aside where a single field is looked up".into(),
-                hint: Some("say `--on-missing insert`, or tell the rows apart by one of the fields: `--by`".into()),
+                hint: Some("say `--on-missing insert`".into()),
             });
         }
         Unlisted::Null => after.losses.extend(payload.by.iter().map(left_out)),

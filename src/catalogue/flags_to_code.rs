@@ -109,7 +109,7 @@ impl Refactor for FlagsToCode {
     }
 
     fn slug(&self) -> String {
-        format!("flags-to-{}", self.into.as_str())
+        format!("flags-to-{}-in-{}", self.into.as_str(), self.field.table.name.as_str())
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {

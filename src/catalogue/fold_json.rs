@@ -50,7 +50,7 @@ impl Refactor for FoldJson {
     }
 
     fn slug(&self) -> String {
-        format!("fold-{}-into-{}", self.field.field.as_str(), self.into.as_str())
+        format!("fold-{}-into-{}-in-{}", self.field.field.as_str(), self.into.as_str(), self.field.table.name.as_str())
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {

@@ -50,7 +50,7 @@ impl Refactor for InvertFlag {
     }
 
     fn slug(&self) -> String {
-        format!("{}-for-{}", self.to.as_str(), self.field.field.as_str())
+        format!("{}-for-{}-in-{}", self.to.as_str(), self.field.field.as_str(), self.field.table.name.as_str())
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {

@@ -136,7 +136,17 @@ pub fn replace(
         return held(
             index,
             "which cannot follow",
-            "let only fields that it has tell the rows apart: `--by`; or drop it first",
+            &match &index.constraint {
+                Some(key) => format!(
+                    "let only fields that it has tell the rows apart: `--by`; or drop it first: `refactor drop-constraint {} {}`",
+                    from.name.typed(),
+                    key.typed()
+                ),
+                None => format!(
+                    "let only fields that it has tell the rows apart: `--by`; or drop it by hand first: `DROP INDEX {}`",
+                    from.base.renamed(index.name.clone())
+                ),
+            },
         );
     }
     let primary = |c: &&Attached<Constraint>| c.item.kind == ConstraintKind::Primary && c.item.fields.contains(&new);

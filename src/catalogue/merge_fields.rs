@@ -77,7 +77,7 @@ impl Refactor for MergeFields {
     }
 
     fn slug(&self) -> String {
-        format!("merge-into-{}", self.into.as_str())
+        format!("merge-into-{}-in-{}", self.into.as_str(), self.field.table.name.as_str())
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {

@@ -213,7 +213,7 @@ impl Refactor for Pivot {
             changed.put_in_order(&self.order);
         }
         let fate = format!("became fields of `{}`", into.name.short());
-        after.drop_relation(step, table, &fate, LossKind::Unshown(first))?;
+        after.drop_relation(step, table, &fate, LossKind::Unreferring(first))?;
         if let Some(loss) = after.losses.last_mut() {
             loss.words.other = into.name.clone();
         }

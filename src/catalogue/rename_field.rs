@@ -61,7 +61,12 @@ impl Refactor for RenameField {
 
     fn slug(&self) -> String {
         if self.with.is_empty() {
-            format!("rename-{}-to-{}", self.field.field.as_str(), self.to.as_str())
+            format!(
+                "rename-{}-to-{}-in-{}",
+                self.field.field.as_str(),
+                self.to.as_str(),
+                self.field.table.name.as_str()
+            )
         } else {
             format!("rename-fields-of-{}", self.field.table.name.as_str())
         }

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use crate::catalogue::entangled::{self, Purpose};
-use crate::catalogue::{Refactoring, bring_along, drop_field};
+use crate::catalogue::quarantine::OnViolation;
+use crate::catalogue::set_default::SetDefault;
+use crate::catalogue::set_not_null::SetNotNull;
+use crate::catalogue::{Refactoring, bring_along, drop_field, rule};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, TableRef};
 use crate::refusal::{Refusal, similar};
@@ -50,7 +53,25 @@ pub struct Reshape {
 #[must_use]
 pub fn back_with(before: &Version, relation: &Relation, from: &[Ident], stays: bool) -> Vec<Refactoring> {
     let all = drop_field::hung_on(before, relation, from).into_iter();
-    all.filter(|r| !stays || matches!(r, Refactoring::AddCheck(_))).collect()
+    let all = all.filter(|r| !stays || matches!(r, Refactoring::AddCheck(_)));
+    if stays { all.collect() } else { own_rules(relation, from).into_iter().chain(all).collect() }
+}
+
+/// What fields say themselves: a default, and NOT NULL.
+fn own_rules(relation: &Relation, names: &[Ident]) -> Vec<Refactoring> {
+    let table = rule::typed(relation);
+    let mut rules = Vec::new();
+    for shape in names.iter().filter_map(|name| relation.field(name)).map(|f| &f.shape) {
+        let field = FieldRef { table: table.clone(), field: shape.name.clone() };
+        let default = shape.default.as_deref().filter(|_| shape.sequence.is_none() && shape.generated.is_none());
+        if let Some(default) = default.and_then(|d| Expression::parse(d).ok()) {
+            rules.push(Refactoring::SetDefault(SetDefault { field: field.clone(), default }));
+        }
+        if shape.not_null {
+            rules.push(Refactoring::SetNotNull(SetNotNull { field, on_violation: OnViolation::default() }));
+        }
+    }
+    rules
 }
 
 impl Reshape {

@@ -27,7 +27,7 @@ impl Refactor for SetDefault {
     }
 
     fn slug(&self) -> String {
-        format!("set-default-of-{}", self.field.field.as_str())
+        format!("set-default-of-{}-in-{}", self.field.field.as_str(), self.field.table.name.as_str())
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {

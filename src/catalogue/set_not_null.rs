@@ -28,7 +28,7 @@ impl Refactor for SetNotNull {
     }
 
     fn slug(&self) -> String {
-        format!("set-not-null-of-{}", self.field.field.as_str())
+        format!("set-not-null-of-{}-in-{}", self.field.field.as_str(), self.field.table.name.as_str())
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {

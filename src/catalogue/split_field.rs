@@ -52,7 +52,7 @@ impl Refactor for SplitField {
     }
 
     fn slug(&self) -> String {
-        format!("split-{}", self.field.field.as_str())
+        format!("split-{}-in-{}", self.field.field.as_str(), self.field.table.name.as_str())
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {

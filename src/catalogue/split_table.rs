@@ -18,7 +18,7 @@ use crate::relation::{Attached, Field, Hidden, NamesFields, Origin, Relation, Ro
 use crate::schema::element::Element;
 use crate::schema::{self, Constraint, ConstraintKind, ForeignKey, Index, TableKind};
 use crate::sql::Expression;
-use crate::version::{RemarkKind, Slice, Version};
+use crate::version::{RemarkKind, Slice, Version, lost_table};
 
 /// Make a table of some fields of another, with the same key.
 #[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -56,6 +56,23 @@ pub struct SplitTable {
     #[arg(long, hide = true, value_name = "NAME", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without: Option<Ident>,
+}
+
+/// Whether a default gives each row another value.
+fn draws(default: &str) -> bool {
+    const DRAWING: [&str; 10] = [
+        "random",
+        "gen_random_uuid",
+        "gen_random_bytes",
+        "uuid_generate_v1",
+        "uuid_generate_v1mc",
+        "uuid_generate_v4",
+        "uuidv4",
+        "uuidv7",
+        "nextval",
+        "clock_timestamp",
+    ];
+    Expression::parse(default).is_ok_and(|d| d.functions().iter().any(|f| DRAWING.contains(&&**f)))
 }
 
 /// What leaves, found in a version.
@@ -263,8 +280,9 @@ impl SplitTable {
         rest.indexes.retain(|i| !found.leave(&i.item.fields));
         for (field, _) in &found.fields {
             entangled::check(version, &rest, field, Purpose::Move)?;
-            self.check_value(relation, &field.shape)?;
         }
+        self.must_have_values(found)?;
+        found.fields.iter().try_for_each(|(field, _)| self.check_value(relation, &field.shape))?;
         if let Some(unknown) = self.fill.iter().find(|d| !found.fields.iter().any(|(f, _)| f.shape.name == d.field)) {
             return Err(Refusal::NeedsValue(
                 format!("`--fill` names `{}`, which does not leave the table", unknown.field),
@@ -275,19 +293,34 @@ impl SplitTable {
     }
 
     /// A row without such a part must have something there as long as the table is one.
+    fn must_have_values(&self, found: &Found) -> Result<(), Refusal> {
+        let filled = |name: &Ident| self.fill.iter().any(|d| d.field == *name);
+        let shapes = found.fields.iter().map(|(f, _)| &f.shape);
+        let empty: Vec<_> = shapes.filter(|s| s.not_null && s.default.is_none() && !filled(&s.name)).collect();
+        if empty.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<Ident> = empty.iter().map(|s| s.name.clone()).collect();
+        let (are, them) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
+        let have = if names.len() == 1 { "has" } else { "have" };
+        let fills: Vec<String> =
+            empty.iter().map(|s| format!("--fill {}={}", s.name.typed(), entangled::example(&s.type_name))).collect();
+        Err(Refusal::NeedsValue(
+            format!(
+                "{} {are} NOT NULL and {have} no default, so new code could insert no row without {them} while old code still needs {them}",
+                rule::quoted(&names)
+            ),
+            format!("say what old code should find there, as in `{}`", fills.join(" ")),
+        ))
+    }
+
+    /// All rows without such a part have one value there as long as the table is one.
     fn check_value(&self, relation: &Relation, field: &schema::Field) -> Result<(), Refusal> {
         let name = &field.name;
         let fill = self.fill.iter().find(|d| d.field == *name);
-        if field.not_null && field.default.is_none() && fill.is_none() {
-            return Err(Refusal::NeedsValue(
-                format!(
-                    "`{name}` is NOT NULL and has no default, so new code could insert no row without it while old code still needs it"
-                ),
-                entangled::value_hint(&format!("--fill {}=", name.typed()), &field.type_name).replace("= ", "="),
-            ));
-        }
         let unique = relation.indexes.iter().any(|i| i.item.unique && i.item.fields.contains(name));
-        if unique && (fill.is_some() || field.default.is_some() || field.not_null) {
+        let drawn = fill.is_none() && field.default.as_deref().is_some_and(draws);
+        if unique && !drawn && (fill.is_some() || field.default.is_some() || field.not_null) {
             return Err(Refusal::Entangled {
                 field: FieldRef { table: self.table.clone(), field: name.clone() },
                 role: "is unique, but all rows without such a part would have one and the same value in it".into(),
@@ -316,6 +349,7 @@ impl SplitTable {
     fn slice(&self, step: &str, before: &Version, found: &Found, rows: Rows) -> Result<Relation, Refusal> {
         let relation = found.relation;
         let model = self.model(before, found)?;
+        let kept = self.restores.as_ref().and_then(|step| before.schema.kept.get(&lost_table(step)));
         let mut slice = Relation {
             name: entangled::beside(relation, &self.into),
             base: relation.base.clone(),
@@ -346,8 +380,14 @@ impl SplitTable {
         for (field, _) in &found.fields {
             let name = found.renames[&field.shape.name].clone();
             let was = model.fields.iter().find(|f| f.name == name).unwrap_or(&field.shape);
-            let (not_null, default) = (was.not_null, was.default.clone());
-            let shape = schema::Field { name, not_null, default, ..field.shape.clone() };
+            // The kept table has taken what numbers it along.
+            let number = kept.and_then(|t| t.fields.iter().find(|f| f.name == name && f.sequence.is_some()));
+            let (default, identity, sequence) = match number {
+                Some(kept) => (kept.default.clone(), kept.identity, kept.sequence.clone()),
+                None => (was.default.clone(), field.shape.identity, field.shape.sequence.clone()),
+            };
+            let not_null = was.not_null;
+            let shape = schema::Field { name, not_null, default, identity, sequence, ..field.shape.clone() };
             slice.fields.push(Field { shape, home: field.home });
         }
         let follows =

@@ -207,7 +207,10 @@ impl Sql {
                 open.iter().any(|r| r.base != to.base && r.foreign_keys().any(|(_, key)| key.table == to.base))
             };
             let at = open.iter().position(|r| !refers(r)).unwrap_or(0);
-            after.drop_relation(step, open.remove(at), &fate, LossKind::Table)?;
+            after.drop_relation(step, open.remove(at), &fate, LossKind::Replaced)?;
+            if let Some(loss) = after.losses.last_mut() {
+                loss.words.other = loss.words.table.renamed(self.table.name.clone());
+            }
         }
         Ok(())
     }

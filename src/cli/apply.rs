@@ -5,7 +5,7 @@ use crate::problem::Problem;
 
 /// Defers all refactorings of the files that the database does not know.
 pub fn run(context: &Context) -> Result<(), Problem> {
-    let files = context.directory().read()?;
+    let files = context.files()?;
     let mut session = context.session()?;
     session.lock()?;
     let (place, left) = session.settled()?;

@@ -15,11 +15,20 @@ pub struct Check {
     files: bool,
 }
 
+/// `1 refactoring`, `2 refactorings`
+fn counted(count: usize) -> String {
+    if count == 1 { "1 refactoring".into() } else { format!("{count} refactorings") }
+}
+
 /// Reads all files, and folds them over the database's schema.
 pub fn run(context: &Context, args: &Check) -> Result<(), Problem> {
-    let files = context.directory().read()?;
+    let files = context.files()?;
     if args.files {
-        context.ui.done(format!("{} refactorings can be read and are in order", files.len()));
+        context.ui.done(format!(
+            "{} can be read and {} in order",
+            counted(files.len()),
+            if files.len() == 1 { "is" } else { "are" }
+        ));
         context.ui.json(&json!({ "files": files.iter().map(|f| &f.step.name).collect::<Vec<_>>() }));
         return Ok(());
     }
@@ -52,11 +61,12 @@ pub fn run(context: &Context, args: &Check) -> Result<(), Problem> {
     }
     if troubles.is_empty() {
         context.ui.json(&json!({ "troubles": troubles, "to_apply": comparison.to_apply.iter().map(|e| &e.step.name).collect::<Vec<_>>() }));
-        context.ui.done(format!(
-            "{} files agree with the database; {} to apply",
-            files.len(),
-            comparison.to_apply.len()
-        ));
+        let to_apply = comparison.to_apply.len();
+        let agree = match files.len() - to_apply {
+            1 => "1 file agrees".to_owned(),
+            n => format!("{n} files agree"),
+        };
+        context.ui.done(format!("{agree} with the database; {to_apply} to apply"));
         Ok(())
     } else {
         Err(Problem {

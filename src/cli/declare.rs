@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::catalogue::Refactoring;
 use crate::cli::{Context, agree};
 use crate::db::session::Deferred;
+use crate::db::trial::Trial;
 use crate::generate::{Class, shown_in};
 use crate::journal::{Entry, next_name};
 use crate::problem::{Kind, Problem};
@@ -75,15 +76,23 @@ pub fn report(ui: Ui, deferred: &Deferred, names: &[String]) {
         ui.say(format!("  view `{view}` cannot: {}", class.cannot(relation).join("; ")));
         views.push(json!({ "view": view, "class": format!("{class:?}"), "cannot": class.cannot(relation) }));
     }
+    let (mut losses, mut notes, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     for (loss, count) in &deferred.losses {
         ui.note(format!("{} (kept where it is until you materialize)", loss.sentence(*count)));
+        losses.push(loss.sentence(*count));
     }
     for remark in deferred.version.remarks.iter().filter(|r| names.contains(&r.step)) {
-        match remark.kind {
-            RemarkKind::Lost => ui.note(format!("materializing will drop {}", remark.text)),
-            RemarkKind::InTheWay => ui.warn(format!("{}; materializing is refused while it does", remark.text)),
-            RemarkKind::Note => ui.note(&remark.text),
+        let (list, text) = match remark.kind {
+            RemarkKind::Lost => (&mut losses, format!("materializing will drop {}", remark.text)),
+            RemarkKind::InTheWay => (&mut warnings, format!("{}; materializing is refused while it does", remark.text)),
+            RemarkKind::Note => (&mut notes, remark.text.clone()),
+        };
+        if remark.kind == RemarkKind::InTheWay {
+            ui.warn(&text)
+        } else {
+            ui.note(&text)
         }
+        list.push(text);
     }
     let carried = deferred.version.carries.iter().any(|c| names.contains(&c.step));
     if carried {
@@ -95,5 +104,7 @@ pub fn report(ui: Ui, deferred: &Deferred, names: &[String]) {
         milliseconds(deferred.time),
         milliseconds(deferred.asking)
     ));
-    ui.json(&json!({ "declared": names, "facts": asked, "views": views, "milliseconds": milliseconds(deferred.time), "milliseconds_asking": milliseconds(deferred.asking) }));
+    let changed: Vec<_> = deferred.changed.iter().map(|(step, rows)| json!({ "step": step, "rows": rows })).collect();
+    let trials: Vec<String> = deferred.trials.iter().map(Trial::sentence).collect();
+    ui.json(&json!({ "declared": names, "facts": asked, "views": views, "losses": losses, "notes": notes, "warnings": warnings, "changed": changed, "trials": trials, "milliseconds": milliseconds(deferred.time), "milliseconds_asking": milliseconds(deferred.asking) }));
 }

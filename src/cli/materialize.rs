@@ -59,7 +59,7 @@ impl How {
 
 /// Plans, asks, and makes real.
 pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
-    let files = context.directory().read()?;
+    let files = context.files()?;
     let mut session = context.session()?;
     session.lock()?;
     let (mut place, left) = session.settled()?;

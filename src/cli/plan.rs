@@ -32,7 +32,7 @@ enum Of {
 
 /// Prints a plan.
 pub fn run(context: &Context, args: &PlanArgs) -> Result<(), Problem> {
-    let files = context.directory().read()?;
+    let files = context.files()?;
     let mut session = context.session()?;
     let place = session.place()?;
     let comparison = agree(&files, &place)?;

@@ -34,7 +34,7 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
     if args.tables {
         return tables(context, args, &version);
     }
-    let files = context.directory().read()?;
+    let files = context.files()?;
     let recorded = place.recorded.iter().map(|r| r.entry.clone());
     let rest = files.into_iter().filter(|f| !place.recorded.iter().any(|r| r.entry.step.name == f.step.name));
     let entries: Vec<_> = recorded.chain(rest).collect();

@@ -9,7 +9,7 @@ use crate::problem::Problem;
 
 /// Prints the state of every refactoring.
 pub fn run(context: &Context) -> Result<(), Problem> {
-    let files = context.directory().read()?;
+    let files = context.files()?;
     let mut session = context.session()?;
     let place = session.place()?;
     let comparison = compare(&files, &place.recorded);
@@ -43,6 +43,7 @@ pub fn run(context: &Context) -> Result<(), Problem> {
     let broken = place.version().err();
     match (&broken, rows.iter().filter(|r| r.1 == "deferred").count()) {
         (Some(problem), _) => context.ui.problem(problem),
+        (None, 0) if !comparison.to_apply.is_empty() => context.ui.say("nothing is deferred"),
         (None, 0) => context.ui.say("the tables are the newest shape; nothing is deferred"),
         (None, n) => context.ui.say(format!("{n} deferred: `next` shows the new shape, the tables have the old one")),
     }

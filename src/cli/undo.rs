@@ -26,6 +26,7 @@ pub struct Undo {
 
 /// Takes refactorings back and removes their files.
 pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
+    let files = context.files()?;
     let mut session = context.session()?;
     session.lock()?;
     let (place, left) = session.settled()?;
@@ -38,7 +39,7 @@ pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
         }
         let none = "no refactoring is deferred";
         let materialized = place.recorded.iter().any(|r| r.state == State::Materialized);
-        let problem = Problem::new(Kind::Usage, "nothing to undo", none);
+        let problem = Problem::new(Kind::Obstacle, "nothing to undo", none);
         return Err(if materialized {
             problem.hint("what is materialized is taken back by its inverse: `refactor show NAME` prints it")
         } else {
@@ -80,7 +81,7 @@ pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
     }
     session.undo(&place, &plan, &names, &mut |_, _| {})?;
     if !args.keep_files {
-        let changed = compare(&context.directory().read()?, &place.recorded).changed;
+        let changed = compare(&files, &place.recorded).changed;
         let (edited, same): (Vec<String>, Vec<String>) =
             names.iter().cloned().partition(|name| changed.iter().any(|(n, ..)| n == name));
         context.directory().take_out(&same)?;
@@ -89,7 +90,11 @@ pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
         }
     }
     context.ui.done(format!("undone: {}", names.join(", ")));
-    context.ui.json(&serde_json::json!({ "undone": names }));
+    let mut report = serde_json::json!({ "undone": names });
+    if !plan.losses.is_empty() {
+        report["losses"] = serde_json::json!(plan.losses);
+    }
+    context.ui.json(&report);
     let for_good = |s: &Step| s.refactoring.data().is_some_and(|data| data.undo.is_none());
     if names.len() == pending.len() && !place.pending().iter().any(for_good) {
         context.ui.say("nothing is deferred now; the database is as it was before, but for the journal");

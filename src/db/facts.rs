@@ -124,6 +124,25 @@ pub fn without_way_back(
     if broken.is_empty() { Err(error) } else { Ok(broken) }
 }
 
+/// Counts those of which `query` gives one.
+///
+/// # Errors
+/// When the server says so.
+pub fn losses_at_first(
+    client: &mut impl GenericClient,
+    version: &Version,
+    query: impl Fn(&Loss) -> Option<String>,
+) -> Result<Vec<(Loss, i64)>, Error> {
+    let mut counted = Vec::new();
+    for (loss, sql) in version.losses.iter().filter_map(|l| Some((l, query(l)?))) {
+        let count: i64 = client.query_one(&sql, &[])?.get(0);
+        if count > 0 {
+            counted.push((loss.clone(), count));
+        }
+    }
+    Ok(counted)
+}
+
 /// Counts the values of each loss; only those with any are returned.
 ///
 /// # Errors

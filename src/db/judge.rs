@@ -2,6 +2,8 @@
 
 mod told;
 
+use std::collections::BTreeSet;
+
 use postgres::{Client, Error};
 
 use crate::catalogue::Refactor;
@@ -11,8 +13,8 @@ use crate::plan::materialize::attach::{definition, index_lines};
 use crate::problem::{Kind, Problem};
 use crate::refusal::Refusal;
 use crate::relation::{Field, Home, Origin, Relation};
-use crate::schema::{ConstraintKind, Index};
-use crate::sql::{Expression, Literal, retarget};
+use crate::schema::{self, ConstraintKind, Index};
+use crate::sql::{Expression, Literal, retarget, unqualified};
 use crate::version::{Step, Version};
 
 /// Functions (and words that act as one) that give another value at another time or to another user, though PostgreSQL
@@ -60,11 +62,19 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
         problem.kind = Kind::Refused(Refusal::Expression(expression.to_owned()));
         problem
     };
+    let mut remarks = Vec::new();
     for added in version.added.iter().filter(|a| a.step == step.name) {
         let seed = added.seed.as_ref().map_or_else(|| "NULL".to_owned(), ToString::to_string);
-        let row = format!("(LIKE {})", added.table);
+        let row = columns_of(version, &added.table);
         let verdict = judge(client, &row, &seed, &added.type_name).map_err(|e| refused(&seed, &e))?;
-        if matches!(verdict, Verdict::Changing) {
+        let Some(expression) = added.seed.as_ref().filter(|_| matches!(verdict, Verdict::Changing)) else { continue };
+        let names: Vec<String> = expression.functions().into_iter().collect();
+        if is_drawn(client, &names)? {
+            return Err(changing(&wish, &seed).hint(
+                "leave the rows that exist NULL, by `--existing NULL` and without `--not-null`; give each its own value then, by `refactor data`, and refuse NULL last, by `refactor set-not-null`",
+            ));
+        }
+        if is_volatile(client, &names)? {
             let now = client.query_one(&format!("SELECT (({seed})::{})::text", added.type_name), &[]);
             let value = now.ok().and_then(|row| row.get::<_, Option<String>>(0));
             let value = value.map_or_else(|| "NULL".to_owned(), |v| Literal(v).to_string());
@@ -72,9 +82,11 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
                 "say what the rows that exist get, as in `--existing \"{value}\"`; new rows get the default"
             )));
         }
+        let fields: Vec<_> = fields_of(version, &added.table);
+        remarks.extend(settings(client, &fields, expression, &added.type_name)?);
     }
     for calculated in version.calculated.iter().filter(|c| c.step == step.name) {
-        let (value, row) = (calculated.value.to_string(), format!("(LIKE {})", calculated.table));
+        let (value, row) = (calculated.value.to_string(), columns_of(version, &calculated.table));
         if let Verdict::Changing =
             judge(client, &row, &value, &calculated.type_name).map_err(|e| refused(&value, &e))?
         {
@@ -89,27 +101,26 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
     }
     for relation in version.relations.values() {
         for condition in relation.conditions().iter().filter(|c| c.step == step.name) {
-            let (row, text) = (format!("(LIKE {})", relation.base), condition.holds.to_string());
+            let (row, text) = (columns_of(version, &relation.base), condition.holds.to_string());
             if matches!(judge(client, &row, &text, "boolean").map_err(|e| refused(&text, &e))?, Verdict::Changing) {
                 return Err(changing(&wish, &text));
             }
         }
     }
-    let mut remarks = Vec::new();
     for shaped in version.shaped.iter().filter(|s| s.step == step.name) {
-        let old = format!("(LIKE {})", shaped.table);
+        let old = columns_of(version, &shaped.table);
         let new: Vec<String> = shaped.names.iter().zip(&shaped.types).map(|(n, t)| format!("{n} {t}")).collect();
         let new = format!("({})", list(&new));
-        let there = shaped.get.iter().zip(&shaped.types).map(|(e, t)| (&old, e, t));
-        let back = shaped.put.iter().zip(&shaped.column_types).map(|(e, t)| (&new, e, t));
-        for (row, expression, kind) in there.chain(back) {
+        let told = shaped.names.iter().cloned().zip(shaped.types.iter().cloned()).collect();
+        let (old_fields, new_fields): (Vec<_>, Vec<_>) = (fields_of(version, &shaped.table), told);
+        let there = shaped.get.iter().zip(&shaped.types).map(|(e, t)| (&old, &old_fields, e, t));
+        let back = shaped.put.iter().zip(&shaped.column_types).map(|(e, t)| (&new, &new_fields, e, t));
+        for (row, fields, expression, kind) in there.chain(back) {
             let text = expression.to_string();
             match judge(client, row, &text, kind).map_err(|e| refused(&text, &e))? {
                 Verdict::Immutable => {}
                 Verdict::Changing if is_changing(client, expression)? => return Err(changing(&wish, &text)),
-                Verdict::Changing => remarks.push(format!(
-                    "`{text}` as {kind} depends on settings of the session if DateStyle, TimeZone or the like matter to it; readers and writers must then share them"
-                )),
+                Verdict::Changing => remarks.extend(settings(client, fields, expression, kind)?),
             }
         }
         // The type is there by now.
@@ -156,11 +167,7 @@ fn rules(client: &mut Client, version: &Version, step: &Step) -> Result<Vec<Stri
     };
     let mut remarks = Vec::new();
     for relation in version.touched().filter(|r| r.touched_by.contains(&step.name)) {
-        let columns = relation.fields.iter().map(|f| {
-            let collation = f.shape.collate();
-            format!("{} {}{collation}", f.shape.name, f.shape.type_name)
-        });
-        let row = format!("({})", list(&columns.collect::<Vec<_>>()));
+        let row = columns(relation.fields.iter().map(|f| &f.shape));
         let tried = TableName::new("pg_temp", "refactor_try");
         for field in relation.fields.iter().filter(|f| is_new_default(version, relation, f)) {
             let default = field.shape.default.clone().unwrap_or_default();
@@ -217,6 +224,22 @@ fn is_new_default(version: &Version, relation: &Relation, field: &Field) -> bool
         && field.shape.default.as_ref() != stored
 }
 
+/// Fields as CREATE TABLE has them, without their rules.
+fn columns<'f>(fields: impl Iterator<Item = &'f schema::Field>) -> String {
+    let columns = fields.map(|f| format!("{} {}{}", f.name, f.type_name, f.collate()));
+    format!("({})", list(&columns.collect::<Vec<_>>()))
+}
+
+/// Those of a table, which need not be in the database yet: what brings it may be applied together with this.
+fn columns_of(version: &Version, table: &TableName) -> String {
+    columns(version.schema.tables[table].fields.iter())
+}
+
+/// The same as names and types.
+fn fields_of(version: &Version, table: &TableName) -> Vec<(Ident, String)> {
+    version.schema.tables[table].fields.iter().map(|f| (f.name.clone(), f.type_name.clone())).collect()
+}
+
 /// Tries a statement on an empty temporary table.
 fn attempt(client: &mut Client, row: &str, sql: &str) -> Result<(), Error> {
     let mut transaction = client.transaction()?;
@@ -242,9 +265,11 @@ fn follow(client: &mut Client, version: &Version, table: &TableName, column: &Id
         _ => None,
     });
     let indexes: Vec<&Index> = staying.collect();
+    let there = client.query_one("SELECT pg_catalog.to_regclass($1) IS NOT NULL", &[&table.to_string()]);
+    let is_there = there.and_then(|row| row.try_get::<_, bool>(0)).map_err(Held::Otherwise)?;
+    let row = if is_there { format!("(LIKE {table} INCLUDING STATISTICS)") } else { columns_of(version, table) };
     let mut retype = |indexes: &[&Index]| {
-        let mut lines =
-            vec![format!("CREATE TEMPORARY TABLE {} (LIKE {table} INCLUDING STATISTICS) ON COMMIT DROP", tried.name)];
+        let mut lines = vec![format!("CREATE TEMPORARY TABLE {} {row} ON COMMIT DROP", tried.name)];
         lines.extend(indexes.iter().map(|index| retarget(&index.definition, table, &tried)));
         lines.push(format!("ALTER TABLE {tried} ALTER COLUMN {column} TYPE {kind} USING NULL::{kind}"));
         let mut transaction = client.transaction()?;
@@ -272,17 +297,29 @@ fn judge(client: &mut Client, row: &str, expression: &str, kind: &str) -> Result
     }
 }
 
-/// Whether an expression that is not immutable changes by itself, not only under other settings.
-fn is_changing(client: &mut Client, expression: &Expression) -> Result<bool, Error> {
-    let names: Vec<String> = expression.functions().into_iter().collect();
-    is_volatile(client, &names)
+/// What is to be said of an expression that gives another value under other settings, or may: PostgreSQL calls so
+/// whatever writes labels of an enum, though no setting matters to these.
+fn settings(
+    client: &mut Client,
+    fields: &[(Ident, String)],
+    expression: &Expression,
+    kind: &str,
+) -> Result<Option<String>, Error> {
+    let rows = client.query("SELECT typname::text FROM pg_catalog.pg_type WHERE typtype = 'e'", &[])?;
+    let enums: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
+    let plain = |kind: &str| if enums.contains(unqualified(kind)) { "text".to_owned() } else { kind.to_owned() };
+    let row: Vec<String> = fields.iter().map(|(name, kind)| format!("{name} {}", plain(kind))).collect();
+    let text = expression.as_text(|kind| enums.contains(kind)).to_string();
+    if let Ok(Verdict::Immutable) = judge(client, &format!("({})", list(&row)), &text, &plain(kind)) {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "`{expression}` as {kind} depends on settings of the session if DateStyle, TimeZone or the like matter to it; readers and writers must then share them"
+    )))
 }
 
-/// Whether one of these functions may give another value each time.
-fn is_volatile(client: &mut Client, names: &[String]) -> Result<bool, Error> {
-    if names.iter().any(|n| CHANGING.contains(&n.as_str())) {
-        return Ok(true);
-    }
+/// Whether one of these functions draws another value at each call.
+fn is_drawn(client: &mut Client, names: &[String]) -> Result<bool, Error> {
     // A name means what the path finds first, or what its schema says.
     let row = client.query_one(
         "SELECT EXISTS (
@@ -294,6 +331,20 @@ fn is_volatile(client: &mut Client, names: &[String]) -> Result<bool, Error> {
         &[&names],
     )?;
     Ok(row.get(0))
+}
+
+/// Whether an expression that is not immutable changes by itself, not only under other settings.
+fn is_changing(client: &mut Client, expression: &Expression) -> Result<bool, Error> {
+    let names: Vec<String> = expression.functions().into_iter().collect();
+    is_volatile(client, &names)
+}
+
+/// Whether one of these functions may give another value each time.
+fn is_volatile(client: &mut Client, names: &[String]) -> Result<bool, Error> {
+    if names.iter().any(|n| CHANGING.contains(&n.as_str())) {
+        return Ok(true);
+    }
+    is_drawn(client, names)
 }
 
 fn changing(wish: &str, expression: &str) -> Problem {

@@ -12,9 +12,9 @@ use crate::db::facts::{self, Answer};
 use crate::db::run::{self, Patience, Tries};
 use crate::db::trial::{self, Trial};
 use crate::db::{installed, judge, lock};
-use crate::fact::{Fact, Loss, LossKind};
+use crate::fact::{Fact, Loss};
 use crate::generate::place::Needed;
-use crate::generate::{all, fact, lookup, rows, shown_in};
+use crate::generate::{all, fact, lookup, rows, shown_in, slice};
 use crate::journal::{Entry, Recorded, State};
 use crate::name::{Ident, TableName, delimited, shell};
 use crate::plan::defer::{change_state, defer, record, record_inverse, told_back};
@@ -281,8 +281,16 @@ impl Session {
         let wanted = |l: &Loss| {
             names.contains(&l.step) && is_there(&l.table) && fact::lost_with(&version, l).iter().all(can_be_read)
         };
+        let at_first = |l: &Loss| {
+            let is_new =
+                names.contains(&l.step) && is_there(&l.table) && !fact::lost_with(&version, l).iter().all(can_be_read);
+            if is_new { fact::count_at_first(&version, l) } else { None }
+        };
         let losses = match facts::losses(&mut self.client, &version, wanted) {
-            Ok(losses) => losses,
+            Ok(mut losses) => {
+                losses.extend(facts::losses_at_first(&mut self.client, &version, at_first)?);
+                losses
+            }
             Err(error) => {
                 let broken = facts::without_way_back(&mut self.client, &version, error)?;
                 let entry = entries.iter().find(|e| broken.iter().any(|b| b.fact.step == e.step.name));
@@ -468,7 +476,8 @@ impl Session {
                 let known = match part.has() {
                     Some(has) => format!(" WHERE {has}"),
                     None if kept.sql.contains("refactor_unknown") => " WHERE NOT refactor_unknown".to_owned(),
-                    None => String::new(),
+                    // Which rows have no part is told by the condition, too.
+                    None => slice::not_told(&version, table).map(|c| format!(" AS x WHERE {c}")).unwrap_or_default(),
                 };
                 let count: i64 = self.client.query_one(&format!("SELECT count(*) FROM {table}{known}"), &[])?.get(0);
                 if count > 0 {
@@ -512,8 +521,7 @@ impl Session {
         plan.steps.splice(1..1, told);
         plan.steps.extend(inverses(place, now)?);
         for (loss, count) in facts::losses(&mut self.client, &version, |_| true)? {
-            let keyed = matches!(loss.kind, LossKind::Table | LossKind::Unshown(_))
-                || version.schema.tables.get(&loss.table).and_then(row_key).is_some();
+            let keyed = loss.kind.is_of_table() || version.schema.tables.get(&loss.table).and_then(row_key).is_some();
             let kept = if keyed { format!("kept in `{}`", version.kept_in(&loss)) } else { "not kept".to_owned() };
             plan.losses.push(format!("{}; {kept} ({})", loss.sentence(count), loss.step));
         }

@@ -155,7 +155,10 @@ fn reach(hops: &[Hop], row: &str) -> String {
 pub(super) fn key_text(keys: &[String]) -> String {
     match keys {
         [one] => format!("{one}::text"),
-        many => format!("concat_ws(', ', {})", list(&many.iter().map(|k| format!("{k}::text")).collect::<Vec<_>>())),
+        many => {
+            let each = many.iter().map(|k| format!("coalesce({k}::text, 'NULL')")).collect::<Vec<_>>();
+            format!("concat('(', concat_ws(', ', {}), ')')", list(&each))
+        }
     }
 }
 
@@ -194,9 +197,9 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
             let among = if has_value.is_empty() { has_value } else { format!("{has_value} AND ") };
             return format!("{among}{} IS NOT NULL", elsewhere(version, place, "t"));
         }
-        LossKind::Table => return "true".into(),
+        LossKind::Table | LossKind::Replaced => return "true".into(),
         LossKind::Unlisted(at) => return format!("{has_value} AND {}", lookup::unlisted(&version.lookups[at], "t")),
-        LossKind::Unshown(at) => return lookup::unshown(version, &version.lookups[at]),
+        LossKind::Unshown(at) | LossKind::Unreferring(at) => return lookup::unshown(version, &version.lookups[at]),
         LossKind::Unfaithful(at) => {
             let among = loss.rows.iter().map(|rows| format!("({}) AND ", over(rows, "t"))).collect::<String>();
             return among + &shaped::unfaithful(&version.shaped[at], "t");
@@ -230,6 +233,15 @@ pub fn read_from(version: &Version, fact: &Fact) -> Vec<Needed> {
         }
         _ => Vec::new(),
     }
+}
+
+/// Counts the values that are lost where a part of a table leaves, before the complement is there that says which rows
+/// have one: those of old code for which the condition holds.
+#[must_use]
+pub fn count_at_first(version: &Version, loss: &Loss) -> Option<String> {
+    let LossKind::Apart(at) = loss.kind else { return None };
+    let rows = slice::left_over_at_first(version, at, "t", &loss.columns)?;
+    Some(format!("SELECT count(*) FROM {} AS t WHERE {rows}", loss.table))
 }
 
 /// Counts what would be lost.

@@ -9,7 +9,7 @@ use crate::generate::{Piece, all, comment, each_of, equal, get, list, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Relation, Rows};
 use crate::schema::ConstraintKind;
-use crate::sql::{Expression, Literal};
+use crate::sql::{Expression, Literal, codes};
 use crate::version::{Slice, Version};
 
 /// The complement: rows without the part.
@@ -29,6 +29,11 @@ pub fn has_part(slice: &Slice, row: &str, key: &[Ident]) -> String {
 #[must_use]
 pub fn left_over(version: &Version, at: usize, row: &str, columns: &[Ident]) -> String {
     let slice = &version.slices[at];
+    all(&[format!("NOT {}", has_part(slice, row, &slice.key)), differs(version, slice, row, columns)])
+}
+
+/// Whether each of these columns has something else than there is without a part.
+fn differs(version: &Version, slice: &Slice, row: &str, columns: &[Ident]) -> String {
     let fields = &version.schema.tables[&slice.table].fields;
     let filled = |column: &Ident| {
         let fill = slice.columns.iter().position(|c| c == column).and_then(|at| slice.fill[at].clone());
@@ -37,14 +42,32 @@ pub fn left_over(version: &Version, at: usize, row: &str, columns: &[Ident]) -> 
         let kind = field.map_or("text", |f| &f.type_name);
         let value = fill.or_else(default).unwrap_or_else(Expression::null);
         // What changes from one time to the next is no value that a row has had without a part.
-        if value.is_constant() {
+        if codes::constant(&value).is_some() {
             format!("pg_catalog.record_image_ne(ROW({row}.{column}), ROW(({value})::{kind}))")
         } else {
             "true".to_owned()
         }
     };
     let differs: Vec<String> = columns.iter().map(filled).collect();
-    all(&[vec![format!("NOT {}", has_part(slice, row, &slice.key))], differs].concat())
+    all(&differs)
+}
+
+/// The same before it is written down which rows have a part: that is what the condition says. Not where another
+/// refactoring's kept table says it, too.
+#[must_use]
+pub fn left_over_at_first(version: &Version, at: usize, row: &str, columns: &[Ident]) -> Option<String> {
+    let slice = &version.slices[at];
+    let holds = slice.holds.as_ref().filter(|_| slice.restores.is_none())?;
+    Some(all(&[format!("({}) IS NOT TRUE", get::over(holds, row)), differs(version, slice, row, columns)]))
+}
+
+/// For the complement of rows `x` without a part: of which of them nothing else says so.
+#[must_use]
+pub fn not_told(version: &Version, complement: &TableName) -> Option<String> {
+    let slice = version.slices.iter().find(|s| absent(s) == *complement && s.restores.is_none())?;
+    let holds = get::over(slice.holds.as_ref()?, "t");
+    let same = equal("x", &get::complement_keys(slice.key.len()), "t", &slice.key);
+    Some(format!("NOT EXISTS (SELECT FROM {} AS t WHERE {same} AND ({holds}) IS NOT TRUE)", slice.table))
 }
 
 /// Whether parts of a relation's rows are shown by another, or it shows such parts.

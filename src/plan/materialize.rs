@@ -239,7 +239,7 @@ fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
 /// Keeps values that the new shape has no place for, with the key of their row.
 fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanStep> {
     let loss = &version.losses[at];
-    if matches!(loss.kind, LossKind::Table | LossKind::Unshown(_)) {
+    if loss.kind.is_of_table() {
         return Vec::new(); // The table itself is kept.
     }
     if let LossKind::Quarantined(at) | LossKind::Marked(at) = loss.kind {
@@ -287,7 +287,9 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
         | LossKind::Apart(_)
         | LossKind::Unlisted(_)
         | LossKind::Table
+        | LossKind::Replaced
         | LossKind::Unshown(_)
+        | LossKind::Unreferring(_)
         | LossKind::Renumbered(_)
         | LossKind::Quarantined(_)
         | LossKind::Marked(_) => {

@@ -103,6 +103,9 @@ impl Element {
         if text.len() > LONGEST {
             return Err(syntax(format!("it is longer than {LONGEST} bytes")));
         }
+        if let Some(why) = after_the_fields(text) {
+            return Err(syntax(why));
+        }
         let wrapped = format!("CREATE TABLE t ({text})");
         let parse = |e: sqlparser::parser::ParserError| syntax(parser_reason(&e.to_string()));
         let mut parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(&wrapped).map_err(parse)?;
@@ -117,6 +120,19 @@ impl Element {
             _ => Err(syntax("give each field and each rule as an argument of its own".into())),
         }
     }
+}
+
+/// Why what stands behind the brackets of CREATE TABLE is not taken.
+fn after_the_fields(text: &str) -> Option<String> {
+    let words: Vec<String> = text.split_whitespace().take(2).map(str::to_uppercase).collect();
+    let starts = |with: &[&str]| words.len() >= with.len() && words.iter().zip(with).all(|(word, with)| word == with);
+    if starts(&["PARTITION", "BY"]) || starts(&["PARTITION", "OF"]) {
+        return Some("no refactoring makes a partitioned table, nor a partition: create it by hand, and let it be refactored then".into());
+    }
+    let more = [&["INHERITS"][..], &["INHERITS("], &["TABLESPACE"], &["WITH", "("], &["ON", "COMMIT"]];
+    more.iter()
+        .any(|with| starts(with))
+        .then(|| "only fields and rules are said of a new table: the rest is set by hand once it is real".into())
 }
 
 fn field(column: &ast::ColumnDef) -> Result<FieldElement, String> {

@@ -7,6 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sqlparser::ast::{Query, SetExpr, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, Tokenizer};
+
+use crate::sql::parser_reason;
 
 /// One or more of INSERT, UPDATE, DELETE and MERGE, with or without WITH, as a person wrote them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +18,13 @@ pub struct Changes(String);
 impl FromStr for Changes {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let reason = |message: String| message.trim_start_matches("sql parser error: ").to_owned();
-        let statements = Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|e| reason(e.to_string()))?;
+        let statements = Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|e| parser_reason(&e.to_string()));
+        let statements = match statements {
+            Ok(statements) => statements,
+            // PostgreSQL knows more than this parser. That it only changes rows is all that must be known here.
+            Err(reason) if !begin_well(text) => return Err(reason),
+            Err(_) => return Ok(Self(text.trim().to_owned())),
+        };
         if statements.is_empty() {
             return Err("there is no statement".into());
         }
@@ -29,6 +37,27 @@ impl FromStr for Changes {
         }
         Ok(Self(text.trim().to_owned()))
     }
+}
+
+/// Whether each of the statements begins as one that changes rows.
+fn begin_well(text: &str) -> bool {
+    const CHANGING: [&str; 4] = ["INSERT", "UPDATE", "DELETE", "MERGE"];
+    let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize() else { return false };
+    let word = |token: &Token| match token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_uppercase()),
+        _ => None,
+    };
+    let seen: Vec<Token> = tokens.into_iter().filter(|t| !matches!(t, Token::Whitespace(_) | Token::EOF)).collect();
+    let statements = seen.split(|token| *token == Token::SemiColon).filter(|s| !s.is_empty());
+    let begins = |statement: &[Token]| {
+        let changes = |word: &str| CHANGING.contains(&word);
+        match word(&statement[0]).as_deref() {
+            Some("WITH") => statement.iter().filter_map(word).any(|w| changes(&w)),
+            Some(first) => changes(first),
+            None => false,
+        }
+    };
+    statements.clone().next().is_some() && statements.into_iter().all(begins)
 }
 
 fn changes_rows(statement: &Statement) -> bool {

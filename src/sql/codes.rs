@@ -135,17 +135,25 @@ pub fn known(field: &Ident, old_type: &str, new_type: &str, pairs: &[Mapping]) -
 }
 
 /// The new code of a field: of several pairs for one old code the first counts, NULL stays NULL unless a pair says
-/// otherwise, and any other code is an error.
+/// otherwise, and any other code is an error that says `of` what it is.
 ///
 /// # Errors
 /// When a type's name cannot stand in an expression.
-pub fn mapped(field: &Ident, old_type: &str, new_type: &str, pairs: &[Mapping]) -> Result<Expression, ExpressionError> {
+pub fn mapped(
+    field: &Ident,
+    old_type: &str,
+    new_type: &str,
+    pairs: &[Mapping],
+    of: &str,
+) -> Result<Expression, ExpressionError> {
     let mut whens = whens(field, old_type, new_type, pairs);
     if pairs.iter().all(|p| p.old.is_some()) {
         whens.push(format!("WHEN {field} IS NULL THEN NULL::{new_type}"));
     }
-    // No number, hence an error; but one that only this very row has, since constants are computed when planning.
-    let error = format!("(CASE WHEN {field} IS NOT NULL THEN 'a code without a counterpart' END)::integer::text");
+    // No name begins with a bracket, hence an error; but one that only this very row has, since constants are computed
+    // when planning.
+    let (head, tail) = (Literal("(no pair names the code ".into()), Literal(format!(" of {of})")));
+    let error = format!("(pg_catalog.parse_ident({head} || {field}::text || {tail}))[1]");
     Expression::parse(&format!("CASE {} ELSE {error}::{new_type} END", whens.join(" ")))
 }
 

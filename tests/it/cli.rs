@@ -132,14 +132,14 @@ hint: which value is right is a question of your design: correct the data, then 
 fn a_file_edited_after_it_was_applied() {
     let shop = Database::new(SHOP);
     shop.ok(&["rename-field", "orders.city", "town"]);
-    let file = shop.files().join("0001-rename-city-to-town.toml");
+    let file = shop.files().join("0001-rename-city-to-town-in-orders.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("town", "place")).unwrap();
-    let said = "error: the file of 0001-rename-city-to-town is not what this database was given
+    let said = "error: the file of 0001-rename-city-to-town-in-orders is not what this database was given
   because it was changed after it was applied
     - to = \"town\"
     + to = \"place\"
-hint: restore the file, or take it back and apply it anew: `refactor undo --keep-files 0001-rename-city-to-town`, then `refactor apply`
+hint: restore the file, or take it back and apply it anew: `refactor undo --keep-files 0001-rename-city-to-town-in-orders`, then `refactor apply`
 [exit code 1]
 ";
     for command in ["apply", "plan", "materialize --yes", "rename-table orders purchases"] {
@@ -149,7 +149,7 @@ hint: restore the file, or take it back and apply it anew: `refactor undo --keep
         &shop,
         "refactor check",
         "error: files and database do not agree
-  because 0001-rename-city-to-town was changed after it was applied
+  because 0001-rename-city-to-town-in-orders was changed after it was applied
     - to = \"town\"
     + to = \"place\"
 hint: `refactor status` shows both sides
@@ -158,20 +158,20 @@ hint: `refactor status` shows both sides
     );
     assert_eq!(
         shell(&shop, "refactor status"),
-        "0001-rename-city-to-town  deferred      … by …  (file changed after it was applied)
+        "0001-rename-city-to-town-in-orders  deferred      … by …  (file changed after it was applied)
 1 deferred: `next` shows the new shape, the tables have the old one
 "
     );
     // What the hint says leads out of it.
-    shop.ok(&["undo", "--keep-files", "0001-rename-city-to-town"]);
+    shop.ok(&["undo", "--keep-files", "0001-rename-city-to-town-in-orders"]);
     shop.ok(&["apply"]);
     assert_eq!(shop.rows("SELECT place FROM next.orders WHERE id = 10"), ["(Ulm)"]);
     // And what was edited is never deleted.
     std::fs::write(&file, text.replace("town", "spot")).unwrap();
     assert_eq!(
         shell(&shop, "refactor undo"),
-        "note: the file of 0001-rename-city-to-town was edited, so it stays
-undone: 0001-rename-city-to-town
+        "note: the file of 0001-rename-city-to-town-in-orders was edited, so it stays
+undone: 0001-rename-city-to-town-in-orders
 nothing is deferred now; the database is as it was before, but for the journal
 "
     );
@@ -240,11 +240,11 @@ fn a_view_of_somebody_on_the_new_shape() {
 hint: drop that object first, or have it read the tables; nothing was changed
 [exit code 1]
 ";
-    let first = "0001-rename-city-to-town";
+    let first = "0001-rename-city-to-town-in-orders";
     mistake(
         &shop,
         "refactor rename-field orders.total sum",
-        &format!("error: cannot show 0002-rename-total-to-sum in `next`\n{because}"),
+        &format!("error: cannot show 0002-rename-total-to-sum-in-orders in `next`\n{because}"),
     );
     mistake(&shop, "refactor undo", &format!("error: cannot undo {first}\n{because}"));
     assert_eq!(shop.rows("SELECT * FROM mine"), ["(Bonn)", "(Kiel)", "(Ulm)", "(Ulm)"]);
@@ -295,7 +295,7 @@ hint: `refactor status` lists them
         "refactor undo",
         "error: nothing to undo
   because no refactoring is deferred
-[exit code 2]
+[exit code 1]
 ",
     );
     mistake(
@@ -360,7 +360,7 @@ fn the_right_to_change_tables_is_needed() {
     mistake(
         &shop,
         &format!("PGOPTIONS='-c role={guest}' refactor rename-field orders.city town"),
-        "error: cannot show 0001-rename-city-to-town in `next`
+        "error: cannot show 0001-rename-city-to-town-in-orders in `next`
   because this step failed, and all was rolled back: make sure that the journal is there
   because permission denied for database shop
     SQLSTATE: 42501
@@ -444,7 +444,7 @@ fn one_object_with_json_whatever_happens() {
     assert_eq!(one(&["plan"])["steps"], serde_json::json!([]));
     assert_eq!(one(&["materialize", "--yes"]), serde_json::json!({ "materialized": [], "deferred": [] }));
     one(&["rename-field", "a.v", "w"]);
-    assert_eq!(one(&["undo"]), serde_json::json!({ "undone": ["0001-rename-v-to-w"] }));
+    assert_eq!(one(&["undo"]), serde_json::json!({ "undone": ["0001-rename-v-to-w-in-a"] }));
     one(&["rename-field", "a.v", "w"]);
     one(&["move-field", "a.w", "b"]);
     let file = shop.files().join("0003-rename-nothing.toml");
@@ -453,7 +453,7 @@ fn one_object_with_json_whatever_happens() {
     std::fs::remove_file(file).unwrap();
     assert_eq!(
         one(&["materialize", "--yes", "--step-by-step"]),
-        serde_json::json!({ "materialized": ["0001-rename-v-to-w", "0002-move-w-to-b"], "deferred": [] })
+        serde_json::json!({ "materialized": ["0001-rename-v-to-w-in-a", "0002-move-w-to-b"], "deferred": [] })
     );
 }
 

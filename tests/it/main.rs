@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 mod alike;
+mod applied;
 mod cli;
 mod concurrency;
 mod cycle;
@@ -11,6 +12,7 @@ mod deferring;
 mod failure;
 mod histories;
 mod hostile;
+mod inverse;
 mod kept;
 mod laws;
 mod names;
@@ -29,3 +31,4 @@ mod support;
 mod tidy;
 mod told;
 mod waiting;
+mod words;

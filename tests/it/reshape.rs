@@ -149,7 +149,7 @@ fn undoing_counts_what_only_the_complement_has() {
     run(&database, "UPDATE articles SET published = 1 WHERE id = 2");
     let said = database.refused(&["undo"]);
     assert!(
-        said.contains("1 value that only the new shape of 0001-change-type-of-published has a place for"),
+        said.contains("1 value that only the new shape of 0001-change-type-of-published-in-articles has a place for"),
         "{said}"
     );
     database.ok(&["verify"]);

@@ -102,7 +102,7 @@ fn some_become_real_and_the_others_stay() {
     shop.ok(&with(&ALL, &["--replaces", "kinds"]));
     shop.ok(&["rename-table", "items", "things"]);
     shop.next().batch_execute("INSERT INTO things VALUES (7, 'g', 7)").unwrap();
-    shop.ok(&["materialize", "--yes", "--to", "0001-rename-x-to-y"]);
+    shop.ok(&["materialize", "--yes", "--to", "0001-rename-x-to-y-in-more"]);
     shop.next().batch_execute("UPDATE things SET n = 8 WHERE id = 7").unwrap();
     shop.ok(&["materialize", "--yes", "--to", "0002-sql-items"]);
     shop.next().batch_execute("UPDATE things SET n = n + 1 WHERE id = 7").unwrap();

@@ -2,8 +2,7 @@
 
 use postgres::{Client, Error, Transaction};
 
-use super::is_volatile;
-use crate::generate::list;
+use super::{columns, columns_of, is_volatile};
 use crate::problem::{Kind, Problem};
 use crate::refusal::Refusal;
 use crate::schema::Table;
@@ -30,6 +29,14 @@ pub fn judge(client: &mut Client, version: &Version, told: &Told, wish: &str) ->
     }
     let table = &version.schema.tables[&told.table];
     let mut transaction = client.transaction()?;
+    for missing in told.names.iter().filter(|name| version.made.iter().any(|m| m.table == **name)) {
+        // What makes it is applied together with this, so it is not there yet.
+        transaction.batch_execute(&format!(
+            "CREATE SCHEMA IF NOT EXISTS {}; CREATE TABLE IF NOT EXISTS {missing} {}",
+            missing.schema,
+            columns_of(version, missing)
+        ))?;
+    }
     let judged = in_transaction(&mut transaction, told, table, wish);
     transaction.rollback()?;
     judged
@@ -48,16 +55,8 @@ fn in_transaction(transaction: &mut Transaction, told: &Told, table: &Table, wis
             problem.hint.or_else(|| Some("correct it; `NEW` and `OLD` are the rows as the table has them".into()));
         problem
     };
-    let columns: Vec<String> = table
-        .fields
-        .iter()
-        .map(|f| {
-            let collation = f.collate();
-            format!("{} {}{collation}", f.name, f.type_name)
-        })
-        .collect();
     let mut create = |option: &str, sql: String| transaction.batch_execute(&sql).map_err(|e| said(option, &e));
-    create("ELEMENT", format!("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DROP", TRIED[0], list(&columns)))?;
+    create("ELEMENT", format!("CREATE TEMPORARY TABLE {} {} ON COMMIT DROP", TRIED[0], columns(table.fields.iter())))?;
     create("--view", format!("CREATE TEMPORARY VIEW {} AS SELECT * FROM ({}) AS b", TRIED[1], told.select))?;
     let puts = [
         ("--insert", "new pg_temp.refactor_try", &told.insert),

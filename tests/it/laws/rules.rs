@@ -190,15 +190,15 @@ scenarios! {
         commands: &[
             &["set-not-null", "t.b", "--on-violation", "quarantine"],
             &["materialize", "--yes"],
-            &["drop-not-null", "t.b", "--restores", "0001-set-not-null-of-b", "--kept", "id integer NOT NULL", "--kept", "a integer",
+            &["drop-not-null", "t.b", "--restores", "0001-set-not-null-of-b-in-t", "--kept", "id integer NOT NULL", "--kept", "a integer",
               "--kept", "b text", "--kept", "n integer NOT NULL", "--kept", "u_id integer", "--kept", "t_n_check CHECK ((n < 5))"],
         ],
         pools: &[("a", &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"])],
         truth: &[(
-            "SELECT * FROM public.t UNION ALL SELECT * FROM refactor.\"lost_0001-set-not-null-of-b\"", "SELECT * FROM next.t",
+            "SELECT * FROM public.t UNION ALL SELECT * FROM refactor.\"lost_0001-set-not-null-of-b-in-t\"", "SELECT * FROM next.t",
         )],
         moves: &["t"],
-        told: &[("lost_0001-set-not-null-of-b_pkey", "t_pkey")],
+        told: &[("lost_0001-set-not-null-of-b-in-t_pkey", "t_pkey")],
         one_key: true,
     }
 }

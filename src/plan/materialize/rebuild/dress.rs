@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{beside, followers, foreign_keys_from_others, identity, numbered, renames, storage};
+use super::{beside, followers, foreign_keys_from_others, identity, numbered, remember, renames, storage};
 use crate::generate::list;
-use crate::name::{BODY, Ident, TableName};
+use crate::name::{BODY, Ident, OWN, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::attach::{self, constraint_lines, index_lines, role};
 use crate::plan::materialize::fill::enable;
@@ -79,6 +79,11 @@ fn fields(version: &Version, relation: &Relation) -> Vec<String> {
     for field in relation.fields.iter().filter(|f| version.stays(relation, f).is_some()) {
         let shape = &field.shape;
         let Some(sequence) = &shape.sequence else { continue };
+        // A table that was kept has it still; of one that is built anew the old one is gone by now.
+        let is_kept = sequence.schema.as_str() == OWN && !relation.is_heir();
+        if is_kept && shape.identity.is_some() {
+            lines.push(remember(sequence));
+        }
         if let Some(numbered) = identity(version, name, shape, "") {
             lines.push(numbered);
             lines.extend(sequence_lines(version, sequence, name));
@@ -86,6 +91,9 @@ fn fields(version: &Version, relation: &Relation) -> Vec<String> {
         }
         // It is owned by a table of its own schema only.
         if sequence.schema != name.schema {
+            if is_kept {
+                lines.push(format!("ALTER SEQUENCE {sequence} OWNED BY NONE;"));
+            }
             lines.push(format!("ALTER SEQUENCE {sequence} SET SCHEMA {};", name.schema));
         }
         lines.push(format!("ALTER SEQUENCE {} OWNED BY {name}.{};", beside(sequence, name), shape.name));

@@ -27,9 +27,9 @@ pub fn odd(version: &Version, relation: &Relation) -> Option<String> {
         .or_else(|| names(version, relation))
 }
 
-/// A new table lives in our schema, and so do its sequences.
+/// A new table lives in our schema, and so do its sequences: it is only built anew where it must be.
 fn is_new(relation: &Relation) -> Option<String> {
-    (relation.base.schema.as_str() == OWN).then(|| "it is new".into())
+    (relation.base.schema.as_str() == OWN && relation.ordered_by.is_none()).then(|| "it is new".into())
 }
 
 fn kind(table: &Table) -> Option<String> {
