@@ -275,7 +275,7 @@ fn kept(table: &str, rule: &Constraint) -> String {
             format!("each `{table}` must refer to a `{}` that is there ({fields})", key.table.short())
         }
         ConstraintKind::Check => {
-            let demand = rule.definition.trim_start_matches("CHECK (");
+            let demand = rule.definition.trim_start_matches("CHECK (").trim_end_matches(" NO INHERIT");
             format!("each `{table}` must keep `{}`", demand.strip_suffix(')').unwrap_or(demand))
         }
         ConstraintKind::Unique | ConstraintKind::Primary | ConstraintKind::Exclude => {
@@ -298,8 +298,11 @@ pub struct Loss {
     pub rows: Option<Expression>,
     /// Which of them lose their values.
     pub kind: LossKind,
-    /// Where the key is that tells the rows apart once the refactoring is real; the version fills it in.
-    pub key: Vec<KeyField>,
+    /// The key that tells the rows apart once the refactoring is real, and where each of its fields is; the version
+    /// fills it in.
+    pub key: Vec<(Ident, KeyField)>,
+    /// What the values are kept for, which tells where: see [`crate::version::Version::kept_for`]; the version fills it in.
+    pub kept: String,
     /// As the user knows them.
     pub words: Words,
 }
@@ -345,6 +348,10 @@ pub enum LossKind {
     Unreferring(usize),
     /// Those without a partner: a place in the version's carries.
     Unreached(usize),
+    /// The same, of a field that has been moved on since: a place in the version's dormant carries.
+    Stayed(usize),
+    /// Those that came as far as the earlier move of a field took them, and have no partner further on: the same.
+    Halfway(usize),
     /// Those that have no such part, where the value is another than there is without one: a place in the version's slices.
     Apart(usize),
     /// Those whose value there and back is another: a place in the version's shaped fields.
@@ -396,7 +403,7 @@ impl Loss {
                 format!("{count} {values} of `{table}.{field}` will be gone with the field")
             }
             LossKind::Renumbered(_) => format!("{count} {values} of `{table}.{field}` will be other numbers"),
-            LossKind::Unreached(_) | LossKind::Apart(_) => {
+            LossKind::Unreached(_) | LossKind::Stayed(_) | LossKind::Halfway(_) | LossKind::Apart(_) => {
                 format!("{count} {values} of `{table}.{field}` {have} no `{}` to live in", other.short())
             }
             LossKind::Quarantined(_) => {

@@ -188,7 +188,8 @@ impl Attached<Constraint> {
     /// The same constraint, with its definition in the words of the version if it is a check.
     #[must_use]
     pub fn as_named(&self) -> Constraint {
-        let definition = self.expression().map(|e| format!("CHECK ({e})"));
+        let alone = if self.item.definition.ends_with(ALONE) { ALONE } else { "" };
+        let definition = self.expression().map(|e| format!("CHECK ({e}){alone}"));
         Constraint { definition: definition.unwrap_or_else(|| self.item.definition.clone()), ..self.item.clone() }
     }
 }
@@ -410,11 +411,14 @@ impl Relation {
     }
 }
 
+/// How a check says that it is for its table alone.
+const ALONE: &str = " NO INHERIT";
+
 /// What a check demands, as PostgreSQL or we wrote it; none for other constraints, or if it cannot be read.
 #[must_use]
 pub fn checked(constraint: &Constraint) -> Option<Expression> {
     let text = constraint.definition.strip_prefix("CHECK (")?;
-    let text = text.trim_end_matches(" NOT VALID").strip_suffix(')')?;
+    let text = text.trim_end_matches(" NOT VALID").trim_end_matches(ALONE).strip_suffix(')')?;
     Expression::parse(text).ok()
 }
 

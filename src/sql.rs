@@ -5,6 +5,7 @@
 
 pub mod changes;
 pub mod codes;
+pub mod lengths;
 pub mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};

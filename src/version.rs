@@ -11,7 +11,7 @@ use crate::catalogue::{Refactor, Refactoring};
 use crate::fact::{Claim, Elsewhere, Fact, KeyField, Loss, Words};
 use crate::name::{FieldRef, Ident, TableName, TableRef, own};
 use crate::refusal::{Refusal, similar};
-use crate::relation::{Attached, Condition, Field, Home, Relation, Rows, is_indexed};
+use crate::relation::{Attached, Condition, Field, Hidden, Home, Relation, Rows, Stores, is_indexed};
 use crate::schema::{Constraint, ForeignKey, Schema, Table, TableKind};
 use crate::sql::{Expression, Literal};
 pub use told::Told;
@@ -224,6 +224,8 @@ pub struct Dormant {
     pub carry: Carry,
     /// What became of it: a place in [`Version::carries`].
     pub now: usize,
+    /// The rest of the way.
+    pub further: Vec<Hop>,
 }
 
 impl Carry {
@@ -597,6 +599,8 @@ pub struct Lookup {
     pub restores: Option<String>,
     /// What fields are where nothing is found, as it was kept.
     pub kept: Vec<Kept>,
+    /// What fields that are shown no more get in a new row, if not NULL: which of them, and the value.
+    pub left: Vec<(usize, Expression)>,
 }
 
 /// How values of two tables are compared.
@@ -750,9 +754,13 @@ impl Version {
         let mut next = step.refactoring.after(&step.name, self)?;
         self.leaves_told(&next)?;
         next.steps.push(step.name.clone());
-        let keys: Vec<Vec<KeyField>> = next.losses.iter().map(|loss| next.key_kept_by(loss)).collect();
-        for (loss, key) in next.losses.iter_mut().zip(keys).filter(|(loss, _)| loss.step == step.name) {
-            loss.key = key;
+        let keys: Vec<_> = next.losses.iter().map(|loss| next.key_kept_by(loss)).collect();
+        let kept: Vec<String> = next.losses.iter().map(|loss| next.kept_for(loss)).collect();
+        for (loss, (key, kept)) in next.losses.iter_mut().zip(keys.into_iter().zip(kept)) {
+            // What a later refactoring makes of the losses changes nothing of where its values are looked for.
+            if loss.step == step.name {
+                (loss.key, loss.kept) = (key, kept);
+            }
         }
         for relation in next.relations.values_mut() {
             let Relation { fields, passing, .. } = relation;
@@ -800,7 +808,7 @@ impl Version {
     }
 
     /// Where the key of the rows is that a loss is about, as it will be when its refactoring is real.
-    fn key_kept_by(&self, loss: &Loss) -> Vec<KeyField> {
+    fn key_kept_by(&self, loss: &Loss) -> Vec<(Ident, KeyField)> {
         let named = self.relations.get(&loss.words.table).filter(|r| r.base == loss.table);
         let Some(relation) = named.or_else(|| self.over(&loss.table)) else { return Vec::new() };
         let place = |name: &Ident| match relation.field(name)?.home {
@@ -811,7 +819,8 @@ impl Version {
             Home::Numbered(at) => Some(KeyField::Elsewhere(Elsewhere::Numbered(at))),
             Home::Shaped(..) | Home::Calculated(_) | Home::United(_) => None,
         };
-        relation.row_key().and_then(|key| key.iter().map(place).collect()).unwrap_or_default()
+        let one = |name: Ident| place(&name).map(|at| (name, at));
+        relation.row_key().and_then(|key| key.into_iter().map(one).collect()).unwrap_or_default()
     }
 
     /// A field that a view would show beside a hidden one of the same name.
@@ -975,6 +984,18 @@ impl Version {
     #[must_use]
     pub fn table(&self, relation: &Relation) -> &Table {
         &self.schema.tables[&relation.base]
+    }
+
+    /// What a new row of a physical table gets in columns that nobody sees any more.
+    #[must_use]
+    pub fn left_behind(&self, table: &TableName) -> Vec<(Ident, Expression)> {
+        let gone = || self.dropped.iter().find(|d| d.table == *table).map(|d| &d.last);
+        let hidden = self.over(table).or_else(gone).into_iter().flat_map(|r| &r.hidden);
+        let value = |h: &Hidden| match &h.stores {
+            Stores::Value(value) => Some((h.column.clone(), value.clone())),
+            Stores::BaseDefault | Stores::Adopted(_) => None,
+        };
+        hidden.filter_map(value).collect()
     }
 
     /// The relation that has a physical table's rows; of several, the one that will have the table itself.
@@ -1185,6 +1206,9 @@ impl Version {
     /// What the values of a loss are kept for: its refactoring, and the field if it is not its first.
     #[must_use]
     pub fn kept_for(&self, loss: &Loss) -> String {
+        if !loss.kept.is_empty() {
+            return loss.kept.clone();
+        }
         match self.losses.iter().find(|l| l.step == loss.step) {
             Some(first) if first != loss => {
                 let (step, Words { table, field, .. }) = (&loss.step, &loss.words);

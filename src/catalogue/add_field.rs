@@ -57,6 +57,31 @@ pub struct AddField {
     pub with: Vec<Refactoring>,
 }
 
+/// Functions of the moment, and what only says it otherwise.
+const MOMENT: [&str; 9] = [
+    "now",
+    "current_timestamp",
+    "transaction_timestamp",
+    "statement_timestamp",
+    "clock_timestamp",
+    "current_date",
+    "current_time",
+    "localtime",
+    "localtimestamp",
+];
+const OTHERWISE: [&str; 3] = ["timezone", "date_trunc", "date"];
+
+impl AddField {
+    /// What the rows that exist get where that is the moment, which is one for all of them: the one of declaring.
+    #[must_use]
+    pub fn moment(&self) -> Option<&Expression> {
+        let told = self.existing.as_ref().or(self.default.as_ref().filter(|_| self.expression.is_none()))?;
+        let names = told.functions();
+        let known = names.iter().all(|n| MOMENT.contains(&n.as_str()) || OTHERWISE.contains(&n.as_str()));
+        (known && names.iter().any(|n| MOMENT.contains(&n.as_str()))).then_some(told)
+    }
+}
+
 impl Refactor for AddField {
     fn wish(&self) -> String {
         format!("add field `{}`", self.field)

@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 use crate::relation::{Attached, Relation};
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::codes::{self, Mapping};
-use crate::sql::{Expression, TypeName};
+use crate::sql::{Expression, TypeName, lengths};
 use crate::version::Version;
 
 /// Give a field another type.
@@ -56,7 +56,10 @@ pub struct ChangeType {
 }
 
 impl ChangeType {
-    fn cast(name: &Ident, type_name: &str) -> Result<Expression, Refusal> {
+    /// A cast that cuts nothing: what is too long is refused where it is stored.
+    fn cast(name: &Ident, from: &str, to: &str) -> Result<Expression, Refusal> {
+        let whole = lengths::unbounded(to).filter(|_| !lengths::is_bits(to) || lengths::is_bits(from));
+        let type_name = whole.unwrap_or(to);
         Expression::parse(&format!("{name}::{type_name}")).map_err(|e| Refusal::Expression(e.to_string()))
     }
 }
@@ -78,8 +81,8 @@ impl ChangeType {
     fn expressions(&self, field: &Ident, old_type: &str, step: &str) -> Result<(Expression, Expression), Refusal> {
         let new_type = self.type_name.to_string();
         if self.map.is_empty() {
-            let using = self.using.clone().map_or_else(|| Self::cast(field, &new_type), Ok)?;
-            let back = self.back.clone().map_or_else(|| Self::cast(field, old_type), Ok)?;
+            let using = self.using.clone().map_or_else(|| Self::cast(field, old_type, &new_type), Ok)?;
+            let back = self.back.clone().map_or_else(|| Self::cast(field, &new_type, old_type), Ok)?;
             return Ok((using, back));
         }
         let other = |why: String, hint: &str| Err(Refusal::Other { why, hint: Some(hint.into()) });
@@ -150,9 +153,10 @@ impl Refactor for ChangeType {
         let (using, back) = self.expressions(&old.name, &old.type_name, step)?;
         let padded = ["character", "char", "bpchar"].contains(&&*bare(&new_type));
         let is_string = padded || family(&new_type) == Some("string");
-        let exact = self.is_exact(&old.type_name);
+        let plain = self.using.is_none() && self.map.is_empty();
         let converted = |default: &String| {
-            if exact && old.sequence.is_some() {
+            // As ALTER TABLE leaves it: what the new type takes by itself needs no cast.
+            if plain && lengths::assigns(&old.type_name, &new_type) {
                 return default.clone();
             }
             let constant = Expression::parse(default).ok().and_then(|d| codes::constant(&d));

@@ -85,7 +85,7 @@ impl<'a> Draft<'a> {
                 hint: "name each field once".into(),
             });
         }
-        let is_key = |rule: &RuleElement| matches!(rule.rule, Rule::Primary(_));
+        let is_key = |rule: &RuleElement| matches!(rule.rule, Rule::Primary(..));
         let mut field = Field {
             type_name: element.type_name.clone(),
             collation: element.collation.clone(),
@@ -101,7 +101,7 @@ impl<'a> Draft<'a> {
             ..Field::named(name)
         };
         if field.identity.is_some() {
-            self.number(&mut field);
+            self.number(&mut field, &element.numbers);
         } else if kept {
             self.renumber(&mut field);
         }
@@ -109,11 +109,11 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn number(&mut self, field: &mut Field) {
+    fn number(&mut self, field: &mut Field, options: &str) {
         let own = Ident::generated(&[self.name.name.as_str(), field.name.as_str(), "seq"]);
         let sequence = self.physical.renamed(own);
         field.sequence = Some(sequence.clone());
-        self.sequences.push((sequence, Sequence { options: String::new(), comment: None, grants: None }));
+        self.sequences.push((sequence, Sequence { options: options.to_owned(), comment: None, grants: None }));
     }
 
     /// A kept table has taken its sequence along to our schema.
@@ -132,12 +132,16 @@ impl<'a> Draft<'a> {
     /// When a field or a table that it names is not there.
     pub fn rule(&mut self, element: &RuleElement) -> Result<(), Refusal> {
         let fields: Vec<Ident> = match &element.rule {
-            Rule::Primary(fields) | Rule::Unique(fields, _) => fields.clone(),
-            Rule::Check(condition) => condition.fields().into_iter().collect(),
+            Rule::Primary(fields, _) | Rule::Unique(fields, ..) => fields.clone(),
+            Rule::Check(condition, _) => condition.fields().into_iter().collect(),
             Rule::Foreign(reference) => reference.fields.clone(),
         };
         let unknown = |f: &&Ident| !self.table.fields.iter().any(|k| k.name == **f);
-        if let Some(unknown) = fields.iter().find(unknown) {
+        let more = match &element.rule {
+            Rule::Primary(_, more) | Rule::Unique(_, more, _) => more.clone(),
+            Rule::Check(..) | Rule::Foreign(_) => Vec::new(),
+        };
+        if let Some(unknown) = fields.iter().chain(&more).find(unknown) {
             let names = self.table.fields.iter().map(|f| f.name.as_str());
             return Err(Refusal::NoField {
                 table: self.name.clone(),
@@ -149,15 +153,30 @@ impl<'a> Draft<'a> {
         let table = self.name.name.as_str();
         let name = |parts: &[&str]| element.name.clone().unwrap_or_else(|| self.free(parts));
         let listed = listed(&fields);
+        // PostgreSQL names a key by all that its index has.
+        let joined_all = fields.iter().chain(&more).map(Ident::as_str).collect::<Vec<_>>().join("_");
+        let include =
+            if more.is_empty() { String::new() } else { format!(" INCLUDE ({})", crate::name::listed(&more)) };
+        let late = element.late;
+        let when = match (late.deferrable, late.deferred) {
+            (_, true) => " DEFERRABLE INITIALLY DEFERRED",
+            (true, false) => " DEFERRABLE",
+            (false, false) => "",
+        };
         let (name, kind, definition) = match &element.rule {
-            Rule::Primary(_) => (name(&[table, "pkey"]), ConstraintKind::Primary, format!("PRIMARY KEY ({listed})")),
-            Rule::Unique(_, distinct) => {
-                let nulls = if *distinct { "" } else { " NULLS NOT DISTINCT" };
-                (name(&[table, &joined, "key"]), ConstraintKind::Unique, format!("UNIQUE{nulls} ({listed})"))
+            Rule::Primary(..) => {
+                let definition = format!("PRIMARY KEY ({listed}){include}{when}");
+                (name(&[table, "pkey"]), ConstraintKind::Primary, definition)
             }
-            Rule::Check(condition) => {
+            Rule::Unique(_, _, distinct) => {
+                let nulls = if *distinct { "" } else { " NULLS NOT DISTINCT" };
+                let definition = format!("UNIQUE{nulls} ({listed}){include}{when}");
+                (name(&[table, &joined_all, "key"]), ConstraintKind::Unique, definition)
+            }
+            Rule::Check(condition, alone) => {
                 let parts: &[&str] = if fields.len() == 1 { &[table, &joined, "check"] } else { &[table, "check"] };
-                (name(parts), ConstraintKind::Check, format!("CHECK ({condition})"))
+                let alone = if *alone { " NO INHERIT" } else { "" };
+                (name(parts), ConstraintKind::Check, format!("CHECK ({condition}){alone}"))
             }
             Rule::Foreign(reference) => {
                 let key = self.foreign(reference)?;
@@ -165,13 +184,12 @@ impl<'a> Draft<'a> {
             }
         };
         self.taken.insert(name.clone());
-        let late = |pick: fn(&Reference) -> bool| matches!(&element.rule, Rule::Foreign(r) if pick(r));
         let mut constraint = Constraint {
             name: name.clone(),
             fields: fields.clone(),
             definition,
-            deferrable: late(|r| r.deferrable),
-            deferred: late(|r| r.deferred),
+            deferrable: late.deferrable,
+            deferred: late.deferred,
             validated: true,
             inherited: false,
             comment: None,
@@ -187,7 +205,10 @@ impl<'a> Draft<'a> {
                     keys.for_each(|f| f.not_null = true);
                 }
                 let index = Index::unique(&name, self.physical, &fields);
-                self.table.indexes.push(Index { constraint: Some(name), ..index });
+                let all = fields.iter().chain(&more).cloned().collect();
+                let definition = format!("{}{include}", index.definition);
+                let immediate = !late.deferrable;
+                self.table.indexes.push(Index { constraint: Some(name), fields: all, definition, immediate, ..index });
             }
             _ => {}
         }

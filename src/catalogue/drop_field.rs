@@ -112,10 +112,15 @@ impl Refactor for DropField {
             rows: relation.rows_shown(),
             kind,
             key: Vec::new(),
+            kept: String::new(),
             words: Words { table: name.clone(), field: shape.name.clone(), other: name.clone() },
         }));
         let changed = after.change(&name, step);
         changed.remove_fields(std::slice::from_ref(&shape.name));
+        if let (Home::Looked(at, member), Some(default)) = (home, &default) {
+            after.lookups[at].left.push((member, default.clone()));
+        }
+        let changed = after.change(&name, step);
         if let (Home::Own(_), Some(column)) = (home, column) {
             let stores = default.map_or(Stores::BaseDefault, Stores::Value);
             changed.hidden.push(Hidden { column, stores });

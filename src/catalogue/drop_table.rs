@@ -119,6 +119,7 @@ impl Version {
             rows: None,
             kind: loss,
             key: Vec::new(),
+            kept: String::new(),
             words: Words { table: relation.name.clone(), field: Ident::new(""), other: relation.name.clone() },
         });
         self.dropped.push(Dropped { step: step.to_owned(), table: relation.base.clone(), last: relation.clone() });

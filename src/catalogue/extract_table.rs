@@ -17,7 +17,7 @@ use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{FieldRef, Ident, OWN, Renaming, TableName, TableRef, listed};
 use crate::refusal::Refusal;
 use crate::relation::{self, Attached, Field, Home, Origin, Relation};
-use crate::schema::element::{Element, FieldElement, Rule, RuleElement};
+use crate::schema::element::{Element, FieldElement, Late, Rule, RuleElement};
 use crate::schema::{self, Constraint, ConstraintKind, ForeignKey, Identity, Index};
 use crate::sql::Expression;
 use crate::version::{
@@ -237,7 +237,7 @@ impl ExtractTable {
 
     fn new_fields(&self, version: &Version, draft: &mut Draft, payload: &Payload) -> Result<(), Refusal> {
         let (key, natural) = self.key(payload);
-        let rule = |rule| RuleElement { name: None, rule };
+        let rule = |rule| RuleElement { name: None, rule, late: Late::default() };
         let plain = |name: &Ident, type_name: &str| FieldElement {
             name: name.clone(),
             type_name: type_name.to_owned(),
@@ -245,6 +245,7 @@ impl ExtractTable {
             not_null: false,
             default: None,
             identity: None,
+            numbers: String::new(),
             generated: None,
             rules: Vec::new(),
         };
@@ -267,22 +268,22 @@ impl ExtractTable {
         }
         let names: Vec<Ident> = payload.by.iter().map(|l| l.name.clone()).collect();
         if natural {
-            return draft.rule(&rule(Rule::Primary(names)));
+            return draft.rule(&rule(Rule::Primary(names, Vec::new())));
         }
-        draft.rule(&rule(Rule::Primary(vec![key])))?;
+        draft.rule(&rule(Rule::Primary(vec![key], Vec::new())))?;
         let nullable = compared.iter().any(|c| c.null_safe);
-        draft.rule(&rule(Rule::Unique(names.clone(), !nullable)))?;
+        draft.rule(&rule(Rule::Unique(names.clone(), Vec::new(), !nullable)))?;
         if let Some(condition) = &self.condition {
             let renames = payload.by.iter().map(|l| (l.field.shape.name.clone(), l.name.to_string())).collect();
             let condition =
                 Expression::parse(&condition.with(&renames)).map_err(|e| Refusal::Expression(e.to_string()))?;
-            draft.rule(&rule(Rule::Check(condition)))?;
+            draft.rule(&rule(Rule::Check(condition, false)))?;
         }
         if compared.iter().all(|c| c.null_safe) {
             // A row without any value is what NULL refers to.
             let text = format!("num_nonnulls({}) > 0", listed(&names));
             let condition = Expression::parse(&text).map_err(|e| Refusal::Expression(e.to_string()))?;
-            draft.rule(&rule(Rule::Check(condition)))?;
+            draft.rule(&rule(Rule::Check(condition, false)))?;
         }
         Ok(())
     }
@@ -348,7 +349,7 @@ impl ExtractTable {
             after.facts.insert(before.facts.len(), split_rows::fact(step, from, &only.holds));
         }
         let reference = lookup.fields[0].clone();
-        let foreign = self.foreign_key(step, &mut after, &lookup);
+        let foreign = self.foreign_key(step, &mut after, from, &lookup);
         let origin = Origin::Table(other.base.clone(), 0);
         let attached = Attached { item: foreign, origin, columns: lookup.shows.clone() };
         let hop = Hop {
@@ -443,7 +444,7 @@ impl ExtractTable {
     }
 
     /// The foreign key that will be there once all is real.
-    fn foreign_key(&self, step: &str, after: &mut Version, lookup: &Lookup) -> Constraint {
+    fn foreign_key(&self, step: &str, after: &mut Version, from: &Relation, lookup: &Lookup) -> Constraint {
         let Missing::Refuse(name) = &lookup.missing else { unreachable!("a reference may be refused") };
         let key = ForeignKey {
             table: lookup.other.clone(),
@@ -457,11 +458,22 @@ impl ExtractTable {
             after.remark(step, RemarkKind::Note, text);
         }
         let constraint =
-            Constraint::named(name.clone(), ConstraintKind::Foreign(key), lookup.fields.clone(), String::new());
+            |key| Constraint::named(name.clone(), ConstraintKind::Foreign(key), lookup.fields.clone(), String::new());
+        let said =
+            self.deferrable.is_some() || (self.on_update, self.on_delete) != (Action::default(), Action::default());
+        // The fields refer to the same rows by another key: what that does goes on.
+        let same = |(c, there): &(&Attached<Constraint>, &ForeignKey)| {
+            there.table == lookup.other && c.columns == lookup.columns && there.fields == lookup.found_by
+        };
+        if let Some((was, there)) = from.foreign_keys().find(same).filter(|_| !said) {
+            let key = ForeignKey { on_update: there.on_update, on_delete: there.on_delete, ..key };
+            let (deferrable, deferred) = (was.item.deferrable, was.item.deferred);
+            return Constraint { deferrable, deferred, ..constraint(key) };
+        }
         Constraint {
             deferrable: self.deferrable.is_some(),
             deferred: self.deferrable == Some(Deferrable::InitiallyDeferred),
-            ..constraint
+            ..constraint(key)
         }
     }
 
@@ -520,6 +532,7 @@ impl ExtractTable {
             fields: vec![reference],
             restores: self.restores.clone().filter(|_| natural),
             kept: Vec::new(),
+            left: Vec::new(),
         })
     }
 
@@ -608,6 +621,7 @@ fn note_facts(step: &str, after: &mut Version, lookup: &Lookup, payload: &Payloa
         rows: None,
         kind: LossKind::Unlisted(at),
         key: Vec::new(),
+        kept: String::new(),
         words: Words { field: leaving.field.shape.name.clone(), ..words.clone() },
     };
     let mut claims = Vec::new();

@@ -318,6 +318,7 @@ impl InlineTable {
             unique: true,
             restores: None,
             kept: Vec::new(),
+            left: Vec::new(),
             words: (into.name.clone(), table.name.clone()),
             fields: news.clone(),
         };
@@ -471,6 +472,7 @@ impl InlineTable {
             unique: true,
             restores: None,
             kept: Vec::new(),
+            left: Vec::new(),
             words: (found.into.name.clone(), found.table.name.clone()),
             fields: found.reference.clone(),
         });

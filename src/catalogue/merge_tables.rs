@@ -208,6 +208,10 @@ impl MergeTables {
         for constraint in found.table.constraints.iter().filter(|c| follows(&c.item.fields)) {
             let mut constraint: Attached<Constraint> = constraint.clone();
             constraint.item.rename(&renames);
+            let given = |f: &Ident| into.field(f).is_some_and(|f| f.shape.not_null);
+            if constraint.item.kind == ConstraintKind::NotNull && !constraint.item.fields.iter().all(given) {
+                continue;
+            }
             if constraint.item.kind == ConstraintKind::Primary {
                 // Rows of the other table have a key already.
                 constraint.item.kind = ConstraintKind::Unique;
@@ -333,6 +337,7 @@ impl MergeTables {
             unique: found.table.is_unique(&found.reference),
             restores: None,
             kept: Vec::new(),
+            left: Vec::new(),
             words: (into.name.clone(), table.name.clone()),
             fields: names.iter().map(|n| self.name(n)).collect(),
         };

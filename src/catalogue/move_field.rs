@@ -168,7 +168,10 @@ impl MoveField {
 
         let mut after = before.clone();
         let carry = after.carries.len();
-        note_facts(&mut after, step, from, to, field, stored, &path, self.restores.is_some(), carry);
+        note_facts(&mut after, step, (from, to), field, stored, &path, self.restores.is_some());
+        if path.direction == Direction::Down || !path.total {
+            note_loss(&mut after, step, (from, to), field, vec![stored.name.clone()], LossKind::Unreached(carry));
+        }
         entangled::note(&mut after, step, from, field, Purpose::Move);
         let own = |c: &Attached<Constraint>| match &c.origin {
             Origin::Table(table, at) if *table == from.base && c.item.fields == [old.clone()] => Some(*at),
@@ -269,18 +272,15 @@ impl Refactor for MoveField {
     }
 }
 
-#[allow(clippy::too_many_arguments)] // all of one move
-/// What the data must satisfy for the move, and which values it leaves without a home.
+/// What the data must satisfy for the move.
 fn note_facts(
     after: &mut Version,
     step: &str,
-    from: &Relation,
-    to: &Relation,
+    (from, to): (&Relation, &Relation),
     field: &Field,
     stored: &crate::schema::Field,
     path: &Path,
     restored: bool,
-    carry: usize,
 ) {
     let name = &field.shape.name;
     let words = Words { table: to.name.clone(), field: name.clone(), other: from.name.clone() };
@@ -306,17 +306,27 @@ fn note_facts(
         Direction::Down => {}
     }
     after.facts.extend(claims.into_iter().map(|claim| Fact { step: step.to_owned(), claim }));
-    if path.direction == Direction::Down || !path.total {
-        after.losses.push(Loss {
-            step: step.to_owned(),
-            table: from.base.clone(),
-            columns: vec![stored.name.clone()],
-            rows: None,
-            kind: LossKind::Unreached(carry),
-            key: Vec::new(),
-            words: Words { table: from.name.clone(), field: name.clone(), other: to.name.clone() },
-        });
-    }
+}
+
+/// Which values the move leaves without a home.
+fn note_loss(
+    after: &mut Version,
+    step: &str,
+    (from, to): (&Relation, &Relation),
+    field: &Field,
+    columns: Vec<Ident>,
+    kind: LossKind,
+) {
+    after.losses.push(Loss {
+        step: step.to_owned(),
+        table: from.base.clone(),
+        columns,
+        rows: None,
+        kind,
+        key: Vec::new(),
+        kept: String::new(),
+        words: Words { table: from.name.clone(), field: field.shape.name.clone(), other: to.name.clone() },
+    });
 }
 
 /// Tells of the indexes that the lookups would need and nobody made.
@@ -403,22 +413,22 @@ impl MoveField {
         let mut after = before.clone();
         // What the earlier refactoring needed of the data is now needed of the longer way.
         after.facts.retain(|f| f.step != earlier.step || f.claim.words().field != earlier.words.field);
-        after.losses.retain(|l| l.kind != LossKind::Unreached(at));
+        // What had no partner on the earlier way stays by the key of its own row; what had one, and has none further on, is
+        // a value of the table between.
+        let dormant = after.dormant.len();
+        for loss in after.losses.iter_mut().filter(|l| l.kind == LossKind::Unreached(at)) {
+            loss.kind = LossKind::Stayed(dormant);
+        }
+        let further = path.hops.clone();
+        if path.direction == Direction::Down || !path.total {
+            note_loss(&mut after, step, (from, to), field, Vec::new(), LossKind::Halfway(dormant));
+        }
         let source = before.over(&earlier.source).unwrap_or(from);
         let stored = before.schema.tables[&earlier.source].fields.iter().find(|f| f.name == earlier.column);
         let way = Path { hops: hops.clone(), total: false, ..path };
-        note_facts(
-            &mut after,
-            step,
-            source,
-            to,
-            field,
-            stored.unwrap_or(&field.shape),
-            &way,
-            self.restores.is_some(),
-            at,
-        );
-        after.dormant.push(Dormant { carry: earlier.clone(), now: at });
+        let stored = stored.unwrap_or(&field.shape);
+        note_facts(&mut after, step, (source, to), field, stored, &way, self.restores.is_some());
+        after.dormant.push(Dormant { carry: earlier.clone(), now: at, further });
         after.carries[at] = Carry {
             step: step.to_owned(),
             id: entangled::generated_id(step, &new),

@@ -193,6 +193,7 @@ impl Refactor for Pivot {
                 unique: true,
                 restores: None,
                 kept: Vec::new(),
+                left: Vec::new(),
                 words: (into.name.clone(), table.name.clone()),
                 fields: vec![to.clone()],
             });

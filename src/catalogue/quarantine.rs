@@ -134,6 +134,7 @@ pub fn hide(
         rows: None,
         kind: kind(after.quarantined.len()),
         key: Vec::new(),
+        kept: String::new(),
         words: Words { table: name.clone(), field: why.clone(), other: name.clone() },
     });
     let rows = with(Condition { holds: broken, mark: None, ..condition.clone() });

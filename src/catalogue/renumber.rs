@@ -93,6 +93,7 @@ pub fn renumber(
             rows: None,
             kind: LossKind::Renumbered(after.numberings.len()),
             key: Vec::new(),
+            kept: String::new(),
             words: Words { table, field: key.name.clone(), other: united.name.clone() },
         });
         after.numberings.push(numbering);
@@ -283,6 +284,7 @@ pub fn part(
         rows: numbering.rows.clone(),
         kind: LossKind::Renumbered(at),
         key: Vec::new(),
+        kept: String::new(),
         words: Words { table: part.name.clone(), field: shown, other: relation.name.clone() },
     });
     after.numberings.push(numbering);

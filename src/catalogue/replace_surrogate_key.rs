@@ -128,6 +128,7 @@ impl Refactor for ReplaceSurrogateKey {
             rows: None,
             kind: LossKind::All,
             key: Vec::new(),
+            kept: String::new(),
             words: Words { table: relation.name.clone(), field: shape.name.clone(), other: relation.name.clone() },
         });
         let changed = after.change(&relation.name, step);

@@ -184,6 +184,7 @@ impl Reshape {
             rows: relation.rows_shown(),
             kind: LossKind::Unfaithful(at),
             key: Vec::new(),
+            kept: String::new(),
             words: Words { table: name.clone(), field: self.from[0].clone(), other: name.clone() },
         });
         for (at, field) in old.iter().enumerate() {

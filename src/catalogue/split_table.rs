@@ -474,6 +474,7 @@ impl Refactor for SplitTable {
             rows: None,
             kind: LossKind::Apart(at),
             key: Vec::new(),
+            kept: String::new(),
             words: Words {
                 table: relation.name.clone(),
                 field: field.shape.name.clone(),

@@ -93,7 +93,8 @@ impl Refactor for Sql {
             table.constraints.drain(..).partition(|c| matches!(c.kind, ConstraintKind::Foreign(_)));
         table.constraints = own;
         foreign.iter().try_for_each(|c| must_be_plain(c, &physical))?;
-        let told = self.told(step, &table, &name, &physical, &names)?;
+        let numbers = numbers(&after, &table, &replaced);
+        let told = Told { numbers, ..self.told(step, &table, &name, &physical, &names)? };
         note_facts(step, &mut after, &name, &table);
         after.make(Made { step: step.to_owned(), table: physical, restores: None }, &name, table, sequences);
         let at = after.told.len();
@@ -255,6 +256,7 @@ impl Sql {
             update: put("--update", &self.update)?,
             delete: put("--delete", &self.delete)?,
             names: tables.into_iter().cloned().collect(),
+            numbers: Vec::new(),
             key: key.ok_or_else(|| Refusal::NoKey { table: name.clone() })?,
             unique,
         })
@@ -299,10 +301,29 @@ impl Sql {
                 after.remark(step, RemarkKind::Lost, text);
             }
         }
+        for (field, sequence) in &told.numbers {
+            let text = format!(
+                "`{shown}.{field}` is numbered by `{}` until this is materialized, and then goes on from its last number",
+                sequence.short()
+            );
+            after.remark(step, RemarkKind::Note, text);
+        }
         if !replaced.is_empty() && (self.back.is_none() || replaced.len() > 1) {
             after.remark(step, RemarkKind::Note, "no way back is known: there is no inverse once this is materialized");
         }
     }
+}
+
+/// Fields that are numbered anew, and by old code, too, each with the sequence of old code.
+fn numbers(version: &Version, table: &Table, replaced: &[&Relation]) -> Vec<(Ident, TableName)> {
+    let old = |name: &Ident| {
+        let there = replaced.iter().flat_map(|r| &version.table(r).fields).filter(|f| f.sequence.is_some());
+        let mut alike = there.filter(|f| f.name == *name);
+        // Numbers of two tables are not numbers of one.
+        alike.next().filter(|_| alike.next().is_none())?.sequence.clone()
+    };
+    let numbered = table.fields.iter().filter(|f| f.identity.is_some());
+    numbered.filter_map(|f| Some((f.name.clone(), old(&f.name)?))).collect()
 }
 
 /// What a foreign key does not do yet.

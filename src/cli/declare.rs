@@ -13,7 +13,7 @@ use crate::ui::Ui;
 use crate::version::RemarkKind;
 
 /// Declares and defers one refactoring.
-pub fn run(context: &Context, refactoring: Refactoring) -> Result<(), Problem> {
+pub fn run(context: &Context, mut refactoring: Refactoring) -> Result<(), Problem> {
     let directory = context.directory();
     let files = directory.read()?;
     let mut session = context.session()?;
@@ -29,6 +29,7 @@ pub fn run(context: &Context, refactoring: Refactoring) -> Result<(), Problem> {
         )
         .hint("bring it up to date first: `refactor apply`"));
     }
+    let moment = session.fix_moment(&mut refactoring);
     let known = files.iter().map(|f| &f.step.name).chain(place.recorded.iter().map(|r| &r.entry.step.name));
     let taken: Vec<String> = known.cloned().collect();
     let after = place.recorded.last().map(|r| r.entry.step.name.clone());
@@ -49,6 +50,11 @@ pub fn run(context: &Context, refactoring: Refactoring) -> Result<(), Problem> {
     context.ui.done(format!("{} is declared and shown in `next`", entry.step.name));
     context.ui.say(format!("  recorded in {}", file.display()));
     report(context.ui, &deferred, std::slice::from_ref(&entry.step.name));
+    if let Some(moment) = moment {
+        context.ui.note(format!(
+            "rows that exist get the moment of declaring, `{moment}`, written down as `existing`; new rows get their own"
+        ));
+    }
     context.ui.say(
         "  try it: `refactor exec -- psql`   make it real: `refactor materialize`   take it back: `refactor undo`",
     );

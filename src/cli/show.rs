@@ -10,7 +10,7 @@ use crate::cli::Context;
 use crate::db::session::Place;
 use crate::generate::{self, Class, fact, shown_in};
 use crate::problem::{Kind, Problem};
-use crate::relation::Home;
+use crate::relation::{Home, Relation};
 use crate::version::{Step, Version};
 
 /// What to show.
@@ -61,7 +61,7 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
             context.ui.out(format!(
                 "view of `{}` (class {class:?}) cannot: {}",
                 relation.name.short(),
-                class.cannot(relation).join("; ")
+                cannot(class, relation)
             ));
         }
         let kept = place.recorded.iter().find(|r| r.entry.step.name == *name).and_then(|r| r.inverse.clone());
@@ -95,6 +95,25 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
     }
     context.ui.json(&found);
     Ok(())
+}
+
+/// What a view cannot do, also where it is not told: PostgreSQL then asks no trigger and tells a view nothing.
+fn cannot(class: Class, relation: &Relation) -> String {
+    let mut cannot: Vec<String> = class.cannot(relation).into_iter().map(str::to_owned).collect();
+    let sequences = relation.fields.iter().filter_map(|f| f.shape.sequence.as_ref());
+    let sequences: Vec<String> = sequences.map(|s| format!("`{}`", s.short())).collect();
+    if !sequences.is_empty() {
+        cannot.push(format!("be asked for its sequence by pg_get_serial_sequence (name it: {})", sequences.join(", ")));
+    }
+    if class != Class::U {
+        cannot.push(
+            "be written while session_replication_role is replica (no trigger fires then: write to the table)".into(),
+        );
+        if relation.fields.iter().any(|f| f.shape.identity.is_some()) {
+            cannot.push("OVERRIDING USER VALUE (a number that is given is stored)".into());
+        }
+    }
+    cannot.join("; ")
 }
 
 /// How each of the pending refactorings is taken back, where it can be, on the shape before it.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use postgres::{Client, GenericClient, SimpleQueryMessage, Transaction};
 
-use crate::catalogue::Refactor;
+use crate::catalogue::{Refactor, Refactoring};
 use crate::db::facts::{self, Answer};
 use crate::db::run::{self, Patience, Tries};
 use crate::db::trial::{self, Trial};
@@ -23,6 +23,7 @@ use crate::plan::{Installed, Plan, PlanStep};
 use crate::problem::{Kind, Problem};
 use crate::relation::{Rows, row_key};
 use crate::schema::{Schema, read};
+use crate::sql::{Expression, Literal};
 use crate::version::{RemarkKind, Step, Unlisted, Version};
 
 /// Only what is PostgreSQL's own.
@@ -216,6 +217,17 @@ impl Session {
         // From now on what a person wrote is looked up, too.
         self.client.batch_execute(&run::set_path("SET", &place.schema.code_path()))?;
         Ok(place)
+    }
+
+    /// Rows that exist get one moment for all of them: writes it down where a new field's value is the moment, and gives
+    /// it. What cannot be computed is left to who judges expressions.
+    pub fn fix_moment(&mut self, refactoring: &mut Refactoring) -> Option<Literal> {
+        let Refactoring::AddField(add) = refactoring else { return None };
+        let query = format!("SELECT (({})::{})::text", add.moment()?, add.type_name);
+        let row = self.client.query_one(&query, &[]).ok()?;
+        let moment = Literal(row.get::<_, Option<String>>(0)?);
+        add.existing = Some(Expression::parse(&moment.to_string()).ok()?);
+        Some(moment)
     }
 
     /// Prepares to show some more refactorings: folds, judges expressions, asks the facts. Changes nothing.

@@ -4,10 +4,10 @@ use crate::fact::{Claim, Elsewhere, Fact, Loss, LossKind};
 use crate::generate::carry::Names;
 use crate::generate::get::{elsewhere, over, rows, way_up};
 use crate::generate::place::{Needed, Place};
-use crate::generate::{all, apart, equal, given, held, identity, kept, list, lookup, null, rule, shaped, slice};
+use crate::generate::{all, apart, equal, get, given, held, identity, kept, list, lookup, null, rule, shaped, slice};
 use crate::name::{BODY, Ident, TableName, delimited};
-use crate::sql::Expression;
-use crate::version::{Carry, Direction, Hop, Version};
+use crate::sql::{Expression, lengths};
+use crate::version::{Carry, Direction, Dormant, Hop, Version};
 
 /// A query whose rows are the offenders: their keys as one text. It stops nowhere, so that the count is true.
 #[must_use]
@@ -85,6 +85,10 @@ fn breaking(version: &Version, fact: &Fact) -> String {
             let null = null(&format!("({value})::{type_name}"), kind);
             let null = if kind.composite { format!("({null})") } else { null };
             let fails = if *not_null { null } else { format!("{null} IS NULL") };
+            let fails = match lengths::fits(&value, type_name) {
+                Some(fits) => format!("({fails} OR NOT {fits})"),
+                None => fails,
+            };
             // The other rows are not even tried.
             let fails = match rows {
                 Some(rows) => format!("CASE WHEN {} THEN {fails} ELSE false END", over(rows, "b")),
@@ -134,6 +138,8 @@ pub fn fitting(fact: &Fact) -> Option<(String, String)> {
     let Claim::Fits { table, expression, type_name, not_null, rows, .. } = &fact.claim else { return None };
     let value = format!("({})::{type_name}", over_row(expression));
     let fits = if *not_null { format!("{value} IS NOT NULL") } else { format!("{value} IS NULL IS NOT NULL") };
+    let whole = lengths::fits(&over_row(expression), type_name);
+    let fits = whole.map_or(fits.clone(), |whole| format!("{fits} AND {whole}"));
     let function = delimited(format!(
         "CREATE FUNCTION pg_temp.refactor_fits(b {table}) RETURNS boolean LANGUAGE plpgsql AS {BODY}\nBEGIN\n  RETURN {fits};\nEXCEPTION WHEN data_exception OR integrity_constraint_violation OR raise_exception THEN\n  RETURN false;\nEND\n{BODY};"
     ));
@@ -168,6 +174,11 @@ pub fn lost_with(version: &Version, loss: &Loss) -> Vec<Needed> {
     let carried = |at: usize| version.carries[at].hops.iter().flat_map(|h| [h.from.clone(), h.to.clone()]);
     let tables: Vec<TableName> = match loss.kind {
         LossKind::Unreached(at) => carried(at).collect(),
+        LossKind::Stayed(at) | LossKind::Halfway(at) => {
+            let Dormant { carry, further, .. } = &version.dormant[at];
+            let hops = carry.hops.iter().chain(further).flat_map(|h| [h.from.clone(), h.to.clone()]);
+            hops.chain([Names::of(carry).complement]).collect()
+        }
         LossKind::Apart(at) => vec![slice::absent(&version.slices[at])],
         LossKind::Unreal(Elsewhere::Carried(at)) => {
             carried(at).chain([Names::of(&version.carries[at]).complement]).collect()
@@ -206,22 +217,31 @@ pub fn lost_rows(version: &Version, loss: &Loss) -> String {
         }
         LossKind::Quarantined(at) | LossKind::Marked(at) => return rows(version, &version.quarantined[at].rows, "t"),
         LossKind::Apart(at) => return slice::left_over(version, at, "t", &loss.columns),
-        LossKind::Unreached(at) => at,
-    };
-    let carry = &version.carries[at];
-    let partner = match carry.direction {
-        Direction::Up => reach(&carry.hops, "t"),
-        Direction::Down => {
-            let last = carry.hops.len() - 1;
-            let end = &carry.hops[last];
-            format!(
-                "SELECT FROM {} WHERE {}",
-                way_up(&carry.hops),
-                equal(&format!("a{last}"), &end.from_columns, "t", &end.to_columns)
-            )
+        LossKind::Unreached(at) => {
+            let carry = &version.carries[at];
+            return format!("{has_value} AND NOT EXISTS ({})", partner(carry.direction, &carry.hops));
         }
+        LossKind::Stayed(at) => {
+            let carry = &version.dormant[at].carry;
+            return format!("{has_value} AND NOT EXISTS ({})", partner(carry.direction, &carry.hops));
+        }
+        LossKind::Halfway(at) => at,
     };
-    format!("{has_value} AND NOT EXISTS ({partner})")
+    let Dormant { carry, further, .. } = &version.dormant[at];
+    format!("{} IS NOT NULL AND NOT EXISTS ({})", get::carried(carry, "t"), partner(carry.direction, further))
+}
+
+/// A subquery that has a row where the row `t` has one at the other end of a way.
+fn partner(direction: Direction, hops: &[Hop]) -> String {
+    match direction {
+        Direction::Up => reach(hops, "t"),
+        Direction::Down => {
+            let last = hops.len() - 1;
+            let end = &hops[last];
+            let below = equal(&format!("a{last}"), &end.from_columns, "t", &end.to_columns);
+            format!("SELECT FROM {} WHERE {below}", way_up(hops))
+        }
+    }
 }
 
 /// The complements that a fact is asked of: until they are there, it cannot be.

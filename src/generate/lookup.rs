@@ -33,17 +33,27 @@ pub fn any(version: &Version, relation: &Relation) -> bool {
 
 /// The fields of a relation that one lookup is about. With a natural key they are stored where they are, and looked up
 /// only to be sure that the other table has them.
-fn names<'r>(version: &Version, relation: &'r Relation, at: usize) -> Vec<&'r Ident> {
+fn names<'r>(version: &Version, relation: &'r Relation, at: usize) -> Vec<(usize, &'r Ident)> {
     let lookup = &version.lookups[at];
     if !lookup.is_natural() {
-        let member = |i: usize| relation.fields.iter().find(|f| f.home == Home::Looked(at, i));
-        return (0..lookup.shows.len()).filter_map(member).map(|f| &f.shape.name).collect();
+        let member = |i: usize| Some((i, relation.fields.iter().find(|f| f.home == Home::Looked(at, i))?));
+        return (0..lookup.shows.len()).filter_map(member).map(|(i, f)| (i, &f.shape.name)).collect();
     }
     if lookup.table != relation.base {
         return Vec::new();
     }
-    let shown = lookup.columns.iter().filter_map(|c| relation.showing(&version.schema, c));
-    shown.map(|f| &f.shape.name).collect()
+    let shown = lookup.columns.iter().enumerate();
+    let shown = shown.filter_map(|(i, c)| Some((i, relation.showing(&version.schema, c)?)));
+    shown.map(|(i, f)| (i, &f.shape.name)).collect()
+}
+
+/// What a field that is shown no more gets in a new row.
+fn left(lookup: &Lookup, member: usize) -> String {
+    let said = lookup.left.iter().find(|(at, _)| *at == member).map(|(_, value)| value.to_string());
+    match said.or_else(|| without(lookup, member)) {
+        Some(value) => format!("({value})::{}", lookup.types[member]),
+        None => format!("NULL::{}", lookup.types[member]),
+    }
 }
 
 fn looked_up(lookup: &Lookup, member: usize, stored: &[String], is_kept: &str) -> String {
@@ -213,13 +223,24 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
     }
     let natural = lookup.is_natural();
     let part = matches!(lookup.missing, Missing::Part { .. });
-    let given = |row: &str| names.iter().map(|n| format!("{row}.{n}")).collect::<Vec<_>>();
+    let given = |row: &str| names.iter().map(|(_, n)| format!("{row}.{n}")).collect::<Vec<_>>();
+    // Whoever does not see a field leaves it as it is.
+    let all_given = |otherwise: &dyn Fn(usize) -> String| {
+        let one = |i: usize| match names.iter().find(|(at, _)| *at == i) {
+            Some((_, n)) => format!("NEW.{n}"),
+            None => otherwise(i),
+        };
+        (0..lookup.shows.len()).map(one).collect::<Vec<_>>()
+    };
     let alias = |i: usize| format!("look_{at}_{}", i + 1);
     let make = matches!(lookup.missing, Missing::Make { .. });
     let theirs = (make || part) && !natural;
     let current: Vec<String> = (0..lookup.columns.len()).map(|i| format!("now.{}", alias(i))).collect();
     let nothing: Vec<String> = lookup.columns.iter().map(|_| "NULL".to_owned()).collect();
-    let with = |more: &[String]| list(&[given("NEW"), if make { more.to_vec() } else { Vec::new() }].concat());
+    let key: Vec<Ident> = (1..=kept_by(lookup).len()).map(|i| Ident::new(format!("look_{at}_key_{i}"))).collect();
+    let kept_now = is_kept("now", &key);
+    let with =
+        |given: Vec<String>, more: &[String]| list(&[given, if make { more.to_vec() } else { Vec::new() }].concat());
     let variable = format!("look_{at}");
     let changed = format!("pg_catalog.record_image_ne({}, {})", row(&given("NEW")), row(&given("OLD")));
     let written = lookup.columns.iter().zip(&lookup.found_by).enumerate().filter(|_| !natural && !part);
@@ -234,26 +255,36 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
         (column.clone(), value.clone(), format!("CASE WHEN {changed} THEN {value} ELSE b.{column} END"))
     });
     let stored: Vec<String> = lookup.columns.iter().map(|c| format!("b.{c}")).collect();
-    let looked = |more: &[String]| {
-        if part { String::new() } else { format!("{variable} := {}({});", finder(lookup), with(more)) }
+    let looked = |given: Vec<String>, more: &[String]| {
+        if part { String::new() } else { format!("{variable} := {}({});", finder(lookup), with(given, more)) }
     };
-    let this = given("NEW");
+    // A part that is there keeps what nobody sees; a new one gets what was said.
+    let of_part = |i: usize| {
+        let is_there = equal("t", &lookup.found_by, "r", &lookup.columns);
+        let always = lookup.always.iter().map(|(c, value)| format!(" AND {}", is("t", c, value))).collect::<String>();
+        format!(
+            "(SELECT s.v FROM (SELECT t.{} AS v FROM {} AS t WHERE {is_there}{always} UNION ALL SELECT {}) AS s LIMIT 1)",
+            lookup.shows[i],
+            lookup.other,
+            left(lookup, i)
+        )
+    };
+    let this = if natural { given("NEW") } else { all_given(&of_part) };
     let this = [each_of("r", &lookup.columns), this].concat();
     let is_part = equal("t", &lookup.found_by, "b", &lookup.columns);
-    let key: Vec<Ident> = (1..=kept_by(lookup).len()).map(|i| Ident::new(format!("look_{at}_key_{i}"))).collect();
     let find_part = part.then(|| format!("{variable} := {}({});", finder(lookup), list(&this)));
     let is_over =
         lookup.kept.iter().map(|k| format!("DELETE FROM {} AS x WHERE {};", kept_in(k), is_kept("r", &k.key)));
     let rewritten = rewrites(&version.schema.tables[&lookup.other]) && theirs;
     let again = rewritten.then(|| {
-        let each = names.iter().enumerate().map(|(i, n)| format!("NEW.{n} := {variable}.{};", lookup.shows[i]));
+        let each = names.iter().map(|(i, n)| format!("NEW.{n} := {variable}.{};", lookup.shows[*i]));
         format!("IF {variable}.{} IS NOT NULL THEN {} END IF;", lookup.found_by[0], each.collect::<Vec<_>>().join(" "))
     });
     // What a trigger of the table stores leads to another row than the one that was given.
     let stored_otherwise = rewrites(&version.schema.tables[&lookup.table]) && !theirs && !natural && !part;
     let again = again.or_else(|| {
         let now = |i: usize| looked_up(lookup, i, &each_of("r", &lookup.columns), "");
-        let each = names.iter().enumerate().map(|(i, n)| format!("NEW.{n} := {};", now(i)));
+        let each = names.iter().map(|(i, n)| format!("NEW.{n} := {};", now(*i)));
         stored_otherwise.then(|| each.collect::<Vec<_>>().join(" "))
     });
     let seen = lookup.columns.iter().enumerate().map(|(i, c)| format!(", b.{c} AS {}", alias(i)));
@@ -264,8 +295,11 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
         take_away: part.then(|| {
             format!("DELETE FROM {} AS t USING {} AS b WHERE {this_row} AND {is_part};", lookup.other, lookup.table)
         }),
-        on_insert: looked(&nothing),
-        on_update: looked(&current),
+        on_insert: looked(if natural { given("NEW") } else { all_given(&|i| left(lookup, i)) }, &nothing),
+        on_update: looked(
+            if natural { given("NEW") } else { all_given(&|i| looked_up(lookup, i, &current, &kept_now)) },
+            &current,
+        ),
         before: if make || part { seen.collect() } else { String::new() },
         columns: columns.collect(),
         lock: theirs.then(|| {
@@ -281,8 +315,7 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
             format!("IF {changed} THEN {row} AND {alone} FOR UPDATE OF t; END IF;\n  {row} FOR SHARE OF t;")
         }),
         stale: if theirs {
-            let is_kept = is_kept("now", &key);
-            let now = (0..names.len()).map(|i| looked_up(lookup, i, &current, &is_kept)).collect::<Vec<_>>();
+            let now = names.iter().map(|(i, _)| looked_up(lookup, *i, &current, &kept_now)).collect::<Vec<_>>();
             vec![format!("pg_catalog.record_image_ne({}, {})", row(&now), row(&given("OLD")))]
         } else {
             Vec::new()
@@ -337,6 +370,13 @@ struct Required {
     message: Literal,
 }
 
+/// What a new row of the other table gets where nobody looks any more: the columns, and the values.
+fn left_behind(version: &Version, lookup: &Lookup) -> (Vec<Ident>, Vec<String>) {
+    let all = version.left_behind(&lookup.other).into_iter();
+    let unseen = all.filter(|(c, _)| !lookup.shows.contains(c) && !lookup.found_by.contains(c));
+    unseen.map(|(column, value)| (column, value.to_string())).unzip()
+}
+
 #[derive(Template)]
 #[template(path = "part.sql", escape = "none")]
 struct Part {
@@ -370,6 +410,7 @@ fn part(version: &Version, lookup: &Lookup, goes: bool) -> Result<String, askama
     let sets: Vec<String> = lookup.shows.iter().zip(&given).map(|(c, s)| format!("{c} = {s}")).collect();
     let (column, always): (Vec<Ident>, Vec<String>) = lookup.always.iter().cloned().unzip();
     let conflict = [&lookup.found_by[..], &column[..]].concat();
+    let (behind, behind_values) = left_behind(version, lookup);
     let nothing: Vec<String> = lookup
         .types
         .iter()
@@ -388,8 +429,8 @@ fn part(version: &Version, lookup: &Lookup, goes: bool) -> Result<String, askama
         there: found(lookup, "t", &keys),
         is_row: at("b", &lookup.columns),
         sets: list(&sets),
-        columns: list(&[&conflict[..], &lookup.shows[..]].concat()),
-        values: list(&[&keys[..], &always[..], &given[..]].concat()),
+        columns: list(&[&conflict[..], &lookup.shows[..], &behind[..]].concat()),
+        values: list(&[&keys[..], &always[..], &given[..], &behind_values[..]].concat()),
         found_by: list(&conflict),
         comment: comment(&format!("{}: writes the part of a row that is in {}", lookup.step, lookup.other.short())),
     }
@@ -538,6 +579,7 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
     let (table, other) = (&lookup.words.0, &lookup.words.1);
     let joined = list(&lookup.fields);
     let (required, all_or_none) = required(version, lookup, &given);
+    let (behind, behind_values) = left_behind(version, lookup);
     Finder {
         required,
         all_or_none,
@@ -564,8 +606,8 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
         order: list(&each_of("t", &lookup.found_by)),
         refers_to_now: all(&lookup.columns.iter().zip(&current).map(|(c, now)| is("b", c, now)).collect::<Vec<_>>()),
         sets: list(&lookup.shows.iter().zip(&given).map(|(c, s)| format!("{c} = {s}")).collect::<Vec<_>>()),
-        shows: list(&lookup.shows),
-        given: list(&given),
+        shows: list(&[&lookup.shows[..], &behind[..]].concat()),
+        given: list(&[&given[..], &behind_values[..]].concat()),
         schema_literal: Literal(table.schema.as_str().into()),
         table_literal: Literal(table.name.as_str().into()),
         message: Literal(format!(
@@ -615,6 +657,7 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
     let old_d: Vec<String> = numbered("old_").iter().map(|n| format!("d.{n}")).collect();
     let cascade = lookup.columns.iter().zip(numbered("new_")).map(|(c, n)| format!("{c} = d.{n}"));
     let columns = quoted(&lookup.columns);
+    let (behind, behind_values) = left_behind(version, lookup);
     Listed {
         enters: lookup.unlisted != Unlisted::Null,
         insert: lookup.unlisted == Unlisted::Insert,
@@ -625,8 +668,8 @@ fn listed(version: &Version, lookup: &Lookup, constraint: &Ident) -> Result<Stri
         none: none(lookup, &new),
         is_new: found(lookup, "t", &new),
         lock_key_new: lock_key(lookup, &new),
-        found_by: list(&lookup.found_by),
-        new_values: list(&new),
+        found_by: list(&[&lookup.found_by[..], &behind[..]].concat()),
+        new_values: list(&[&new[..], &behind_values[..]].concat()),
         changed: rewritten(&lookup.columns),
         same_key: all(&lookup.shows.iter().map(|c| is("t", c, &format!("o.{c}"))).collect::<Vec<_>>()),
         refers_to_old: refers(&each_of("o", &lookup.found_by)),
@@ -714,10 +757,12 @@ fn alone(lookup: &Lookup) -> Result<String, askama::Error> {
 #[must_use]
 pub fn seed(version: &Version, lookup: &Lookup) -> String {
     let Values { rows, columns, by } = values(version, lookup);
+    let (behind, behind_values) = left_behind(version, lookup);
     format!(
         "INSERT INTO {other} ({found_by})\nSELECT {columns} FROM (\n  {rows}\n) AS s ORDER BY {by};",
         other = lookup.other,
-        found_by = list(&lookup.found_by),
+        found_by = list(&[&lookup.found_by[..], &behind[..]].concat()),
+        columns = list(&[&[columns][..], &behind_values[..]].concat()),
     )
 }
 
@@ -763,14 +808,16 @@ pub fn seed_beside(version: &Version, lookup: &Lookup) -> Beside {
     let Values { rows, columns, by } = values(version, lookup);
     let stored = each_of("s", &numbered(lookup));
     let there = format!("EXISTS (SELECT FROM {} AS t WHERE {})", lookup.other, found(lookup, "t", &stored));
+    let (behind, behind_values) = left_behind(version, lookup);
     Beside::new(
         format!("list the values in `{}` ({})", lookup.words.1.short(), lookup.step),
         &format!("SELECT pg_catalog.row_number() OVER (ORDER BY {by}) AS n, {columns} FROM (\n  {rows}\n) AS s"),
         &format!(
-            "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({key}, 7)) FROM (SELECT * FROM {READ} AS s WHERE {SOME} ORDER BY s.n) AS s;\nINSERT INTO {other} ({found_by})\nSELECT {columns} FROM {READ} AS s WHERE {SOME} AND NOT {there} ORDER BY s.n{conflict};",
+            "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({key}, 7)) FROM (SELECT * FROM {READ} AS s WHERE {SOME} ORDER BY s.n) AS s;\nINSERT INTO {other} ({found_by})\nSELECT {listed} FROM {READ} AS s WHERE {SOME} AND NOT {there} ORDER BY s.n{conflict};",
             key = lock_key(lookup, &stored),
             other = lookup.other,
-            found_by = list(&lookup.found_by),
+            found_by = list(&[&lookup.found_by[..], &behind[..]].concat()),
+            listed = list(&[&[columns.clone()][..], &behind_values[..]].concat()),
             conflict = if lookup.unique { " ON CONFLICT DO NOTHING" } else { "" },
         ),
         &format!("SELECT pg_catalog.count(*) FROM {READ} AS s WHERE NOT {there}"),

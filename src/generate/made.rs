@@ -27,7 +27,11 @@ struct Creation {
 /// Only if the template cannot be rendered.
 pub fn create(version: &Version, made: &Made) -> Result<String, askama::Error> {
     let table = &version.schema.tables[&made.table];
-    let mut lines: Vec<String> = table.fields.iter().map(Field::definition).collect();
+    let numbered = |f: &Field| {
+        let sequence = f.sequence.as_ref().and_then(|s| version.schema.sequences.get(s));
+        f.numbered(sequence.map_or("", |s| &s.options))
+    };
+    let mut lines: Vec<String> = table.fields.iter().map(numbered).collect();
     let plain = table.constraints.iter().filter(|c| !matches!(c.kind, ConstraintKind::Foreign(_)));
     lines.extend(plain.map(|c| format!("CONSTRAINT {} {}", c.name, c.definition)));
     let mut more = foreign_keys(table, &made.table);
@@ -125,6 +129,19 @@ struct Losing {
     before: Vec<String>,
 }
 
+/// Sequences of a dropped table from which a default of another one draws, with that table and its field: they stay.
+#[must_use]
+pub fn drawn_on<'v>(version: &'v Version, dropped: &'v Dropped) -> Vec<(&'v TableName, &'v TableName, &'v Ident)> {
+    let owned = version.schema.tables[&dropped.table].fields.iter().filter(|f| f.identity.is_none());
+    let heir = |sequence: &'v TableName| {
+        let others = version.relations.values().filter(|r| r.base != dropped.table);
+        let mut fields = others.flat_map(|r| r.fields.iter().map(move |f| (r, &f.shape)));
+        let (relation, field) = fields.find(|(_, f)| f.sequence.is_none() && f.draws_from(sequence))?;
+        Some((sequence, &relation.name, &field.name))
+    };
+    owned.filter_map(|f| f.sequence.as_ref()).filter_map(heir).collect()
+}
+
 /// Moves a dropped table out of everybody's way, with its rows.
 ///
 /// # Errors
@@ -143,6 +160,9 @@ pub fn keep(version: &Version, dropped: &Dropped) -> Result<String, askama::Erro
     }
     for constraint in table.constraints.iter().filter(|c| matches!(c.kind, ConstraintKind::Foreign(_))) {
         before.push(format!("ALTER TABLE {name} DROP CONSTRAINT IF EXISTS {}", constraint.name));
+    }
+    for (sequence, ..) in drawn_on(version, dropped) {
+        before.push(format!("ALTER SEQUENCE {sequence} OWNED BY NONE"));
     }
     for publication in &table.publications {
         before.push(format!("ALTER PUBLICATION {} DROP TABLE {name}", publication.name));

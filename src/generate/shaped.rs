@@ -6,10 +6,11 @@ use askama::Template;
 
 use crate::fact::{Claim, Fact, Words};
 use crate::generate::place::Place;
+use crate::generate::put::rewrites;
 use crate::generate::{Piece, comment, get as getting, list, of, own};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation};
-use crate::sql::{Expression, Literal};
+use crate::sql::{Expression, Literal, lengths};
 use crate::version::{Shaped, Version};
 
 /// What a table with kept originals calls them: what the columns were, then the fields' values.
@@ -36,10 +37,20 @@ fn way_back(shaped: &Shaped, column: usize) -> TableName {
     own(&["back", shaped.id.as_str(), &(column + 1).to_string()])
 }
 
+/// The name of the function that tells whether a field takes what is stored.
+fn fitting(shaped: &Shaped, field: usize) -> TableName {
+    own(&["fits", shaped.id.as_str(), &(field + 1).to_string()])
+}
+
+/// Whether a field takes what the columns store, where its type has a length.
+fn fit(shaped: &Shaped, field: usize) -> Option<Expression> {
+    Expression::parse(&lengths::fits(&shaped.get[field].to_string(), &shaped.types[field])?).ok()
+}
+
 /// One function for each expression, in SQL that is read once: in the text of a trigger function the names in it would
 /// mean what the `search_path` of whoever writes makes of them.
 fn functions(shaped: &Shaped) -> Vec<String> {
-    let function = |name: TableName, types: &[String], names: &[Ident], expression: &Expression, kind: &String| {
+    let function = |name: TableName, types: &[String], names: &[Ident], expression: &Expression, kind: &str| {
         let arguments = names.iter().enumerate().map(|(i, n)| (n.clone(), format!("${}", i + 1))).collect();
         format!(
             "CREATE FUNCTION {name}({}) RETURNS {kind} LANGUAGE sql RETURN ({})::{kind};\nCOMMENT ON FUNCTION {name} IS {};",
@@ -52,8 +63,14 @@ fn functions(shaped: &Shaped) -> Vec<String> {
     let there = (0..names.len())
         .map(|j| function(teller(shaped, j), &shaped.column_types, columns, &shaped.get[j], &shaped.types[j]));
     let back = (0..columns.len())
-        .map(|i| function(way_back(shaped, i), &shaped.types, names, &shaped.put[i], &shaped.column_types[i]));
-    there.chain(back).collect()
+        // What the column has no room for is refused where it is stored; a cast would cut it.
+        .map(|i| {
+            let kind = lengths::unbounded(&shaped.column_types[i]).unwrap_or(&shaped.column_types[i]);
+            function(way_back(shaped, i), &shaped.types, names, &shaped.put[i], kind)
+        });
+    let fits = (0..names.len())
+        .filter_map(|j| Some(function(fitting(shaped, j), &shaped.column_types, columns, &fit(shaped, j)?, "boolean")));
+    there.chain(back).chain(fits).collect()
 }
 
 /// The same as [`told`], where it is not read at once.
@@ -142,11 +159,17 @@ pub fn put(version: &Version, relation: &Relation, at: usize) -> Put {
     let place = Place::of_shaped(shaped);
     let now: Vec<String> =
         (0..shaped.names.len()).map(|j| place.value_or(j, "r", &told_later(shaped, j, "r"))).collect();
-    let keep = format!(
-        "IF pg_catalog.record_image_ne({}, ROW({})) THEN\n    {}\n  END IF;",
-        whole("NEW", &shown),
-        list(&now),
+    // A key may be nothing but what both types can store.
+    let keep = if shaped.exact && !rewrites(&version.schema.tables[&shaped.table]) {
+        let message = Literal(format!("value too long for type {}", shaped.column_types[0]));
+        format!("RAISE EXCEPTION USING ERRCODE = 'string_data_right_truncation', MESSAGE = {message};")
+    } else {
         place.keep("r", &values)
+    };
+    let keep = format!(
+        "IF pg_catalog.record_image_ne({}, ROW({})) THEN\n    {keep}\n  END IF;",
+        whole("NEW", &shown),
+        list(&now)
     );
     Put { columns, keep, changed }
 }
@@ -197,6 +220,8 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
         .collect();
     let names: Vec<&str> = shaped.names.iter().map(Ident::as_str).collect();
     let again: Vec<String> = (1..=shaped.names.len()).map(|j| format!("told.v{j}")).collect();
+    let fits = (0..shaped.names.len()).filter(|j| fit(shaped, *j).is_some());
+    required.extend(fits.map(|j| format!("NOT {}({})", fitting(shaped, j), of("NEW", &shaped.columns))));
     if shaped.exact {
         let (back, stored) = (list(&stored_later(shaped, &again)), whole("NEW", &shaped.columns));
         required.push(format!("pg_catalog.record_image_ne(ROW({back}), {stored})"));

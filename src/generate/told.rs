@@ -139,7 +139,8 @@ pub(super) fn put_back(
     let values: Vec<String> = given
         .iter()
         .map(|f| match &f.sequence {
-            Some(sequence) if always(f) => {
+            Some(own) if always(f) => {
+                let sequence = told.numbers.iter().find(|(field, _)| *field == f.name).map_or(own, |(_, old)| old);
                 format!("coalesce(said.{}, pg_catalog.nextval({}::regclass))", f.name, Literal(sequence.to_string()))
             }
             _ => format!("said.{}", f.name),

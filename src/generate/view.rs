@@ -161,6 +161,11 @@ fn default(version: &Version, relation: &Relation, field: &Field, class: Class) 
         // The base numbers rows itself where the view is auto-updatable, and needs no right on the sequence for it.
         (Some(Identity::ByDefault), _) if class == Class::U => None,
         (Some(Identity::ByDefault), Some(sequence)) => {
+            let old = match relation.rows {
+                Rows::Told(at) => version.told[at].numbers.iter().find(|(name, _)| *name == field.shape.name),
+                _ => None,
+            };
+            let sequence = old.map_or(sequence, |(_, old)| old);
             Some(format!("nextval({}::regclass)", Literal(sequence.to_string())))
         }
         // Without one, the base's would hold; and NULL itself is taken for none.

@@ -496,32 +496,54 @@ fn restores(version: &Version, installed: &Installed) -> Vec<PlanStep> {
         .iter()
         .map(|s| (s.restores.as_ref(), Place::of_shaped(s), generate::shaped::kept(s), &s.table, false));
     let mut steps = Vec::new();
+    for dormant in &version.dormant {
+        let carry = &dormant.carry;
+        let place = Place::apart(&carry.id, carry.target_key(), one());
+        let up = carry.direction == Direction::Up;
+        let kept = bring_back(version, installed, (carry.restores.as_ref(), place, one(), &carry.target, up));
+        if let Some(step) = kept {
+            steps.push(step);
+            let later = &version.carries[dormant.now];
+            let sentence = format!("tell the complement of {} what that of {} remembers", later.step, carry.step);
+            steps.push(PlanStep::new(sentence, generate::drawn::onward(carry, later)));
+        }
+    }
     let looked_up = version.lookups.iter().flat_map(|l| l.kept.iter().map(move |k| (l, k)));
     let looked_up =
         looked_up.map(|(l, k)| (Some(&k.restores), Place::apart(&k.id, &k.key, one()), one(), &l.table, false));
-    for (restores, place, from, table, up) in carries.chain(added).chain(shaped).chain(looked_up) {
-        let lost = restores.map(|step| lost_table(step)).filter(|t| installed.tables.contains(t));
-        let Some(lost) = lost.filter(|_| !installed.keeps(&place)) else { continue };
-        // They are kept by what tells the rows of the table apart, be it what the complement follows or not.
-        let row_key = row_key(&version.schema.tables[table]).unwrap_or_default();
-        let kept_by = generate::get::complement_keys(row_key.len());
-        let joined = generate::equal("b", &row_key, "x", &kept_by);
-        let kept: Vec<String> = from.iter().map(|v| format!("x.{v}")).collect();
-        let selected = place.row("b", &kept);
-        let (columns, mut conflict) = place.written();
-        // A row that was listed before has a place there already.
-        if up {
-            conflict += ", refactor_unknown = false";
-        }
-        steps.push(PlanStep::new(
-            format!("bring back the values kept in `{}`", lost.name),
-            format!(
-                "INSERT INTO {} ({columns})\nSELECT {selected} FROM {lost} AS x JOIN {table} AS b ON {joined}\n{conflict};",
-                place.table
-            ),
-        ));
-    }
+    let all = carries.chain(added).chain(shaped).chain(looked_up);
+    steps.extend(all.filter_map(|kept| bring_back(version, installed, kept)));
     steps
+}
+
+/// One place of the complement that gets what was kept: for which refactoring it was, the place, what the values are
+/// called where they are kept, the table, and whether some of its rows may have been listed there before.
+type Brought<'v> = (Option<&'v String>, Place, Vec<Ident>, &'v TableName, bool);
+
+fn bring_back(version: &Version, installed: &Installed, kept: Brought) -> Option<PlanStep> {
+    let (restores, place, from, table, up) = kept;
+    let lost = restores.map(|step| lost_table(step)).filter(|t| installed.tables.contains(t))?;
+    if installed.keeps(&place) {
+        return None;
+    }
+    // They are kept by what tells the rows of the table apart, be it what the complement follows or not.
+    let row_key = row_key(&version.schema.tables[table]).unwrap_or_default();
+    let kept_by = generate::get::complement_keys(row_key.len());
+    let joined = generate::equal("b", &row_key, "x", &kept_by);
+    let kept: Vec<String> = from.iter().map(|v| format!("x.{v}")).collect();
+    let selected = place.row("b", &kept);
+    let (columns, mut conflict) = place.written();
+    // A row that was listed before has a place there already.
+    if up {
+        conflict += ", refactor_unknown = false";
+    }
+    Some(PlanStep::new(
+        format!("bring back the values kept in `{}`", lost.name),
+        format!(
+            "INSERT INTO {} ({columns})\nSELECT {selected} FROM {lost} AS x JOIN {table} AS b ON {joined}\n{conflict};",
+            place.table
+        ),
+    ))
 }
 
 /// SQL that records entries.

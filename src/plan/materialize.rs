@@ -184,6 +184,7 @@ pub fn materialize(
     plan.steps.extend(rebuild::foreign_keys_here(version, &rebuilt, &keep));
     plan.steps.extend(kept.iter().flat_map(|r| attach::foreign_keys(version, r)));
     plan.steps.extend(restored_keys(version));
+    plan.steps.extend(taken_over(version));
     plan.steps.extend(fill::drop_fillers(version));
     plan.steps.push(PlanStep::new("write the journal", change_state(names, "materialized")));
     Ok(plan)
@@ -256,11 +257,15 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
         [] => row_key(table).into_iter().flatten().map(|k| format!("t.{k}")).collect(),
         fields => fields
             .iter()
-            .map(|field| match field {
+            .map(|(_, field)| match field {
                 KeyField::Stored(column) => format!("t.{column}"),
                 KeyField::Elsewhere(place) => generate::get::elsewhere(version, *place, "t"),
             })
             .collect(),
+    };
+    let key_names: Vec<Ident> = match &loss.key[..] {
+        [] => row_key(table).into_iter().flatten().collect(),
+        fields => fields.iter().map(|(name, _)| name.clone()).collect(),
     };
     if key.is_empty() {
         notes.push(format!(
@@ -282,8 +287,13 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
         LossKind::Unreal(place) => {
             selected.push(format!("{} AS refactor_value", generate::get::elsewhere(version, place, "t")));
         }
+        LossKind::Halfway(at) => {
+            let carried = generate::get::carried(&version.dormant[at].carry, "t");
+            selected.push(format!("{carried} AS refactor_value"));
+        }
         LossKind::All
         | LossKind::Unreached(_)
+        | LossKind::Stayed(_)
         | LossKind::Apart(_)
         | LossKind::Unlisted(_)
         | LossKind::Table
@@ -301,9 +311,11 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
         table.fields.iter().find(|f| is_key && loss.columns.contains(&f.name)).and_then(|f| f.sequence.as_ref());
     let position = sequence.map(|s| numbering::keep_position(s, &kept)).unwrap_or_default();
     let comment = Literal(format!(
-        "{MARK} values of {}.{} that the new shape has no place for",
+        "{MARK} values of {}.{} that the new shape has no place for, by {} of {}",
         loss.words.table.short(),
-        loss.words.field
+        loss.words.field,
+        list(&key_names),
+        loss.words.table.short(),
     ));
     let sql = format!(
         "CREATE TABLE {kept} AS\nSELECT {} FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};\n{position}DO {BODY}BEGIN IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF; END{BODY};",
@@ -385,6 +397,17 @@ fn rename_tables(ways: &[(&Relation, Way)]) -> Vec<PlanStep> {
     }
     first.append(&mut then);
     if first.is_empty() { Vec::new() } else { vec![PlanStep::new("name the tables", first.join("\n"))] }
+}
+
+/// Sequences that stayed when their table went, each with the table that draws from it now.
+fn taken_over(version: &Version) -> Vec<PlanStep> {
+    let drawn = version.dropped.iter().flat_map(|d| generate::made::drawn_on(version, d));
+    let beside = drawn.filter(|(sequence, table, _)| sequence.schema == table.schema);
+    let own = beside.map(|(sequence, table, field)| {
+        let sentence = format!("let `{}` go on numbering `{}`", sequence.short(), table.short());
+        PlanStep::new(sentence, format!("ALTER SEQUENCE {sequence} OWNED BY {table}.{field};"))
+    });
+    own.collect()
 }
 
 /// Kept tables lost their foreign keys, so that they would not bind what is alive.

@@ -1,5 +1,7 @@
 //! One element of CREATE TABLE as a person writes it: a field with its rules, or a rule of the table.
 
+mod numbered;
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -43,6 +45,8 @@ pub struct FieldElement {
     pub default: Option<Expression>,
     /// `GENERATED … AS IDENTITY`
     pub identity: Option<Identity>,
+    /// The options of its sequence, as CREATE SEQUENCE takes them.
+    pub numbers: String,
     /// `GENERATED ALWAYS AS (…) STORED`, or virtual.
     pub generated: Option<(Expression, bool)>,
     /// Rules of this field alone.
@@ -56,17 +60,28 @@ pub struct RuleElement {
     pub name: Option<Ident>,
     /// What it demands.
     pub rule: Rule,
+    /// When it is asked, if it can be put off.
+    pub late: Late,
+}
+
+/// When a constraint is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Late {
+    /// `DEFERRABLE`
+    pub deferrable: bool,
+    /// `INITIALLY DEFERRED`
+    pub deferred: bool,
 }
 
 /// What a constraint demands.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rule {
-    /// `PRIMARY KEY (…)`
-    Primary(Vec<Ident>),
-    /// `UNIQUE (…)`, and whether NULLs are distinct.
-    Unique(Vec<Ident>, bool),
-    /// `CHECK (…)`
-    Check(Expression),
+    /// `PRIMARY KEY (…)`, and what its index has besides.
+    Primary(Vec<Ident>, Vec<Ident>),
+    /// `UNIQUE (…)`, what its index has besides, and whether NULLs are distinct.
+    Unique(Vec<Ident>, Vec<Ident>, bool),
+    /// `CHECK (…)`, and whether it is for this table alone: `NO INHERIT`.
+    Check(Expression, bool),
     /// `FOREIGN KEY (…) REFERENCES …`
     Foreign(Reference),
 }
@@ -86,10 +101,6 @@ pub struct Reference {
     pub on_delete: char,
     /// `MATCH FULL`
     pub match_full: bool,
-    /// `DEFERRABLE`
-    pub deferrable: bool,
-    /// `INITIALLY DEFERRED`
-    pub deferred: bool,
 }
 
 impl Element {
@@ -106,7 +117,8 @@ impl Element {
         if let Some(why) = after_the_fields(text) {
             return Err(syntax(why));
         }
-        let wrapped = format!("CREATE TABLE t ({text})");
+        let (plain, numbers) = numbered::apart(text).map_err(syntax)?.unwrap_or_else(|| (text.clone(), String::new()));
+        let wrapped = format!("CREATE TABLE t ({plain})");
         let parse = |e: sqlparser::parser::ParserError| syntax(parser_reason(&e.to_string()));
         let mut parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(&wrapped).map_err(parse)?;
         let statement = parser.parse_statement().map_err(parse)?;
@@ -115,7 +127,10 @@ impl Element {
             return Err(syntax("it should end before its last bracket".into()));
         }
         match (&table.columns[..], &table.constraints[..]) {
-            ([column], []) => Ok(Meaning::Field(Box::new(field(column).map_err(syntax)?))),
+            ([column], []) => {
+                let field = field(column).map_err(syntax)?;
+                Ok(Meaning::Field(Box::new(FieldElement { numbers, ..field })))
+            }
             ([], [constraint]) => Ok(Meaning::Rule(table_rule(constraint).map_err(syntax)?)),
             _ => Err(syntax("give each field and each rule as an argument of its own".into())),
         }
@@ -143,26 +158,44 @@ fn field(column: &ast::ColumnDef) -> Result<FieldElement, String> {
         not_null: false,
         default: None,
         identity: None,
+        numbers: String::new(),
         generated: None,
         rules: Vec::new(),
         name: name.clone(),
     };
+    let mut said = Vec::new();
     for option in &column.options {
         let named = option.name.as_ref().map(ident);
-        let mut rule = |rule| field.rules.push(RuleElement { name: named.clone(), rule });
+        let once = match &option.option {
+            ColumnOption::Null | ColumnOption::NotNull => "whether it may be NULL",
+            ColumnOption::Default(_) => "a default",
+            ColumnOption::Collation(_) => "a collation",
+            ColumnOption::PrimaryKey(_) => "PRIMARY KEY",
+            ColumnOption::Generated { .. } => "how it is generated",
+            _ => "",
+        };
+        if !once.is_empty() && said.contains(&once) {
+            return Err(format!("it says {once} twice"));
+        }
+        said.push(once);
+        let mut rule = |rule, late| field.rules.push(RuleElement { name: named.clone(), rule, late });
         match &option.option {
             ColumnOption::Null => {}
             ColumnOption::NotNull => field.not_null = true,
             ColumnOption::Default(value) => field.default = Some(expression(value)?),
             ColumnOption::Collation(collation) => field.collation = Some(collation.to_string()),
-            ColumnOption::PrimaryKey(_) => rule(Rule::Primary(vec![name.clone()])),
-            ColumnOption::Unique(unique) => rule(Rule::Unique(vec![name.clone()], distinct(unique.nulls_distinct))),
-            ColumnOption::Check(check) => rule(Rule::Check(expression(&check.expr)?)),
-            ColumnOption::ForeignKey(key) => rule(Rule::Foreign(reference(key, vec![name.clone()])?)),
-            ColumnOption::Generated { generated_as, generation_expr: None, sequence_options: options, .. } => {
-                if options.as_ref().is_some_and(|o| !o.is_empty()) {
-                    return Err("an identity has no options here; set them once it is real".into());
-                }
+            ColumnOption::PrimaryKey(key) => {
+                rule(Rule::Primary(vec![name.clone()], Vec::new()), late(key.characteristics.as_ref())?);
+            }
+            ColumnOption::Unique(unique) => {
+                let unique_rule = Rule::Unique(vec![name.clone()], Vec::new(), distinct(unique.nulls_distinct));
+                rule(unique_rule, late(unique.characteristics.as_ref())?);
+            }
+            ColumnOption::Check(check) => rule(checked(check)?, Late::default()),
+            ColumnOption::ForeignKey(key) => {
+                rule(Rule::Foreign(reference(key, vec![name.clone()])?), late(key.characteristics.as_ref())?);
+            }
+            ColumnOption::Generated { generated_as, generation_expr: None, .. } => {
                 field.identity =
                     Some(if *generated_as == GeneratedAs::Always { Identity::Always } else { Identity::ByDefault });
             }
@@ -172,7 +205,57 @@ fn field(column: &ast::ColumnDef) -> Result<FieldElement, String> {
             other => return Err(format!("`{other}` is not understood")),
         }
     }
+    if u8::from(field.default.is_some()) + u8::from(field.identity.is_some()) + u8::from(field.generated.is_some()) > 1
+    {
+        return Err("it has a default, is numbered or is computed: one of them only".into());
+    }
+    if said.contains(&"whether it may be NULL") && !field.not_null && (field.identity.is_some() || is_key(&field)) {
+        return Err("a key and an identity may not be NULL".into());
+    }
     Ok(field)
+}
+
+fn is_key(field: &FieldElement) -> bool {
+    field.rules.iter().any(|r| matches!(r.rule, Rule::Primary(..)))
+}
+
+fn checked(check: &ast::CheckConstraint) -> Result<Rule, String> {
+    enforced(check.enforced)?;
+    Ok(Rule::Check(expression(&check.expr)?, check.no_inherit))
+}
+
+fn enforced(said: Option<bool>) -> Result<(), String> {
+    match said {
+        Some(false) => Err("`NOT ENFORCED` is not understood; leave the rule out".into()),
+        _ => Ok(()),
+    }
+}
+
+fn late(said: Option<&ast::ConstraintCharacteristics>) -> Result<Late, String> {
+    let Some(said) = said else { return Ok(Late::default()) };
+    enforced(said.enforced)?;
+    let deferred = said.initially == Some(ast::DeferrableInitial::Deferred);
+    match said.deferrable {
+        Some(false) if deferred => Err("what is INITIALLY DEFERRED must be DEFERRABLE".into()),
+        deferrable => Ok(Late { deferrable: deferrable == Some(true) || deferred, deferred }),
+    }
+}
+
+/// What an index has besides the fields that it is for. Neither has a name or a method of its own here.
+fn besides(
+    include: &[ast::Ident],
+    (name, method, options): (Option<&ast::Ident>, Option<&ast::IndexType>, &[ast::IndexOption]),
+) -> Result<Vec<Ident>, String> {
+    if let Some(name) = name {
+        return Err(format!("`{name}` is not understood; a rule's name stands after CONSTRAINT"));
+    }
+    if let Some(method) = method {
+        return Err(format!("`USING {method}` is not understood"));
+    }
+    if let Some(option) = options.first() {
+        return Err(format!("`{option}` is not understood"));
+    }
+    Ok(include.iter().map(ident).collect())
 }
 
 fn type_name(data_type: &ast::DataType) -> Result<String, String> {
@@ -207,19 +290,31 @@ fn type_name(data_type: &ast::DataType) -> Result<String, String> {
 
 fn table_rule(constraint: &ast::TableConstraint) -> Result<RuleElement, String> {
     use ast::TableConstraint as T;
-    let (name, rule) = match constraint {
-        T::PrimaryKey(key) => (&key.name, Rule::Primary(columns(&key.columns)?)),
-        T::Unique(unique) => (&unique.name, Rule::Unique(columns(&unique.columns)?, distinct(unique.nulls_distinct))),
-        T::Check(check) => (&check.name, Rule::Check(expression(&check.expr)?)),
-        T::ForeignKey(key) => (&key.name, Rule::Foreign(reference(key, key.columns.iter().map(ident).collect())?)),
+    let (name, rule, when) = match constraint {
+        T::PrimaryKey(key) => {
+            let more = besides(&key.include, (key.index_name.as_ref(), key.index_type.as_ref(), &key.index_options))?;
+            (&key.name, Rule::Primary(columns(&key.columns)?, more), key.characteristics.as_ref())
+        }
+        T::Unique(key) => {
+            let more = besides(&key.include, (key.index_name.as_ref(), key.index_type.as_ref(), &key.index_options))?;
+            let rule = Rule::Unique(columns(&key.columns)?, more, distinct(key.nulls_distinct));
+            (&key.name, rule, key.characteristics.as_ref())
+        }
+        T::Check(check) => (&check.name, checked(check)?, None),
+        T::ForeignKey(key) => {
+            besides(&[], (key.index_name.as_ref(), None, &[]))?;
+            let rule = Rule::Foreign(reference(key, key.columns.iter().map(ident).collect())?);
+            (&key.name, rule, key.characteristics.as_ref())
+        }
         other => return Err(format!("`{other}` is not understood")),
     };
-    Ok(RuleElement { name: name.as_ref().map(ident), rule })
+    Ok(RuleElement { name: name.as_ref().map(ident), rule, late: late(when)? })
 }
 
 fn columns(columns: &[ast::IndexColumn]) -> Result<Vec<Ident>, String> {
     let plain = |c: &ast::IndexColumn| match &c.column.expr {
-        ast::Expr::Identifier(name) => Ok(ident(name)),
+        ast::Expr::Identifier(name) if c.to_string() == name.to_string() => Ok(ident(name)),
+        ast::Expr::Identifier(_) => Err(format!("`{c}` is not understood; a key has fields and no order")),
         other => Err(format!("`{other}` is not a field")),
     };
     columns.iter().map(plain).collect()
@@ -233,7 +328,9 @@ fn reference(key: &ast::ForeignKeyConstraint, fields: Vec<Ident>) -> Result<Refe
         Some(ReferentialAction::SetNull) => 'n',
         Some(ReferentialAction::SetDefault) => 'd',
     };
-    let late = key.characteristics.as_ref();
+    if key.match_kind == Some(ConstraintReferenceMatchKind::Partial) {
+        return Err("`MATCH PARTIAL` is not understood, neither here nor by PostgreSQL".into());
+    }
     Ok(Reference {
         fields,
         table: table(&key.foreign_table)?,
@@ -241,8 +338,6 @@ fn reference(key: &ast::ForeignKeyConstraint, fields: Vec<Ident>) -> Result<Refe
         on_update: action(key.on_update),
         on_delete: action(key.on_delete),
         match_full: key.match_kind == Some(ConstraintReferenceMatchKind::Full),
-        deferrable: late.is_some_and(|l| l.deferrable == Some(true)),
-        deferred: late.is_some_and(|l| l.initially == Some(ast::DeferrableInitial::Deferred)),
     })
 }
 

@@ -25,6 +25,8 @@ pub struct Told {
     pub names: Vec<TableName>,
     /// The primary key.
     pub key: Vec<Ident>,
+    /// Fields that are numbered, with the sequence that old code numbers them by: until this is real there is one only.
+    pub numbers: Vec<(Ident, TableName)>,
     /// What is unique: names of constraints, and the fields. The primary key comes first.
     pub unique: Vec<(Ident, Vec<Ident>)>,
 }

@@ -572,3 +572,32 @@ fn tables_that_stay_and_do_not_number_their_rows() {
     let told = database.refused(&["inline-table", "lands", "--into", "towns", "--keep"]);
     assert!(told.contains("copy them instead: `refactor copy-field`"), "{told}");
 }
+
+const PARCELS: &str = "CREATE TABLE customers (id int PRIMARY KEY, name text, land text);
+    CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers);
+    CREATE TABLE items (id int PRIMARY KEY, order_id int REFERENCES orders, city text, street text, n int);
+    CREATE TABLE notes (item_id int REFERENCES items, no int, PRIMARY KEY (no)); CREATE INDEX ON notes (item_id);
+    CREATE INDEX ON orders (customer_id); CREATE INDEX ON items (order_id);
+    INSERT INTO customers VALUES (1, 'a', 'de'), (2, 'b', 'fr'), (3, 'c', 'it');
+    INSERT INTO orders VALUES (1, 1), (2, NULL), (5, NULL), (6, 2), (3, NULL);
+    INSERT INTO items VALUES (1, 1, 'Ulm', 'Main St', 1), (5, 2, 'Bonn', 'High St', 2), (2, 5, 'Koeln', NULL, 3), (3, NULL, 'Jena', 'Low St', 4), (6, NULL, NULL, 'Mid St', 5), (7, 2, 'Bonn', 'High St', 6);
+    INSERT INTO notes VALUES (1, 1), (2, 7), (7, 2), (NULL, 3);";
+
+/// Moves over several tables: what has no partner on the first way, and what has one there and none further on, is kept by
+/// the keys of two tables, whose rows have each other's numbers here.
+#[test]
+fn fields_that_were_moved_on() {
+    let tables = &["items", "orders", "customers", "notes"];
+    let up: &[&[&str]] = &[&["move-field", "items.city", "orders"], &["move-field", "orders.city", "customers"]];
+    there_and_back(PARCELS, up, tables);
+    let with: &[&[&str]] =
+        &[&["move-field", "items.city", "orders", "--with", "street"], &["move-field", "orders.city", "customers"]];
+    there_and_back(PARCELS, with, tables);
+    let other: &[&[&str]] = &[with[0], &["move-field", "orders.street", "customers"]];
+    there_and_back(PARCELS, other, tables);
+    let down: &[&[&str]] =
+        &[&["move-field", "customers.land", "orders"], &["move-field", "orders.land", "items", "--as", "country"]];
+    there_and_back(PARCELS, down, tables);
+    let further: &[&[&str]] = &[down[0], down[1], &["move-field", "items.country", "notes"]];
+    there_and_back(PARCELS, further, tables);
+}

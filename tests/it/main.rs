@@ -30,5 +30,6 @@ mod stacks;
 mod support;
 mod tidy;
 mod told;
+mod values;
 mod waiting;
 mod words;
