@@ -2,12 +2,14 @@
 //! server errors.
 
 pub mod connect;
+pub mod crossing;
 pub mod embedded;
 pub mod facts;
 pub mod installed;
 pub mod judge;
 pub mod lock;
 pub mod message;
+pub mod rights;
 pub mod run;
 pub mod session;
 pub mod trial;

@@ -20,6 +20,7 @@ pub mod numbering;
 pub mod piece;
 pub mod place;
 pub mod put;
+pub mod rights;
 pub mod rows;
 pub mod rule;
 pub mod shaped;
@@ -142,18 +143,18 @@ struct Foundation;
 pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     let mut pieces = watching(version)?;
     let next = shown_in(version);
-    let from = pieces.len();
+    let (mut shown, mut open) = (Vec::new(), BTreeSet::new());
     for relation in version.touched() {
-        pieces.extend(rule::functions(version, relation)?);
-        pieces.extend(mark::function(version, relation));
-        pieces.extend(apart::guard_of_numbers(version, relation)?);
-        pieces.push(view::view(version, relation, &next[&relation.name.schema])?);
+        shown.extend(rule::functions(version, relation)?);
+        shown.extend(mark::function(version, relation));
+        shown.extend(apart::guard_of_numbers(version, relation)?);
+        shown.push(view::view(version, relation, &next[&relation.name.schema])?);
     }
     for (name, gone) in version.gone.iter().filter(|(n, _)| version.schema.tables.contains_key(*n)) {
-        pieces.push(whiteout::whiteout(version, name, gone, &next[&name.schema])?);
+        open.insert(shown.len());
+        shown.push(whiteout::whiteout(version, name, gone, &next[&name.schema])?);
     }
-    let shown = pieces.split_off(from);
-    pieces.extend(sealed(version, shown));
+    pieces.extend(sealed(version, shown, &open));
     Ok(pieces)
 }
 
@@ -163,6 +164,8 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
 /// Only if a template cannot be rendered.
 pub fn watching(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     let mut pieces = Vec::new();
+    // Whoever comes to these tables, with whatever privileges, may call what only speaks of its arguments.
+    let mut open = BTreeSet::new();
     if version.touched().any(|r| Class::of(version, r) != Class::U) {
         pieces.push(Piece::new("common functions", Foundation.render()?));
     }
@@ -174,12 +177,16 @@ pub fn watching(version: &Version) -> Result<Vec<Piece>, askama::Error> {
         pieces.extend(added.copied.as_ref().map(|c| copied::companions(version, added, c)).transpose()?);
     }
     for index in 0..version.shaped.len() {
+        open.insert(pieces.len());
         pieces.push(shaped::guard(version, index)?);
     }
     for index in 0..version.lookups.len() {
         pieces.push(lookup::companions(version, index)?);
     }
-    pieces.extend(calculated::guards(version)?);
+    for guard in calculated::guards(version)? {
+        open.insert(pieces.len());
+        pieces.push(guard);
+    }
     for link in &version.links {
         pieces.push(link::companion(version, link)?);
     }
@@ -196,13 +203,19 @@ pub fn watching(version: &Version) -> Result<Vec<Piece>, askama::Error> {
         pieces.extend(apart::guard(version, index)?);
         pieces.extend(mark::keeping(version, index)?);
     }
-    Ok(sealed(version, pieces))
+    Ok(sealed(version, pieces, &open))
 }
 
-fn sealed(version: &Version, pieces: Vec<Piece>) -> Vec<Piece> {
-    let schema = &version.schema;
+/// The pieces as the server gets them, with their functions closed to everybody; of those that are `open`, only to who would
+/// attach or act by them.
+fn sealed(version: &Version, pieces: Vec<Piece>, open: &BTreeSet<usize>) -> Vec<Piece> {
+    let (schema, users) = (&version.schema, rights::users(version));
+    let closed = |(at, piece)| match open.contains(&at) {
+        true => rights::closed_triggers(piece, &schema.by_default),
+        false => rights::closed(piece, &users, &schema.by_default),
+    };
     let seal = |piece: Piece| piece.sealed(&schema.search_path, &|fields| schema.equalities.operator(fields));
-    pieces.into_iter().map(seal).collect()
+    pieces.into_iter().enumerate().map(closed).map(seal).collect()
 }
 
 /// A comment for an object of ours that a refactoring made.

@@ -75,6 +75,10 @@ pub struct Installed {
     pub journal: bool,
     /// Schemas with a new shape (`next`, `next_…`) that are ours.
     pub next_schemas: Vec<crate::name::Ident>,
+    /// Empty schemas of such a name, or `refactor`, that were made for us by an administrator.
+    pub prepared: Vec<crate::name::Ident>,
+    /// Those of ours that were: they stay when we go.
+    pub lent: Vec<crate::name::Ident>,
     /// Schemas of such a name that are somebody else's, with their owner.
     pub foreign_schemas: Vec<(crate::name::Ident, crate::name::Ident)>,
     /// Our views.
@@ -97,7 +101,20 @@ pub struct Installed {
     pub dependents: Vec<String>,
 }
 
+/// How the comment of a schema ends that somebody else made for us.
+pub const LENT: &str = ", in a schema that was prepared for it";
+
 impl Installed {
+    /// How a schema of ours goes that is not needed any more, in words and in SQL.
+    #[must_use]
+    pub fn leave(&self, schema: &crate::name::Ident) -> (String, String) {
+        if self.lent.contains(schema) {
+            let sql = format!("REVOKE ALL ON SCHEMA {schema} FROM PUBLIC;\nCOMMENT ON SCHEMA {schema} IS NULL;");
+            return (format!("leave schema `{schema}` as it was prepared"), sql);
+        }
+        (format!("drop schema `{schema}`, which is empty now"), format!("DROP SCHEMA {schema};"))
+    }
+
     /// Whether a table is there, and has that column if it is a complement that several fields share.
     #[must_use]
     pub fn has(&self, (table, column): &crate::generate::place::Needed) -> bool {

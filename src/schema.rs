@@ -35,6 +35,8 @@ pub struct Schema {
     pub sequences: BTreeMap<TableName, Sequence>,
     /// Schemas that exist, with their owners.
     pub schemas: BTreeMap<Ident, Ident>,
+    /// Roles to which `ALTER DEFAULT PRIVILEGES` gives something on whatever somebody creates, as SQL names them.
+    pub by_default: BTreeSet<String>,
     /// Who is connected: the owner of what is created.
     pub user: Option<Ident>,
     /// The schemas of the current `search_path`, in its order: where an unqualified name is looked up.
@@ -417,6 +419,16 @@ pub struct Policy {
     pub name: Ident,
     /// `CREATE POLICY … ON …` put together from the catalogue.
     pub definition: String,
+    /// Whether it lets rows through; else it holds rows back that others let through.
+    pub permissive: bool,
+    /// `polcmd`: `*` for all.
+    pub command: char,
+    /// Whom it is for; everybody, if nobody is named.
+    pub roles: Vec<Ident>,
+    /// USING.
+    pub visible: Option<String>,
+    /// WITH CHECK.
+    pub writable: Option<String>,
     /// Fields it names.
     pub fields: Vec<Ident>,
     /// The comment.

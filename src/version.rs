@@ -2,6 +2,7 @@
 //!
 //! Pure. Every refactoring is checked by [`check`] after it ran, so that a fault is blamed on the step that made it.
 
+mod crossing;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Condition, Field, Hidden, Home, Relation, Rows, Stores, is_indexed};
 use crate::schema::{Constraint, ForeignKey, Schema, Table, TableKind};
 use crate::sql::{Expression, Literal};
+pub use crossing::Suspect;
 pub use told::Told;
 
 /// A refactoring with the name of its file.

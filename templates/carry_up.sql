@@ -1,5 +1,5 @@
 CREATE FUNCTION {{ get }}({% for k in keys %}{{ k.arg }} {{ k.type_name }}, {% endfor %}OUT known boolean, OUT value {{ type_name }})
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
+LANGUAGE plpgsql VOLATILE{{ rights }} SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   -- A value that is a row itself is taken apart by INTO, unless it is a field of one.
@@ -21,7 +21,7 @@ END
 COMMENT ON FUNCTION {{ get }} IS {{ comment }};
 
 CREATE FUNCTION {{ set }}({% for k in keys %}{{ k.arg }} {{ k.type_name }}, {% endfor %}value {{ type_name }}) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
+LANGUAGE plpgsql VOLATILE{{ rights }} SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 #variable_conflict use_variable
 DECLARE
   changed bigint;

@@ -15,6 +15,3 @@ CREATE {% if unlogged %}UNLOGGED {% endif %}TABLE {{ table }} (
 );
 COMMENT ON TABLE {{ table }} IS {{ comment }};
 ALTER TABLE {{ table }} OWNER TO {{ owner }};
-{% for g in grants %}
-GRANT {{ g.privileges }} ON {{ table }} TO {{ g.role }};
-{%- endfor %}

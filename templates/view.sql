@@ -1,4 +1,4 @@
-CREATE VIEW {{ inner }}{% if invoker %} WITH (security_invoker = true){% endif %} AS
+CREATE VIEW {{ inner }}{% if invoker %} WITH (security_invoker = true){% else if barrier %} WITH (security_barrier = true){% endif %} AS
 {% if let Some(rows) = united -%}
 {{ rows }};
 {%- else -%}

@@ -42,6 +42,7 @@ pub fn run(context: &Context, args: &Check) -> Result<(), Problem> {
     for name in &comparison.missing {
         troubles.push(format!("the database has {name}, but there is no such file: it is ahead of this checkout"));
     }
+    troubles.extend(session.changed_rights(&place)?);
     let prepared = session.prepare(&place, &comparison.to_apply);
     match prepared {
         Ok(deferred) => {

@@ -47,6 +47,9 @@ pub fn run(context: &Context) -> Result<(), Problem> {
         (None, 0) => context.ui.say("the tables are the newest shape; nothing is deferred"),
         (None, n) => context.ui.say(format!("{n} deferred: `next` shows the new shape, the tables have the old one")),
     }
+    for trouble in session.changed_rights(&place)? {
+        context.ui.warn(trouble);
+    }
     let left = left_over(&place)?;
     if !left.is_empty() {
         context.ui.warn(format!(

@@ -4,7 +4,7 @@ use postgres::{Error, GenericClient, Row};
 
 use crate::journal::{Entry, JournalError, Recorded, State};
 use crate::name::{Ident, TableName};
-use crate::plan::Installed;
+use crate::plan::{Installed, LENT};
 
 fn name(row: &Row, schema: usize) -> TableName {
     TableName::new(row.get::<_, String>(schema), row.get::<_, String>(schema + 1))
@@ -25,15 +25,24 @@ pub fn read(client: &mut impl GenericClient) -> Result<Installed, Error> {
 fn read_all(client: &mut impl GenericClient) -> Result<Installed, Error> {
     let mut installed = Installed::default();
     for row in client.query(
-        "SELECT n.nspname::text, r.rolname::text, coalesce(obj_description(n.oid, 'pg_namespace'), '') LIKE 'refactor:%'
+        "SELECT n.nspname::text, r.rolname::text, coalesce(obj_description(n.oid, 'pg_namespace'), '') LIKE 'refactor:%',
+           obj_description(n.oid, 'pg_namespace') IS NULL AND pg_has_role(n.nspowner, 'USAGE')
+             AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relnamespace = n.oid)
+             AND NOT EXISTS (SELECT FROM pg_proc AS p WHERE p.pronamespace = n.oid)
+             AND NOT EXISTS (SELECT FROM pg_type AS t WHERE t.typnamespace = n.oid) AND NOT r.rolsuper,
+           coalesce(obj_description(n.oid, 'pg_namespace'), '') LIKE '%' || $1::text
          FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner
          WHERE n.nspname = 'refactor' OR n.nspname = 'next' OR n.nspname LIKE 'next\\_%' ORDER BY 1",
-        &[],
+        &[&LENT],
     )? {
         let (schema, owner, ours) = (Ident::new(row.get::<_, String>(0)), Ident::new(row.get::<_, String>(1)), row.get(2));
         match (schema.as_str(), ours) {
             ("refactor", true) => installed.journal = true,
-            (_, true) => installed.next_schemas.push(schema),
+            (_, true) => {
+                installed.lent.extend(Some(schema.clone()).filter(|_| row.get(4)));
+                installed.next_schemas.push(schema);
+            }
+            (_, false) if row.get(3) => installed.prepared.push(schema),
             ("refactor" | "next", false) => installed.foreign_schemas.push((schema, owner)),
             (_, false) => {}
         }

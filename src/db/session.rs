@@ -11,10 +11,10 @@ use crate::catalogue::{Refactor, Refactoring};
 use crate::db::facts::{self, Answer};
 use crate::db::run::{self, Patience, Tries};
 use crate::db::trial::{self, Trial};
-use crate::db::{installed, judge, lock};
-use crate::fact::{Fact, Loss};
+use crate::db::{installed, judge, lock, crossing, rights};
+use crate::fact::{Fact, Loss, LossKind};
 use crate::generate::place::Needed;
-use crate::generate::{all, fact, lookup, rows, shown_in, slice};
+use crate::generate::{all, fact, lookup, rows, shown_in, slice, OWN};
 use crate::journal::{Entry, Recorded, State};
 use crate::name::{Ident, TableName, delimited, shell};
 use crate::plan::defer::{change_state, defer, record, record_inverse, told_back};
@@ -230,6 +230,14 @@ impl Session {
         Some(moment)
     }
 
+    /// What of privileges has changed since the views were made, in words.
+    ///
+    /// # Errors
+    /// When the server says so.
+    pub fn changed_rights(&mut self, place: &Place) -> Result<Vec<String>, Problem> {
+        rights::changed(&mut self.client, place)
+    }
+
     /// Prepares to show some more refactorings: folds, judges expressions, asks the facts. Changes nothing.
     ///
     /// # Errors
@@ -241,16 +249,15 @@ impl Session {
         let mut version = place.version()?;
         let mut versions = vec![version.clone()];
         for entry in entries {
-            version = version.after(&entry.step).map_err(|refusal| Problem::refused(&entry.step, refusal))?;
+            let next = version.after(&entry.step).map_err(|refusal| Problem::refused(&entry.step, refusal))?;
+            crossing::ask(&mut self.client, &version, &next, &entry.step)?;
+            version = next;
             versions.push(version.clone());
             for remark in judge::expressions(&mut self.client, &version, &entry.step)? {
                 version.remark(&entry.step.name, RemarkKind::Note, remark);
             }
         }
         note_what_cannot_be(&mut version, entries);
-        if place.schema.server_version < 150_000 {
-            note_row_policies(&mut version, entries);
-        }
         let stages = stages(entries, &versions);
         let names: Vec<&str> = entries.iter().map(|e| e.step.name.as_str()).collect();
         let what = if names.is_empty() { "the refactorings".to_owned() } else { names.join(", ") };
@@ -266,6 +273,7 @@ impl Session {
             // Nothing new is wanted, so something may be wrong with what is there.
             installed.pieces.clear();
         }
+        rights::may_make(&mut self.client, &missing_schemas(shown, &installed))?;
         let journal = record(recorded, State::Deferred);
         let mut plan = defer(shown, &installed, &title, journal.clone())?;
         plan.notes.extend(stages.iter().map(Stage::note));
@@ -522,6 +530,12 @@ impl Session {
                 broken.push(answer);
             }
         }
+        let mut before = Version::base(place.schema.clone());
+        for step in now {
+            let after = before.after(step).map_err(|refusal| Problem::refused(step, refusal))?;
+            crossing::ask(&mut self.client, &before, &after, step)?;
+            before = after;
+        }
         let wish = format!("materialize {}", names.join(", "));
         if !broken.is_empty() {
             return Err(Problem::facts(&wish, &broken));
@@ -734,20 +748,6 @@ fn undoable_data(pending: &[Step], names: &[String]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Before 15 a view always acts with its owner's rights.
-fn note_row_policies(version: &mut Version, entries: &[Entry]) {
-    let secured: Vec<(String, String)> = version
-        .touched()
-        .filter(|r| version.table(r).row_security)
-        .filter_map(|r| Some((r.touched_by.last()?.clone(), r.name.short())))
-        .filter(|(step, _)| entries.iter().any(|e| e.step.name == *step))
-        .collect();
-    for (step, table) in secured {
-        let text = format!("row policies of `{table}` do not hold for its view: that needs PostgreSQL 15");
-        version.remark(&step, RemarkKind::Note, text);
-    }
-}
-
 /// Writes down how each of these refactorings is taken back once it is real: only now is the shape before it known.
 fn inverses(place: &Place, steps: &[Step]) -> Result<Option<PlanStep>, Problem> {
     let mut sql = Vec::new();
@@ -804,8 +804,8 @@ fn materialize_in(
     }
     if work.rest.is_empty() {
         let place_installed = installed::read(transaction)?;
-        for schema in place_installed.next_schemas {
-            transaction.batch_execute(&format!("DROP SCHEMA {schema}"))?;
+        for schema in &place_installed.next_schemas {
+            transaction.batch_execute(&place_installed.leave(schema).1)?;
         }
     } else {
         let mut place = place_in(transaction)?;
@@ -844,6 +844,13 @@ fn place_in(client: &mut impl GenericClient) -> Result<Place, Problem> {
     let installed = installed::read(client)?;
     let recorded = installed::journal(client, &installed)?;
     Ok(Place { schema, installed, recorded })
+}
+
+/// The schemas that must be made to show a version.
+fn missing_schemas(version: &Version, installed: &Installed) -> Vec<Ident> {
+    let is_there = |s: &Ident| installed.next_schemas.contains(s) || installed.prepared.contains(s);
+    let journal = Some(Ident::new(OWN)).filter(|own| !installed.journal && !is_there(own));
+    shown_in(version).into_values().filter(|s| !is_there(s)).chain(journal).collect()
 }
 
 fn foreign(installed: &Installed) -> Result<(), Problem> {

@@ -96,7 +96,7 @@ pub fn guard(version: &Version, at: usize) -> Result<Vec<Piece>, askama::Error> 
                 waits: if union.mark.is_some() { MARKING } else { EACH },
             }
             .render()?;
-            let sql = carry::guarded(version, &sql, &tables, &[], &union.branches[0].table);
+            let sql = carry::guarded(version, &sql, &tables);
             let what = if early { "new numbers" } else { "keys" };
             let title = format!("guard of the {what} of `{}` ({})", branch.table.short(), union.step);
             pieces.push(Piece::new(title, sql));
@@ -143,7 +143,7 @@ pub fn guard_of_numbers(version: &Version, relation: &Relation) -> Result<Vec<Pi
             early: true,
         }
         .render()?;
-        let sql = carry::guarded(version, &sql, &[&numbering.table], &[], &numbering.table);
+        let sql = carry::guarded(version, &sql, &[&numbering.table]);
         let title = format!("guard of the new numbers of `{}` ({})", relation.name.short(), numbering.step);
         pieces.push(Piece::new(title, sql));
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
-use crate::generate::{Piece, all, comment, equal, get, identity, is, list, of, own};
-use crate::name::{Ident, TableName};
+use crate::generate::{Piece, all, comment, equal, get, identity, is, list, of, own, piece};
+use crate::name::{Ident, TableName, delimited};
+use crate::generate::rights::{self, Needs};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::Literal;
 use crate::version::{Carry, Direction, Hop, OnOldWrite, Version};
@@ -116,32 +117,16 @@ pub fn one_owner(version: &Version, tables: &[&TableName]) -> Option<Ident> {
 }
 
 /// Who works with more rights than the caller's must be nobody's tool: such a function belongs to the tables' owner, and
-/// only a put-back may call it, on behalf of those who may write.
-pub(super) fn guarded(
-    version: &Version,
-    sql: &str,
-    tables: &[&TableName],
-    called: &[&TableName],
-    target: &TableName,
-) -> String {
-    let mut sql = sql.to_owned();
-    let names = |text: &str| -> Vec<String> {
-        let heads = text.lines().filter_map(|l| l.strip_prefix("CREATE FUNCTION "));
-        heads.filter_map(|l| l.split_once('(').map(|(name, _)| name.to_owned())).collect()
-    };
-    let owner = one_owner(version, tables);
-    for name in names(&sql) {
+/// nobody may call it but who is named after that: a put-back does, for those who have a right to all that it does.
+pub(super) fn guarded(version: &Version, text: &str, tables: &[&TableName]) -> String {
+    let mut sql = text.to_owned();
+    let owner = one_owner(version, tables).or_else(|| version.able_owner(tables).cloned());
+    for function in piece::functions(&delimited(text)) {
+        let name = function.name;
         if let Some(owner) = &owner {
             sql += &format!("ALTER FUNCTION {name} OWNER TO {owner};\n");
         }
-        sql += &format!("REVOKE EXECUTE ON FUNCTION {name} FROM PUBLIC;\n");
-    }
-    let table = version.schema.tables.get(target);
-    let granted = table.into_iter().flat_map(|t| t.grants.iter().flatten());
-    let writers: BTreeSet<String> = granted.filter(|g| is_write(g)).map(grantee).collect();
-    if !called.is_empty() && !writers.is_empty() {
-        let writers: Vec<String> = writers.into_iter().collect();
-        sql += &format!("GRANT EXECUTE ON FUNCTION {} TO {};\n", list(called), writers.join(", "));
+        sql += &rights::revoked(&name, &version.schema.by_default);
     }
     sql
 }
@@ -158,9 +143,11 @@ pub fn companions(version: &Version, index: usize) -> Result<Piece, askama::Erro
     };
     let names = Names::of(carry);
     let tables: Vec<&TableName> = carry.hops.iter().flat_map(|h| [&h.from, &h.to]).collect();
-    let mut sql = guarded(version, &sql, &tables, &[&names.get, &names.set], &carry.target);
+    let needs = if checks_itself(version, carry) { Needs::Write } else { Needs::All };
+    let callers = needs.roles(version, &carry.target);
+    let mut sql = guarded(version, &sql, &tables) + &rights::execute(&[&names.get, &names.set], &callers);
     // The default of a hidden field is asked for by whoever inserts, and only speaks of the row.
-    sql += &format!("GRANT EXECUTE ON FUNCTION {} TO PUBLIC;\n", names.via);
+    sql += &rights::execute(&[&names.via], &rights::users(version));
     let title = format!(
         "helpers and table triggers for `{}.{}` ({})",
         carry.words.to.short(),
@@ -168,6 +155,11 @@ pub fn companions(version: &Version, index: usize) -> Result<Piece, askama::Erro
         carry.step
     );
     Ok(Piece::new(title, sql))
+}
+
+/// Whether its functions act as their caller: where row policies decide who sees which row of the target.
+fn checks_itself(version: &Version, carry: &Carry) -> bool {
+    version.schema.tables.get(&carry.target).is_some_and(|t| t.row_security)
 }
 
 /// `pg_catalog` first, then the schemas of the tables, whose types may bring operators of their own.
@@ -254,6 +246,7 @@ struct Up {
     keys: Vec<Key>,
     args: String,
     type_name: String,
+    rights: &'static str,
     path: String,
     column: Ident,
     column_literal: Literal,
@@ -363,6 +356,7 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
         trigger_arrived: trigger("arrived", &carry.id),
         args: list(&args),
         type_name: carry.type_name.clone(),
+        rights: if checks_itself(version, carry) { "" } else { " SECURITY DEFINER" },
         path: search_path(carry),
         column: carry.column.clone(),
         column_literal: Literal(carry.column.as_str().into()),
@@ -534,6 +528,7 @@ struct Down {
     trigger_moved: Ident,
     keys: Vec<Key>,
     type_name: String,
+    rights: &'static str,
     path: String,
     column: Ident,
     source: TableName,
@@ -604,6 +599,7 @@ fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
         trigger_delete: trigger("delete", &carry.id),
         trigger_moved: trigger("moved", &carry.id),
         type_name: carry.type_name.clone(),
+        rights: if checks_itself(version, carry) { "" } else { " SECURITY DEFINER" },
         path: search_path(carry),
         column: carry.column.clone(),
         source: carry.source.clone(),

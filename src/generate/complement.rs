@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
-use crate::generate::carry::{
-    Key, Names, changed, grantee, guarded, is_write, key_columns, keys, owner, path_over, trigger,
-};
+use crate::generate::carry::{Key, Names, changed, grantee, guarded, key_columns, keys, owner, path_over, trigger};
 use crate::generate::place::Place;
+use crate::generate::rights::{Needs, without_grants};
 use crate::generate::{Piece, all, comment, equal, get, is, kept, list, numbering, own, shaped, slice, told};
 use crate::name::{Ident, TableName, delimited};
-use crate::schema::ConstraintKind;
+use crate::schema::{ConstraintKind, Grant};
 use crate::sql::{Literal, rename_in_definition};
 use crate::version::{Direction, Version};
 
@@ -39,7 +38,6 @@ struct Complement {
     constraints: Vec<Copied>,
     comment: Literal,
     owner: Ident,
-    grants: Vec<Granted>,
 }
 
 /// A complement table. It holds data: created when its first refactoring is deferred, dropped when its last one is undone
@@ -135,7 +133,6 @@ pub fn complements(version: &Version) -> Result<Vec<Kept>, askama::Error> {
                 carry.step, carry.words.as_field, carry.source
             )),
             owner: owner(version, &carry.target),
-            grants: grants(version, &carry.target),
         }
         .render()?;
         tables.push(Kept::of_one(&carry.step, names.complement, sql));
@@ -218,7 +215,6 @@ impl Complement {
             constraints: Vec::new(),
             comment: comment(text),
             owner: owner(version, table),
-            grants: grants(version, table),
         }
     }
 }
@@ -311,7 +307,9 @@ pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
         let steps = list(&steps.into_iter().collect::<Vec<_>>());
         let key_changed = changed(key);
         let anew = complements.iter().flat_map(|c| &c.anew).map(|(condition, _)| condition);
-        let policies: Vec<String> = complements.iter().map(|c| policy(version, &c.table, target, key)).collect();
+        let policies =
+            complements.iter().map(|c| regranted(version, &c.table, target) + &policy(version, &c.table, target, key));
+        let policies: Vec<String> = policies.collect();
         let sql = Forget {
             function: own(&["forget", id.as_str()]),
             trigger: trigger("forget", &id),
@@ -328,10 +326,19 @@ pub fn forgetting(version: &Version) -> Result<Vec<Piece>, askama::Error> {
             complements,
         }
         .render()?;
-        let sql = guarded(version, &sql, &[target], &[], target) + &policies.concat();
+        let sql = guarded(version, &sql, &[target]) + &policies.concat();
         Ok(Piece::new(format!("the complement follows the rows of `{}` ({steps})", target.short()), sql))
     };
     followers(version).into_iter().map(one).collect()
+}
+
+/// Privileges on a complement follow those on its table, which may be others than when it was made.
+fn regranted(version: &Version, complement: &TableName, table: &TableName) -> String {
+    let granted: Vec<String> = grants(version, table)
+        .into_iter()
+        .map(|g| format!("GRANT {} ON {complement} TO {};\n", g.privileges, g.role))
+        .collect();
+    without_grants("TABLE", complement) + "\n" + &granted.concat()
 }
 
 /// Where row policies decide who sees a row, they decide who sees what the complement has of it.
@@ -346,17 +353,16 @@ fn policy(version: &Version, complement: &TableName, table: &TableName, key: &[I
     )
 }
 
-/// Whoever may touch a table may do with its complement what the view does with it on their behalf. Who may touch single
-/// fields only reads views that act with their owner's rights, and needs no complement.
+/// Whoever may read and write a table may do with its complement what the view does with it on their behalf. Who may do
+/// less of it reads and writes by views that act with their owner's rights, and needs no complement.
 fn grants(version: &Version, table: &TableName) -> Vec<Granted> {
     let owner = Some(owner(version, table));
     let granted = version.schema.tables.get(table).into_iter().flat_map(|t| t.grants.iter().flatten());
-    let granted = granted.filter(|g| g.role != owner);
-    let (mut readers, mut writers) = (BTreeSet::new(), BTreeSet::new());
-    for grant in granted {
-        let list = if is_write(grant) { &mut writers } else { &mut readers };
-        list.insert(grantee(grant));
-    }
+    let granted: Vec<&Grant> = granted.filter(|g| g.role != owner).collect();
+    let mut readers: BTreeSet<String> =
+        granted.iter().filter(|g| g.privilege == "SELECT").map(|g| grantee(g)).collect();
+    let all = Needs::All.roles(version, table);
+    let writers: BTreeSet<String> = granted.iter().map(|g| grantee(g)).filter(|r| all.contains(r)).collect();
     readers.retain(|r| !writers.contains(r));
     let grant = |privileges: &str, roles: BTreeSet<String>| {
         let privileges = privileges.to_owned();

@@ -64,7 +64,7 @@ pub fn companions(version: &Version, added: &Added, copied: &Copied) -> Result<P
         trigger_moved: trigger("moved", id),
     }
     .render()?;
-    let sql = guarded(version, &text, &[&hop.from, &hop.to], &[], &hop.from);
+    let sql = guarded(version, &text, &[&hop.from, &hop.to]);
     Ok(Piece::new(format!("copies stay what they were ({})", added.step), sql))
 }
 

@@ -107,7 +107,7 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
         other: other.clone(),
     }
     .render()?;
-    let sql = guarded(version, &sql, &[table, other], &[], table);
+    let sql = guarded(version, &sql, &[table, other]);
     let title = format!("guard of what `{}` of `{}` refers to ({})", held.constraint, table.short(), held.step);
     Ok(Piece::new(title, sql))
 }

@@ -159,7 +159,7 @@ pub fn companion(version: &Version, link: &Link) -> Result<Piece, askama::Error>
         comment: comment(&link.step),
     }
     .render()?;
-    let sql = guarded(version, &sql, &[&link.table], &[], &link.table);
+    let sql = guarded(version, &sql, &[&link.table]);
     let title = format!("a link of `{}` is in one place ({})", link.table.short(), link.step);
     Ok(Piece::new(title, sql))
 }

@@ -6,7 +6,7 @@ use crate::generate::beside::{Beside, READ, SOME};
 use crate::generate::carry::{guarded, rewritten, trigger};
 use crate::generate::kept::{self, is_kept, kept_by, kept_in};
 use crate::generate::put::rewrites;
-use crate::generate::{self, Piece, all, comment, each_of, equal, identity, is, list, own};
+use crate::generate::{self, Piece, all, comment, each_of, equal, identity, is, list, own, rights};
 use crate::name::{Ident, TableName, equality};
 use crate::relation::{Home, Relation, row_key};
 use crate::schema::kind::Kind;
@@ -502,7 +502,8 @@ pub fn companions(version: &Version, at: usize) -> Result<Piece, askama::Error> 
         sql += "\n";
         sql += &kept::over(lookup, &path(lookup))?;
     }
-    let sql = guarded(version, &sql, &[&lookup.table, &lookup.other], &[&finder(lookup)], &lookup.table);
+    let sql = guarded(version, &sql, &[&lookup.table, &lookup.other])
+        + &rights::execute(&[finder(lookup)], &rights::finders(version, lookup));
     let title = format!("helpers and table triggers for {} ({})", quoted(&lookup.fields), lookup.step);
     Ok(Piece::new(title, sql))
 }

@@ -4,7 +4,7 @@ use askama::Template;
 
 use crate::catalogue::entangled::renames;
 use crate::generate::carry::owner;
-use crate::generate::{comment, list, rows};
+use crate::generate::{comment, list, rights, rows};
 use crate::name::{Ident, TableName};
 use crate::relation::row_key;
 use crate::schema::{ConstraintKind, Field, Generated, Grant, Table};
@@ -35,6 +35,7 @@ pub fn create(version: &Version, made: &Made) -> Result<String, askama::Error> {
     let plain = table.constraints.iter().filter(|c| !matches!(c.kind, ConstraintKind::Foreign(_)));
     lines.extend(plain.map(|c| format!("CONSTRAINT {} {}", c.name, c.definition)));
     let mut more = foreign_keys(table, &made.table);
+    more.extend(rights::bare(&version.schema, &made.table));
     // What only judges rows must be nobody's to write until it has some.
     if !version.told.iter().any(|t| t.table == made.table) {
         more.extend(grants(table, &made.table));
@@ -98,7 +99,11 @@ pub fn keep_apart(version: &Version, quarantined: &Quarantined) -> String {
         let valid = if check.item.validated { "" } else { " NOT VALID" };
         sql.push(format!("ALTER TABLE {kept} ADD CONSTRAINT {} {definition}{valid}", check.item.name));
     }
-    sql.extend(grants(table, &kept));
+    sql.extend(rights::bare(&version.schema, &kept));
+    // Row policies stay with their table: who may see all of its rows sees these.
+    if !table.row_security {
+        sql.extend(grants(table, &kept));
+    }
     sql.push(format!("ALTER TABLE {kept} OWNER TO {}", owner(version, &relation.base)));
     let text = format!("rows of {} that break what {} demands", relation.name.short(), quarantined.step);
     sql.push(format!("COMMENT ON TABLE {kept} IS {}", comment(&text)));

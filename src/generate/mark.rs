@@ -91,7 +91,7 @@ pub fn keeping(version: &Version, at: usize) -> Result<Option<Piece>, askama::Er
         mark,
     }
     .render()?;
-    let mut sql = guarded(version, &sql, &[&live.table, &marked.table], &[], &live.table);
+    let mut sql = guarded(version, &sql, &[&live.table, &marked.table]);
     // Whoever writes through the view writes to both.
     sql.extend(made::grants(base, &marked.table).iter().map(|grant| format!("{grant};\n")));
     let title = format!("what old code deletes from `{}` is kept with a mark ({})", live.table.short(), union.step);

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use askama::Template;
 
 use crate::generate::beside::{Beside, READ, SOME};
-use crate::generate::carry::{guarded, rewritten, trigger};
-use crate::generate::{Piece, all, comment, equal, get, list, of, own};
+use crate::generate::carry::{guarded, rewritten, trigger, changed};
+use crate::generate::{Piece, all, comment, equal, get, list, of, own, rights};
+use crate::generate::rights::Needs;
 use crate::name::{BODY, Ident, TableName};
 use crate::sql::{Expression, Literal};
 use crate::version::{Numbering, Version, lost_table};
@@ -151,7 +152,8 @@ pub fn companions(version: &Version, at: usize) -> Result<Piece, askama::Error> 
     .render()?;
     let fresh = fresh(numbering);
     let called = numbering.key_draws.iter().map(|_| &fresh).chain(own_sequence.then_some(&next)).collect::<Vec<_>>();
-    let sql = guarded(version, &sql, &[&numbering.table], &called, &numbering.table);
+    let sql = guarded(version, &sql, &[&numbering.table])
+        + &rights::execute(&called, &Needs::Write.roles(version, &numbering.table));
     let title = format!("numbers for the rows of `{}` ({})", numbering.table.short(), numbering.step);
     Ok(Piece::new(title, sql))
 }
@@ -290,6 +292,7 @@ pub fn keep(version: &Version, at: usize, lost: &TableName) -> String {
         format!("ALTER TABLE {lost} ADD PRIMARY KEY ({key}), ALTER COLUMN {value} SET NOT NULL;"),
         format!("COMMENT ON TABLE {lost} IS {text};"),
     ];
+    lines.extend(rights::bare(&version.schema, lost).map(|revoke| revoke + ";"));
     let field = version.schema.tables[&numbering.table].fields.iter().find(|f| f.name == numbering.key[0]);
     lines.extend(field.and_then(|f| f.sequence.as_ref()).map(|sequence| keep_position(sequence, lost)));
     lines.join("\n")

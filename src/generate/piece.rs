@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::generate::comment;
-use crate::name::{Ident, TableName, finished};
+use crate::name::{Ident, TableName, delimited, finished};
 
 /// A named piece of generated SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,17 @@ pub enum Object {
     Trigger(String, String),
     /// The policy of a complement.
     Policy(String),
+}
+
+/// A function that a piece creates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    /// Its name, without its arguments.
+    pub name: String,
+    /// Whether it is a trigger's.
+    pub is_trigger: bool,
+    /// Whether it acts with its owner's rights.
+    pub is_definer: bool,
 }
 
 impl Object {
@@ -94,6 +105,12 @@ impl Piece {
         self
     }
 
+    /// The functions that it creates, in order.
+    #[must_use]
+    pub fn functions(&self) -> Vec<Function> {
+        functions(&delimited(&self.sql))
+    }
+
     /// What it creates, in order.
     #[must_use]
     pub fn creates(&self) -> Vec<Object> {
@@ -101,12 +118,30 @@ impl Piece {
     }
 }
 
-fn created(statement: &str) -> Option<Object> {
-    let mut statement = statement;
+/// The functions that a text creates, in order.
+#[must_use]
+pub fn functions(sql: &str) -> Vec<Function> {
+    let one = |statement| match created(statement)? {
+        Object::Function(name) => {
+            let head =
+                || words(uncommented(statement).unwrap_or_default()).take_while(|w| !["AS", "RETURN"].contains(w));
+            let says = |one: &str, other: &str| head().zip(head().skip(1)).any(|(a, b)| a == one && b == other);
+            Some(Function { name, is_trigger: says("RETURNS", "trigger"), is_definer: says("SECURITY", "DEFINER") })
+        }
+        _ => None,
+    };
+    statements(sql).into_iter().filter_map(one).collect()
+}
+
+fn uncommented(mut statement: &str) -> Option<&str> {
     while statement.starts_with("--") {
         statement = statement.split_once('\n')?.1.trim_start();
     }
-    let mut words = words(statement);
+    Some(statement)
+}
+
+fn created(statement: &str) -> Option<Object> {
+    let mut words = words(uncommented(statement)?);
     if words.next() != Some("CREATE") {
         return None;
     }

@@ -9,7 +9,8 @@ use askama::Template;
 use crate::generate::carry::{guarded, path_over};
 use crate::generate::fact::key_text;
 use crate::generate::place::{Needed, Place};
-use crate::generate::{Piece, all, comment, each_of, get, given, is, list, null, of, own, rows};
+use crate::generate::{Piece, all, comment, each_of, get, given, is, list, null, of, own, rows, rights};
+use crate::generate::rights::Needs;
 use crate::name::{Ident, TableName, equality};
 use crate::relation::{Attached, Field, Home, Relation, Rows, checked, row_key};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Identity};
@@ -292,6 +293,7 @@ struct Refers {
 /// Only if a template cannot be rendered.
 pub fn functions(version: &Version, relation: &Relation) -> Result<Option<Piece>, askama::Error> {
     let mut sql = String::new();
+    let callers = Needs::Write.roles(version, &relation.base);
     for constraint in relation.rules() {
         let Some(step) = constraint.brought_by() else { continue };
         let (mut checks, mut taken, mut refers) = (Vec::new(), Vec::new(), Vec::new());
@@ -326,7 +328,7 @@ pub fn functions(version: &Version, relation: &Relation) -> Result<Option<Piece>
         let text = Functions { checks, taken, refers }.render()?;
         let called: Vec<&TableName> = called.iter().collect();
         sql += &match rights {
-            Some(table) => guarded(version, &text, &[table], &called, &relation.base),
+            Some(table) => guarded(version, &text, &[table]) + &rights::execute(&called, &callers),
             None => text,
         };
     }
@@ -335,7 +337,7 @@ pub fn functions(version: &Version, relation: &Relation) -> Result<Option<Piece>
         let types = types(relation, &constraint.item.fields);
         let refers = vec![one_refers(version, relation, key, name.clone(), &types, comment(step))];
         let text = Functions { checks: Vec::new(), taken: Vec::new(), refers }.render()?;
-        sql += &guarded(version, &text, &[&key.table], &[&name], &relation.base);
+        sql += &(guarded(version, &text, &[&key.table]) + &rights::execute(&[&name], &callers));
     }
     let title = format!("rules of `{}` that its table does not keep yet", relation.name.short());
     Ok(if sql.is_empty() { None } else { Some(Piece::new(title, sql)) })

@@ -232,7 +232,7 @@ pub fn companions(version: &Version, slice: &Slice) -> Result<Piece, askama::Err
         comment: comment(&slice.step),
     }
     .render()?;
-    let sql = guarded(version, &sql, &[&slice.table], &[], &slice.table);
+    let sql = guarded(version, &sql, &[&slice.table]);
     let title =
         format!("what old code writes tells which rows of `{}` have a part ({})", slice.table.short(), slice.step);
     Ok(Piece::new(title, sql))

@@ -4,9 +4,10 @@ use askama::Template;
 
 use crate::generate::carry::{guarded, owner, path_over};
 use crate::generate::put::{Frame, Generated};
+use crate::generate::rights::Needs;
 use crate::generate::rule::{self, Rule};
 use crate::generate::view::named;
-use crate::generate::{all, comment, each_of, equal, get, list, of, own, rows};
+use crate::generate::{all, comment, each_of, equal, get, list, of, own, rights, rows};
 use crate::name::{Ident, TableName};
 use crate::relation::Relation;
 use crate::schema::{Field, Identity};
@@ -197,7 +198,8 @@ pub(super) fn put_back(
         made,
     }
     .render()?;
-    Ok(guarded(version, &format!("{helpers}\n"), &[made], &[&lock, &judge], made) + &put_back)
+    let callers = rights::execute(&[&lock, &judge], &Needs::Write.roles(version, made));
+    Ok(guarded(version, &format!("{helpers}\n"), &[made]) + &callers + &put_back)
 }
 
 fn puts(relation: &Relation, told: &Told) -> Vec<Put> {

@@ -2,12 +2,12 @@
 
 use askama::Template;
 
-use crate::generate::carry::{Names, is_partitioned, one_owner, owner};
+use crate::generate::carry::{Names, is_partitioned};
 use crate::generate::put::Frame;
-use crate::generate::{Class, Piece, comment, get, link, numbering, own, place, put, spread, told, united};
+use crate::generate::{Class, Piece, comment, get, link, numbering, own, place, put, rights, spread, told, united};
 use crate::name::{Ident, TableName};
 use crate::relation::{Field, Home, Relation, Rows, Stores, row_key};
-use crate::schema::{Field as Shape, Grant, Identity};
+use crate::schema::{Field as Shape, Identity};
 use crate::sql::Literal;
 use crate::version::Version;
 
@@ -35,6 +35,7 @@ struct View {
     one_look: String,
     rows: String,
     checked: bool,
+    barrier: bool,
     invoker: bool,
     fields: Vec<Shown>,
     hidden: Vec<Alias>,
@@ -83,9 +84,10 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
     let class = Class::of(version, relation);
     let outer = TableName { schema: next.clone(), name: relation.name.name.clone() };
     let inner = inner(relation);
-    let owned = is_owned(version, relation);
+    let owned = rights::is_owned(version, relation);
     let invoker = version.schema.server_version >= 150_000 && !owned;
     let one_look = place::one_look(version, relation);
+    let policies = rights::policies(version, relation);
     let fields = relation.fields.iter().map(|field| Shown {
         name: field.shape.name.clone(),
         get: match field.home {
@@ -109,8 +111,9 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
         keys: if class == Class::H { keys.collect() } else { Vec::new() },
         base: relation.base.clone(),
         one_look: one_look.clone().unwrap_or_default(),
-        rows: get::rows(version, relation, "b"),
-        checked: class == Class::U && !relation.conditions().is_empty(),
+        barrier: policies.is_some(),
+        checked: class == Class::U && !(relation.conditions().is_empty() && policies.is_none()),
+        rows: policies.unwrap_or_else(|| get::rows(version, relation, "b")),
         invoker,
         partitioned: is_partitioned(version, &relation.base),
         inner_comment: comment(&format!("inner view of {} after {by}", relation.name.short())),
@@ -135,7 +138,7 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
                 })
             }
         },
-        rights: rights(version, relation, &inner, &outer),
+        rights: rights::of_views(version, relation, &inner, &outer),
         inner,
         outer,
     }
@@ -201,45 +204,4 @@ fn hidden(version: &Version, relation: &Relation) -> Vec<Alias> {
         .enumerate()
         .map(|(i, (column, default))| Alias { column, name: Ident::new(format!("refactor_hidden_{}", i + 1)), default })
         .collect()
-}
-
-/// Whether the views act with their owner's rights rather than the caller's. Privileges on single fields need it: a view
-/// reads all of its fields, whichever a statement names. With row policies the caller's rights must decide, and with
-/// tables of several owners nobody else's could.
-fn is_owned(version: &Version, relation: &Relation) -> bool {
-    let carries = version.carries.iter().filter(|c| c.target == relation.base || c.source == relation.base);
-    let mut tables: Vec<&TableName> = carries.flat_map(|c| c.hops.iter().flat_map(|h| [&h.from, &h.to])).collect();
-    tables.push(&relation.base);
-    if let Rows::United(at) = relation.rows {
-        tables.extend(version.unions[at].branches.iter().map(|b| &b.table));
-    }
-    let owner = owner(version, &relation.base);
-    let by_field = |g: &Grant| g.role.as_ref() != Some(&owner);
-    relation.fields.iter().flat_map(|f| &f.shape.grants).any(by_field)
-        && one_owner(version, &tables).is_some()
-        && tables.iter().all(|t| version.schema.tables.get(*t).is_some_and(|t| !t.row_security))
-}
-
-/// Ownership and privileges as the table has them.
-fn rights(version: &Version, relation: &Relation, inner: &TableName, outer: &TableName) -> Vec<String> {
-    let table = version.table(relation);
-    let owner = owner(version, &relation.base);
-    let mut rights =
-        vec![format!("ALTER VIEW {inner} OWNER TO {owner}"), format!("ALTER VIEW {outer} OWNER TO {owner}")];
-    let role = |g: &Grant| g.role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string);
-    let option = |g: &Grant| if g.grantable { " WITH GRANT OPTION" } else { "" };
-    let usable = |g: &&Grant| g.role.as_ref() != Some(&owner) && g.privilege != "MAINTAIN";
-    let views = if is_owned(version, relation) { &[outer][..] } else { &[inner, outer] };
-    for grant in table.grants.iter().flatten().filter(usable) {
-        for view in views {
-            rights.push(format!("GRANT {} ON {view} TO {}{}", grant.privilege, role(grant), option(grant)));
-        }
-    }
-    for field in &relation.fields {
-        for grant in field.shape.grants.iter().filter(usable) {
-            let name = &field.shape.name;
-            rights.push(format!("GRANT {}({name}) ON {outer} TO {}{}", grant.privilege, role(grant), option(grant)));
-        }
-    }
-    rights
 }

@@ -7,17 +7,16 @@ use crate::generate::complement::Kept;
 use crate::generate::place::Place;
 use crate::generate::{self, MARK, OWN, Piece, carry, complement, list, shown_in};
 use crate::journal::{Entry, State};
-use crate::name::{Ident, TableName};
+use crate::name::{BODY, Ident, TableName};
 use crate::plan::materialize::fill::numbered_on;
-use crate::plan::{Installed, Plan, PlanStep, keep};
+use crate::plan::{Installed, LENT, Plan, PlanStep, keep};
 use crate::relation::{Relation, Rows, row_key};
 use crate::sql::Literal;
 pub use crate::version::lost_table;
 use crate::version::{Carry, Direction, Lookup, Missing, Numbering, OnOldWrite, RemarkKind, Told, Unlisted, Version};
 
 /// The journal in the database.
-pub const JOURNAL: &str = "CREATE SCHEMA IF NOT EXISTS refactor;
-COMMENT ON SCHEMA refactor IS 'refactor: journal, complement and generated functions';
+const JOURNAL: &str = "COMMENT ON SCHEMA refactor IS 'refactor: journal, complement and generated functions';
 GRANT USAGE ON SCHEMA refactor TO PUBLIC;
 CREATE TABLE IF NOT EXISTS refactor.journal (
   position bigint GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME refactor.refactor_journal_position)
@@ -97,6 +96,18 @@ pub fn drop_columns(installed: &Installed, goes: impl Fn(&(TableName, Ident)) ->
     tables.into_iter().map(one).collect()
 }
 
+/// Makes the journal, or leaves it as it is.
+pub(super) fn journal_is_there(version: &Version) -> PlanStep {
+    // With IF NOT EXISTS the right to make a schema would be asked for, even of whoever needs to make none.
+    let schema = format!(
+        "DO {BODY}\nBEGIN\n  IF pg_catalog.to_regnamespace('refactor') IS NULL THEN CREATE SCHEMA refactor; END IF;\nEND\n{BODY};\n"
+    );
+    let bare = generate::rights::bare(&version.schema, &TableName::new(OWN, "journal"));
+    let bare =
+        bare.map(|revoke| format!("\n{revoke};\nGRANT SELECT ON refactor.journal TO PUBLIC;")).unwrap_or_default();
+    PlanStep::new("make sure that the journal is there", format!("{schema}{JOURNAL}{bare}"))
+}
+
 /// The plan that makes the database show `version`, whose new refactorings are `entries`.
 ///
 /// # Errors
@@ -105,7 +116,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     let complements = complement::complements(version)?;
     let keep = wanted(version, &complements, installed);
     let mut plan = Plan { title: title.to_owned(), ..Plan::default() };
-    plan.steps.push(PlanStep::new("make sure that the journal is there", JOURNAL));
+    plan.steps.push(journal_is_there(version));
     let (stale, pieces) = keep::apart(installed, generate::everything(version)?);
     plan.steps.extend(clear(&stale));
     plan.steps.extend(brought_over(&complements, installed));
@@ -115,16 +126,19 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     let next = shown_in(version);
     let shown_in: BTreeSet<&Ident> = next.values().collect();
     for schema in installed.next_schemas.iter().filter(|s| !shown_in.contains(s)) {
-        plan.steps.push(PlanStep::new(
-            format!("drop schema `{schema}`, which is empty now"),
-            format!("DROP SCHEMA {schema};"),
-        ));
+        let (sentence, sql) = installed.leave(schema);
+        plan.steps.push(PlanStep::new(sentence, sql));
     }
     for (base, schema) in next.iter().filter(|(_, s)| !installed.next_schemas.contains(s)) {
-        let comment = Literal(format!("{MARK} the new shape of schema {base}"));
+        let prepared = installed.prepared.contains(schema);
+        let (verb, create, lent) = match prepared {
+            true => ("take", String::new(), LENT),
+            false => ("create", format!("CREATE SCHEMA {schema};\n"), ""),
+        };
+        let comment = Literal(format!("{MARK} the new shape of schema {base}{lent}"));
         plan.steps.push(PlanStep::new(
-            format!("create schema `{schema}` for the new shape"),
-            format!("CREATE SCHEMA {schema};\nCOMMENT ON SCHEMA {schema} IS {comment};\nGRANT USAGE ON SCHEMA {schema} TO PUBLIC;"),
+            format!("{verb} schema `{schema}` for the new shape"),
+            format!("{create}COMMENT ON SCHEMA {schema} IS {comment};\nGRANT USAGE ON SCHEMA {schema} TO PUBLIC;"),
         ));
     }
     plan.steps.extend(grants(version, shown_in));

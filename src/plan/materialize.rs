@@ -12,7 +12,7 @@ pub mod unite;
 use std::collections::BTreeSet;
 
 use crate::fact::{KeyField, LossKind};
-use crate::generate::{self, MARK, complement, fact, list, numbering, own, shaped};
+use crate::generate::{self, MARK, complement, fact, list, numbering, own, rights, shaped};
 use crate::name::{BODY, Ident, TableName};
 use crate::plan::defer::{change_state, clear, drop_columns, drop_tables};
 use crate::plan::{Installed, Plan, PlanStep};
@@ -317,8 +317,9 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
         list(&key_names),
         loss.words.table.short(),
     ));
+    let bare = rights::bare(&version.schema, &kept).map(|revoke| revoke + ";\n").unwrap_or_default();
     let sql = format!(
-        "CREATE TABLE {kept} AS\nSELECT {} FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};\n{position}DO {BODY}BEGIN IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF; END{BODY};",
+        "CREATE TABLE {kept} AS\nSELECT {} FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};\n{bare}{position}DO {BODY}BEGIN IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF; END{BODY};",
         list(&selected),
         loss.table,
         fact::lost_rows(version, loss),

@@ -8,8 +8,8 @@ use crate::generate::beside::Beside;
 use crate::generate::piece::Object;
 use crate::generate::{self, complement, lookup, numbering};
 use crate::name::TableName;
-use crate::plan::defer::{self, JOURNAL};
-use crate::plan::{Installed, Plan, PlanStep, keep};
+use crate::plan::defer;
+use crate::plan::{Installed, Plan, keep};
 use crate::version::{Unlisted, Version};
 
 /// Triggers first, then what is read beside everybody.
@@ -42,7 +42,7 @@ pub fn watch(version: &Version, installed: &Installed, title: &str) -> Result<Op
         return Ok(None);
     }
     let mut plan = Plan { title: title.to_owned(), ..Plan::default() };
-    plan.steps.push(PlanStep::new("make sure that the journal is there", JOURNAL));
+    plan.steps.push(defer::journal_is_there(version));
     plan.steps.extend(defer::brought_over(&complements, installed));
     plan.steps.extend(defer::grants(version, []));
     plan.steps.extend(defer::made(version, installed)?);

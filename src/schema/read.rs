@@ -123,6 +123,7 @@ fn read_all(client: &mut impl GenericClient, session: &Row) -> Result<Schema, Er
         with_look_alikes: alike::read(client, &search_path)?,
         search_path,
         equalities: equality::read(client, &catalogue)?,
+        by_default: tables::read_default_grants(client)?,
         tables: catalogue.named(tables),
         kept: BTreeMap::new(),
     };

@@ -17,7 +17,7 @@ use crate::pages::for_each_page;
 use crate::support::{Database, rows};
 
 /// Does something for each example that can be declared.
-fn for_each_example(work: impl Fn(&Example) + Sync) {
+pub fn for_each_example(work: impl Fn(&Example) + Sync) {
     for_each_page(|name| {
         if name == "data" {
             return; // It changes rows when it is declared, and no shape: `data.rs`.

@@ -24,6 +24,7 @@ mod rebuild;
 mod reshape;
 mod rights;
 mod rules;
+mod secured;
 mod server;
 mod shared;
 mod stacks;

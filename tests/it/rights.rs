@@ -33,6 +33,11 @@ fn session(shop: &Database, role: &str) -> Client {
     client
 }
 
+/// Whether views act with their owner's rights, whatever they say.
+fn is_old(shop: &Database) -> bool {
+    shop.rows("SELECT current_setting('server_version_num')::int < 150000") == ["(t)"]
+}
+
 fn forget(shop: &Database, roles: &[String]) {
     let mut client = shop.client();
     for role in roles {
@@ -156,6 +161,18 @@ fn row_policies_hold_for_the_new_shape() {
         "GRANT SELECT, INSERT, UPDATE, DELETE ON customers, orders TO app;
          ALTER TABLE customers ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON customers USING (id <> 2);",
     );
+    if is_old(&shop) {
+        // There every view acts with its owner's rights, but this one can ask for the policies itself.
+        shop.ok(&["rename-field", "customers.secret", "hint"]);
+        let mut app = session(&shop, &roles[1]);
+        assert_eq!(crate::support::rows(&mut app, "SELECT id FROM customers"), ["(1)"]);
+        assert_eq!(app.execute("UPDATE customers SET hint = 'y'", &[]).unwrap(), 1);
+        assert_eq!(app.execute("DELETE FROM customers WHERE id = 2", &[]).unwrap(), 0);
+        let said = shop.refused(&["move-field", "orders.city", "customers"]);
+        assert!(said.contains("customers` has row policies"), "{said}");
+        drop(app);
+        return forget(&shop, &roles);
+    }
     shop.ok(&["rename-field", "customers.secret", "hint"]);
     shop.ok(&["move-field", "orders.city", "customers"]);
     let mut app = session(&shop, &roles[1]);
@@ -259,4 +276,333 @@ fn a_table_that_was_inlined_comes_back_to_its_owner_and_its_users() {
     assert_eq!(shop.rows(owners), [format!("(cities,{other})"), format!("(shops,{owner})")]);
     drop(session);
     forget(&shop, &[roles.as_slice(), &[other]].concat());
+}
+
+/// Tables for every verb by which values leave one for another, with a role that may do everything but with one of them.
+fn tables(app: &str, but: &str) -> String {
+    let tables = ["g", "docs", "side", "old_docs"];
+    let granted: Vec<&str> = tables.into_iter().filter(|t| *t != but).collect();
+    format!(
+        "CREATE ROLE {app};
+         CREATE TABLE g (id int PRIMARY KEY, name text, code text NOT NULL UNIQUE);
+         CREATE TABLE docs (id int PRIMARY KEY, tenant text NOT NULL, g_id int REFERENCES g, note text, home text, work text, code text NOT NULL UNIQUE);
+         CREATE INDEX ON docs (g_id);
+         CREATE TABLE side (doc_id int PRIMARY KEY REFERENCES docs, bio text NOT NULL);
+         CREATE TABLE old_docs (LIKE docs INCLUDING ALL);
+         INSERT INTO g VALUES (1, 'x', 'X'), (2, 'y', 'Y');
+         INSERT INTO docs VALUES (1, 'a', 1, 'n', 'h', 'w', 'A'), (2, 'b', 2, 'm', NULL, NULL, 'B');
+         INSERT INTO side VALUES (1, 'bio');
+         GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {app};",
+        granted.join(", ")
+    )
+}
+
+/// The table that values leave, and a command by which they do. `true`: for a table that is there.
+const LEAVING: [(&str, bool, &[&str]); 15] = [
+    ("docs", true, &["move-field", "docs.note", "g"]),
+    ("g", true, &["move-field", "g.name", "docs"]),
+    ("docs", true, &["copy-field", "docs.note", "side"]),
+    ("g", true, &["copy-field", "g.name", "docs"]),
+    ("docs", false, &["extract-table", "docs.note", "--into", "notes"]),
+    ("g", true, &["inline-table", "g", "--into", "docs", "--as", "code=g_code"]),
+    ("side", true, &["merge-tables", "side", "--into", "docs"]),
+    ("docs", false, &["split-table", "docs", "note", "--into", "notes"]),
+    ("docs", false, &["split-rows", "docs", "--where", "id = 1", "--into", "firsts"]),
+    ("old_docs", true, &["union-tables", "docs", "old_docs", "--into", "docs", "--where", "tenant = 'old'"]),
+    ("docs", false, &["unpivot", "docs", "home", "work", "--into", "places", "--from", "doc_id", "--value", "place"]),
+    ("docs", false, &["make-associative", "docs.g_id", "--into", "doc_gs", "--from", "doc_id"]),
+    ("g", true, &["inline-table", "g", "--into", "docs", "--as", "code=g_code", "--keep", "--only", "code"]),
+    ("docs", false, &["sql", "names", "id int PRIMARY KEY", "note text", "--view", "SELECT id, note FROM docs"]),
+    ("side", true, &["move-field", "side.bio", "docs"]),
+];
+
+#[test]
+fn values_do_not_leave_a_table_with_row_policies() {
+    for (secured, _, command) in LEAVING {
+        let shop = Database::new("");
+        let app = format!("{}_app", shop.name);
+        let policy =
+            format!("ALTER TABLE {secured} ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON {secured} USING (true);");
+        shop.client().batch_execute(&(tables(&app, "") + &policy)).unwrap();
+        let said = shop.refused(command);
+        assert!(said.contains(&format!("{secured}` has row policies")), "{command:?}\n{said}");
+        let (_, hint) = said.split_once("hint: ").unwrap();
+        let way_out = hint.split('`').nth(1).unwrap();
+        shop.client().batch_execute(way_out).unwrap();
+        shop.ok(command);
+        forget(&shop, &[app]);
+    }
+}
+
+#[test]
+fn values_do_not_come_to_roles_that_have_no_right_to_them() {
+    for (from, _, command) in LEAVING.into_iter().filter(|(_, there, _)| *there) {
+        let shop = Database::new("");
+        let app = format!("{}_app", shop.name);
+        shop.client().batch_execute(&tables(&app, from)).unwrap();
+        // As often as there are privileges that are missing.
+        for attempt in 0.. {
+            assert!(attempt < 4, "{command:?}");
+            let output = shop.run(command);
+            if output.status.success() {
+                assert!(attempt > 0, "{command:?} shows `{from}` to a role that may not read it");
+                break;
+            }
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.contains(&format!("{app} may")) && said.contains(&format!("`{from}`")), "{command:?}\n{said}");
+            let grant = said.split('`').find(|part| part.starts_with("GRANT ")).unwrap();
+            shop.client().batch_execute(grant).unwrap();
+        }
+        forget(&shop, &[app]);
+    }
+}
+
+#[test]
+fn values_come_to_who_may_use_them_by_another_role() {
+    let shop = Database::new("");
+    let (app, group) = (format!("{}_app", shop.name), format!("{}_group", shop.name));
+    shop.client()
+        .batch_execute(&format!(
+            "{} CREATE ROLE {group}; GRANT {group} TO {app}; GRANT SELECT, UPDATE ON docs TO {group}",
+            tables(&app, "docs")
+        ))
+        .unwrap();
+    shop.ok(&["move-field", "docs.note", "g"]);
+    let mut session = session(&shop, &app);
+    session.batch_execute("UPDATE g SET note = 'both' WHERE id = 1; SELECT * FROM g").unwrap();
+    assert_eq!(shop.rows("SELECT id, note FROM public.docs"), ["(1,both)", "(2,m)"]);
+    drop(session);
+    forget(&shop, &[app, group]);
+}
+
+#[test]
+fn what_crosses_by_a_later_privilege_is_not_made_real() {
+    let (shop, roles) = shop("GRANT SELECT ON orders TO app;");
+    shop.ok(&["move-field", "orders.city", "customers"]);
+    let other = format!("{}_other", shop.name);
+    let grant = format!("CREATE ROLE {other}; GRANT SELECT ON customers TO {other}");
+    shop.client().batch_execute(&grant).unwrap();
+    let said = shop.refused(&["materialize", "--yes"]);
+    assert!(said.contains(&format!("{other} may read `customers`")), "{said}");
+    shop.client().batch_execute(&format!("REVOKE SELECT ON customers FROM {other}")).unwrap();
+    shop.ok(&["materialize", "--yes"]);
+    forget(&shop, &[roles.as_slice(), &[other]].concat());
+}
+
+#[test]
+fn whoever_may_only_write_writes_through_the_views() {
+    let (shop, roles) =
+        shop("GRANT INSERT ON orders, customers TO app; ALTER TABLE orders ALTER COLUMN city SET DEFAULT 'Ulm';");
+    shop.ok(&["move-field", "orders.city", "customers"]);
+    let mut app = session(&shop, &roles[1]);
+    app.batch_execute("INSERT INTO customers VALUES (3, 'Cid', 's', 'Kiel'); INSERT INTO orders VALUES (13, 3)")
+        .unwrap();
+    for sql in [
+        "SELECT * FROM customers",
+        "SELECT * FROM refactor.in_public_customers",
+        "SELECT * FROM refactor.kept_0001_city",
+        "UPDATE customers SET city = 'x'",
+        "SELECT refactor.get_0001_city(1)",
+        "SELECT refactor.set_0001_city(1, 'x')",
+    ] {
+        denied(&mut app, sql);
+    }
+    assert_eq!(shop.rows("SELECT id, city FROM public.orders WHERE id = 13"), ["(13,Kiel)"]);
+    drop(app);
+    forget(&shop, &roles);
+}
+
+#[test]
+fn functions_obey_row_policies() {
+    let (shop, roles) = shop(
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON customers, orders TO app;
+         ALTER TABLE customers ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON customers USING (id <> 2);",
+    );
+    if is_old(&shop) {
+        let said = shop.refused(&["move-field", "orders.city", "customers"]);
+        assert!(said.contains("customers` has row policies"), "{said}");
+        return forget(&shop, &roles);
+    }
+    shop.ok(&["move-field", "orders.city", "customers"]);
+    shop.client().batch_execute("DELETE FROM orders; UPDATE next.customers SET city = 'hidden'").unwrap();
+    let mut app = session(&shop, &roles[1]);
+    let get = "SELECT (refactor.get_0001_city(2)).value";
+    assert_eq!(app.query_one(get, &[]).unwrap().get::<_, Option<String>>(0), None);
+    app.batch_execute("UPDATE customers SET city = 'mine'; INSERT INTO customers VALUES (3, 'Cid', 's', 'Kiel')")
+        .unwrap();
+    denied(&mut app, "SELECT refactor.set_0001_city(2, 'x')");
+    assert_eq!(shop.rows("SELECT id, city FROM next.customers"), ["(1,mine)", "(2,hidden)", "(3,Kiel)"]);
+    drop(app);
+    forget(&shop, &roles);
+}
+
+#[test]
+fn privileges_on_fields_hold_together_with_row_policies() {
+    let (shop, roles) = shop(
+        "GRANT SELECT (id, name), UPDATE (name), INSERT (id, name) ON customers TO app;
+         ALTER TABLE customers ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON customers TO app USING (id <> 2);
+         CREATE POLICY less ON customers AS RESTRICTIVE USING (id <> 4);",
+    );
+    shop.client().batch_execute("INSERT INTO customers VALUES (4, 'Dan', 't')").unwrap();
+    shop.ok(&["rename-field", "customers.name", "title"]);
+    let mut app = session(&shop, &roles[1]);
+    let seen = |app: &mut Client| crate::support::rows(app, "SELECT id, title FROM customers");
+    assert_eq!(seen(&mut app), ["(1,Ann)"]);
+    assert_eq!(app.execute("UPDATE customers SET title = 'x' WHERE id > 0", &[]).unwrap(), 1);
+    app.batch_execute("INSERT INTO customers (id, title) VALUES (3, 'Cid')").unwrap();
+    assert!(app.batch_execute("INSERT INTO customers (id, title) VALUES (5, 'Eve'), (4, 'Eve')").is_err());
+    assert_eq!(seen(&mut app), ["(1,x)", "(3,Cid)"]);
+    denied(&mut app, "SELECT secret FROM customers");
+    denied(&mut app, "DELETE FROM customers");
+    let mut owner = session(&shop, &roles[0]);
+    assert_eq!(seen(&mut owner), ["(1,x)", "(2,Ben)", "(3,Cid)", "(4,Dan)"]);
+    drop((app, owner));
+    let said = shop.refused(&["move-field", "orders.city", "customers"]);
+    assert!(said.contains("customers` has row policies and privileges on single fields"), "{said}");
+    forget(&shop, &roles);
+}
+
+#[test]
+fn privileges_that_change_meanwhile_are_told_and_taken_over() {
+    let (shop, roles) = shop("GRANT SELECT ON customers TO app;");
+    let app = &roles[1];
+    shop.ok(&["rename-field", "customers.name", "title"]);
+    let told = |wanted: bool| {
+        let status = String::from_utf8(shop.run(&["status"]).stderr).unwrap();
+        let check = String::from_utf8(shop.run(&["check"]).stderr).unwrap();
+        for said in [status, check] {
+            assert_eq!(said.contains("privileges on `customers`"), wanted, "{said}");
+        }
+    };
+    told(false);
+    for change in [
+        format!("GRANT UPDATE ON customers TO {app}"),
+        format!("REVOKE SELECT ON customers FROM {app}"),
+        format!("GRANT SELECT (name) ON customers TO {app}"),
+    ] {
+        shop.client().batch_execute(&change).unwrap();
+        told(true);
+        shop.ok(&["apply"]);
+        told(false);
+    }
+    let mut session = session(&shop, app);
+    session.batch_execute("SELECT title FROM customers").unwrap();
+    denied(&mut session, "SELECT id FROM customers");
+    drop(session);
+    forget(&shop, &roles);
+}
+
+#[test]
+fn an_owner_who_may_not_make_schemas_works_in_prepared_ones() {
+    let (shop, roles) = shop("");
+    let owner = &roles[0];
+    shop.client().batch_execute(&format!("ALTER ROLE {owner} LOGIN")).unwrap();
+    let url = shop.url();
+    let (head, tail) = url.split_once("://").unwrap();
+    let tail = tail.split_once('@').filter(|(user, _)| !user.contains('/')).map_or(tail, |(_, tail)| tail);
+    let url = format!("{head}://{owner}@{tail}");
+    let run = |arguments: &[&str]| {
+        let output = crate::support::tool(shop.directory.path(), &url, arguments);
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (done, said) = run(&["rename-field", "customers.name", "title"]);
+    if said.contains("authentication failed") {
+        return forget(&shop, &roles);
+    }
+    assert!(!done && said.contains(&format!("GRANT CREATE ON DATABASE {} TO {owner}", shop.name)), "{said}");
+    let prepare = said.rsplit('`').nth(1).unwrap().to_owned();
+    shop.client().batch_execute(&prepare).unwrap();
+    for way in [&["undo"][..], &["materialize", "--yes"]] {
+        let (done, said) = run(&["rename-field", "customers.name", "title"]);
+        assert!(done, "{said}");
+        assert_eq!(shop.rows("SELECT title FROM next.customers"), ["(Ann)", "(Ben)"]);
+        let (done, said) = run(way);
+        assert!(done, "{said}");
+        let schemas = "SELECT nspname, nspowner::regrole FROM pg_namespace WHERE nspname IN ('next', 'refactor')";
+        assert_eq!(shop.rows(schemas), [format!("(next,{owner})"), format!("(refactor,{owner})")]);
+    }
+    forget(&shop, &roles);
+}
+
+#[test]
+fn default_privileges_give_nobody_what_is_ours() {
+    let (shop, roles) = shop("GRANT SELECT, INSERT, UPDATE, DELETE ON orders, customers TO app;");
+    let stranger = format!("{}_stranger", shop.name);
+    shop.client()
+        .batch_execute(&format!(
+            "CREATE ROLE {stranger}; ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO {stranger}, PUBLIC;
+             ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO {stranger}"
+        ))
+        .unwrap();
+    shop.ok(&["move-field", "orders.city", "customers"]);
+    shop.client().batch_execute("DELETE FROM orders WHERE id = 12").unwrap();
+    let mut session = session(&shop, &stranger);
+    for sql in [
+        "SELECT * FROM next.customers",
+        "SELECT * FROM refactor.in_public_customers",
+        "SELECT * FROM refactor.kept_0001_city",
+        "SELECT refactor.get_0001_city(1)",
+        "SELECT refactor.set_0001_city(1, 'x')",
+        "DELETE FROM refactor.journal",
+    ] {
+        denied(&mut session, sql);
+    }
+    shop.ok(&["drop-field", "customers.secret"]);
+    shop.ok(&["materialize", "--yes"]);
+    denied(&mut session, "SELECT * FROM refactor.lost_0002_drop_secret_of_customers");
+    shop.client().batch_execute("ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM PUBLIC").unwrap();
+    drop(session);
+    forget(&shop, &[roles.as_slice(), &[stranger]].concat());
+}
+
+#[test]
+fn triggers_of_others_do_not_run_as_a_superuser() {
+    let (shop, roles) = shop("");
+    let [owner, app] = &roles;
+    shop.client()
+        .batch_execute(&format!(
+            "GRANT ALL ON SCHEMA public TO {app}; SET ROLE {app};
+             CREATE TABLE cities (id int PRIMARY KEY, name text NOT NULL); GRANT REFERENCES ON cities TO {owner};
+             CREATE FUNCTION evil() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+             CREATE TRIGGER evil BEFORE INSERT OR UPDATE ON cities FOR EACH ROW EXECUTE FUNCTION evil();
+             SET ROLE {owner}; CREATE TABLE shops (id int PRIMARY KEY, city_id int REFERENCES cities)"
+        ))
+        .unwrap();
+    let command = ["inline-table", "cities", "--into", "shops"];
+    let said = shop.refused(&command);
+    assert!(said.contains("the trigger `evil` would act as a superuser"), "{said}");
+    let grant = said.split('`').find(|part| part.starts_with("GRANT ")).unwrap();
+    shop.client().batch_execute(grant).unwrap();
+    shop.ok(&command);
+    let owners = shop.rows(
+        "SELECT DISTINCT proowner::regrole FROM pg_proc WHERE pronamespace = 'refactor'::regnamespace AND prosecdef",
+    );
+    assert_eq!(owners.len(), 1);
+    assert!(roles.iter().any(|role| owners[0] == format!("({role})")), "{owners:?}");
+    forget(&shop, &roles);
+}
+
+#[test]
+fn values_do_not_come_to_fields_that_more_may_use() {
+    let before =
+        "ALTER TABLE orders ADD COLUMN kind text NOT NULL DEFAULT 'k', ADD COLUMN payload jsonb NOT NULL DEFAULT '{}';
+         GRANT SELECT (id, payload, customer_id), UPDATE (payload) ON orders TO app;";
+    for command in [
+        &["fold-json", "orders.kind", "--into", "payload"][..],
+        &["inline-table", "customers", "--into", "orders", "--as", "id=no"],
+    ] {
+        let (shop, roles) = shop(before);
+        for attempt in 0.. {
+            let output = shop.run(command);
+            if output.status.success() {
+                assert!(attempt > 0, "{command:?} shows values to a role that may not read them");
+                break;
+            }
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(attempt < 4 && said.contains(&format!("{} may", roles[1])), "{command:?}\n{said}");
+            let grant = said.split('`').find(|part| part.starts_with("GRANT ")).unwrap();
+            shop.client().batch_execute(grant).unwrap();
+        }
+        forget(&shop, &roles);
+    }
 }

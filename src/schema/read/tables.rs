@@ -1,6 +1,6 @@
 //! Reads tables as a whole: what they are, whom they descend from, who may use them, who uses their row type.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use postgres::{Error, GenericClient, Row};
 
@@ -82,6 +82,13 @@ FROM (
 CROSS JOIN aclexplode(g.acl) AS a
 LEFT JOIN pg_roles AS r ON r.oid = a.grantee
 WHERE a.grantee = 0 OR r.oid IS NOT NULL";
+
+const DEFAULT_GRANTS: &str = "
+SELECT DISTINCT r.rolname::text AS role
+FROM pg_default_acl AS d
+CROSS JOIN aclexplode(d.defaclacl) AS a
+LEFT JOIN pg_roles AS r ON r.oid = a.grantee
+WHERE a.grantee <> d.defaclrole AND (a.grantee = 0 OR r.oid IS NOT NULL)";
 
 const ROW_TYPE_USERS: &str = r#"
 SELECT DISTINCT
@@ -268,6 +275,12 @@ pub(super) fn read_grants(
         }
     }
     Ok(())
+}
+
+/// Reads who gets something on whatever is created.
+pub(super) fn read_default_grants(client: &mut impl GenericClient) -> Result<BTreeSet<String>, Error> {
+    let role = |row: &Row| Ok(row.optional_ident("role")?.map_or_else(|| "PUBLIC".to_owned(), |r| r.to_string()));
+    client.query(DEFAULT_GRANTS, &[])?.iter().map(role).collect()
 }
 
 /// Reads the publications that name a table.

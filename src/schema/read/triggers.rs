@@ -137,6 +137,11 @@ pub(super) fn read_policies(
         table.policies.push(Policy {
             name: row.ident("name")?,
             definition: policy_definition(name, &row)?,
+            permissive: row.column("permissive")?,
+            command: row.letter("command")?,
+            roles: row.idents("roles")?,
+            visible: row.column("visible")?,
+            writable: row.column("writable")?,
             fields: catalogue.fields_with_uses(relation, &[], PG_POLICY, oid),
             comment: row.column("comment")?,
         });

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{beside, followers, foreign_keys_from_others, identity, numbered, remember, renames, storage};
 use crate::generate::list;
 use crate::name::{BODY, Ident, OWN, TableName};
+use crate::generate::rights::without_grants;
 use crate::plan::PlanStep;
 use crate::plan::materialize::attach::{self, constraint_lines, index_lines, role};
 use crate::plan::materialize::fill::enable;
@@ -112,7 +113,7 @@ fn sequence_lines(version: &Version, name: &TableName, table: &TableName) -> Vec
     if let Some(comment) = &sequence.comment {
         lines.push(format!("COMMENT ON SEQUENCE {name} IS {};", Literal(comment.clone())));
     }
-    lines.push(without_default_privileges("SEQUENCE", name));
+    lines.push(without_grants("SEQUENCE", name));
     if let Some(grants) = &sequence.grants {
         lines.extend(grants.iter().map(|g| format!("GRANT {} ON SEQUENCE {name} TO {};", g.privilege, role(g))));
     }
@@ -270,29 +271,9 @@ fn code(version: &Version, relation: &Relation) -> Vec<String> {
     lines
 }
 
-/// `ALTER DEFAULT PRIVILEGES` meets new tables, not ones that take another's place.
-fn without_default_privileges(kind: &str, name: &TableName) -> String {
-    let text = Literal(name.to_string());
-    format!(
-        "DO {BODY}
-DECLARE
-  given record;
-BEGIN
-  FOR given IN
-    SELECT DISTINCT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END AS role
-    FROM pg_class AS c CROSS JOIN aclexplode(c.relacl) AS g
-    WHERE c.oid = {text}::regclass AND g.grantee <> c.relowner
-  LOOP
-    EXECUTE 'REVOKE ALL ON {kind} ' || {text} || ' FROM ' || given.role;
-  END LOOP;
-END
-{BODY};"
-    )
-}
-
 fn rights(table: &Table, relation: &Relation) -> Vec<String> {
     let name = &relation.name;
-    let mut lines = vec![without_default_privileges("TABLE", name)];
+    let mut lines = vec![without_grants("TABLE", name)];
     if let (Some(grants), Some(owner)) = (&table.grants, &table.owner) {
         lines.push(format!("REVOKE ALL ON {name} FROM {owner};"));
         lines.extend(merged(grants).into_iter().map(|(role, what)| format!("GRANT {what} ON {name} TO {role};")));
