@@ -188,7 +188,9 @@ pub fn run(command: Command) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            ui.problem(&problem);
+            if problem.kind != Kind::Told {
+                ui.problem(&problem);
+            }
             ExitCode::from(if problem.kind == Kind::Usage { 2 } else { 1 })
         }
     }

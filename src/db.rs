@@ -1,6 +1,7 @@
 //! Everything that talks to a server: connecting, the private server, what is installed, running a plan, rendering
 //! server errors.
 
+mod around;
 pub mod connect;
 pub mod crossing;
 pub mod embedded;

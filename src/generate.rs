@@ -90,6 +90,7 @@ impl Class {
                 "WHERE CURRENT OF",
                 "ON CONFLICT ON CONSTRAINT",
                 "be referred to by a foreign key",
+                "GROUP BY its key alone with other fields selected (name them there, too)",
             ],
             Self::T => &[
                 "ON CONFLICT",
@@ -97,6 +98,7 @@ impl Class {
                 "TRUNCATE",
                 "WHERE CURRENT OF",
                 "be referred to by a foreign key",
+                "GROUP BY its key alone with other fields selected (name them there, too)",
                 "lock rows with FOR UPDATE or FOR SHARE",
                 "wait and look again at a row that another session changes (it fails with 40001 instead; retry)",
             ],
@@ -106,6 +108,7 @@ impl Class {
                 "TRUNCATE",
                 "WHERE CURRENT OF",
                 "be referred to by a foreign key",
+                "GROUP BY its key alone with other fields selected (name them there, too)",
                 "wait and look again at a row that another session changes (it fails with 40001 instead; retry)",
             ],
         }
@@ -118,7 +121,7 @@ impl Class {
 /// `next_s`.
 #[must_use]
 pub fn shown_in(version: &Version) -> BTreeMap<Ident, Ident> {
-    let mut schemas: BTreeSet<&Ident> = version.touched().map(|r| &r.name.schema).collect();
+    let mut schemas: BTreeSet<&Ident> = version.shown().map(|r| &r.name.schema).collect();
     schemas.extend(version.gone.keys().filter(|n| version.schema.tables.contains_key(*n)).map(|n| &n.schema));
     let public = Ident::new("public");
     let main = if schemas.contains(&public) { Some(&public) } else { schemas.iter().next().copied() };
@@ -144,7 +147,7 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     let mut pieces = watching(version)?;
     let next = shown_in(version);
     let (mut shown, mut open) = (Vec::new(), BTreeSet::new());
-    for relation in version.touched() {
+    for relation in version.shown() {
         shown.extend(rule::functions(version, relation)?);
         shown.extend(mark::function(version, relation));
         shown.extend(apart::guard_of_numbers(version, relation)?);
@@ -166,7 +169,7 @@ pub fn watching(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     let mut pieces = Vec::new();
     // Whoever comes to these tables, with whatever privileges, may call what only speaks of its arguments.
     let mut open = BTreeSet::new();
-    if version.touched().any(|r| Class::of(version, r) != Class::U) {
+    if version.shown().any(|r| Class::of(version, r) != Class::U) {
         pieces.push(Piece::new("common functions", Foundation.render()?));
     }
     for index in 0..version.carries.len() {

@@ -1,8 +1,10 @@
 //! A plan: what will be done to a database, as data that can be printed before anything happens.
 
 pub mod defer;
+pub mod drift;
 pub mod keep;
 pub mod materialize;
+pub mod meets;
 pub mod watch;
 
 use serde::Serialize;
@@ -99,6 +101,58 @@ pub struct Installed {
     pub shared: Vec<(crate::name::TableName, crate::name::Ident)>,
     /// Somebody's objects that use ours, as PostgreSQL describes them.
     pub dependents: Vec<String>,
+    /// Our triggers on base tables that somebody has disabled.
+    pub disabled: Vec<(crate::name::Ident, crate::name::TableName)>,
+    /// What our views of the new shape show.
+    pub shows: std::collections::BTreeMap<crate::name::TableName, Vec<Shows>>,
+    /// Publications for all tables, which are for ours, too.
+    pub publish_all: Vec<crate::name::Ident>,
+    /// What others have put beside our views.
+    pub strangers: Vec<Stranger>,
+}
+
+/// A column of a view, as the server describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shows {
+    /// Its name.
+    pub name: crate::name::Ident,
+    /// Its type.
+    pub type_name: String,
+    /// Its default.
+    pub default: Option<String>,
+}
+
+/// An object in a schema of ours that is somebody else's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranger {
+    /// Our schema.
+    pub schema: crate::name::Ident,
+    /// `TABLE`, `FUNCTION` …
+    pub kind: String,
+    /// Its name, quoted; of a function with its arguments.
+    pub name: String,
+}
+
+impl Stranger {
+    /// What it is.
+    #[must_use]
+    pub fn who(&self) -> String {
+        format!("{} `{}.{}` is not this tool's", self.kind.to_lowercase(), self.schema, self.name)
+    }
+
+    /// How it is brought to where it is safe.
+    #[must_use]
+    pub fn way_out(&self) -> String {
+        let Self { schema, kind, name } = self;
+        let base = crate::name::Ident::new(schema.as_str().strip_prefix("next_").unwrap_or("public"));
+        format!("move it to where it belongs: `ALTER {kind} {schema}.{name} SET SCHEMA {base}`")
+    }
+
+    /// Both, and what becomes of it otherwise.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!("{}, and stays when `{}` goes; {}", self.who(), self.schema, self.way_out())
+    }
 }
 
 /// How the comment of a schema ends that somebody else made for us.
@@ -113,6 +167,12 @@ impl Installed {
             return (format!("leave schema `{schema}` as it was prepared"), sql);
         }
         (format!("drop schema `{schema}`, which is empty now"), format!("DROP SCHEMA {schema};"))
+    }
+
+    /// Whether others have put something into a schema of ours.
+    #[must_use]
+    pub fn has_strangers(&self, schema: &crate::name::Ident) -> bool {
+        self.strangers.iter().any(|s| s.schema == *schema)
     }
 
     /// Whether a table is there, and has that column if it is a complement that several fields share.

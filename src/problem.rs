@@ -43,6 +43,10 @@ pub enum Kind {
     ForeignSchema,
     /// Somebody's object uses one of ours.
     Dependents,
+    /// Somebody has changed what is ours, or the tables under it.
+    Drift,
+    /// It is in what was printed already.
+    Told,
     /// Files and database differ.
     Files,
     /// The server said no, or went away.

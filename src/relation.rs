@@ -33,6 +33,8 @@ pub struct Relation {
     pub ordered_by: Option<String>,
     /// The refactorings that touched it, oldest first.
     pub touched_by: Vec<String>,
+    /// Whether one of them changed what a query can see, so that a view shows it.
+    pub is_shown: bool,
 }
 
 /// Which rows of its base a relation shows.
@@ -256,6 +258,7 @@ impl Relation {
             indexes: attach(name, &table.indexes),
             ordered_by: None,
             touched_by: Vec::new(),
+            is_shown: false,
         }
     }
 
@@ -405,6 +408,12 @@ impl Relation {
 
     /// Marks that a refactoring touched it.
     pub fn touch(&mut self, step: &str) {
+        self.touch_unseen(step);
+        self.is_shown = true;
+    }
+
+    /// The same for a change that no query can see.
+    pub fn touch_unseen(&mut self, step: &str) {
         if self.touched_by.last().is_none_or(|last| last != step) {
             self.touched_by.push(step.to_owned());
         }

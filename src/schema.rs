@@ -508,6 +508,8 @@ pub struct Function {
     pub signature: String,
     /// Its text (`prosrc`, or the deparsed body of a `BEGIN ATOMIC` function).
     pub text: String,
+    /// Whether it has a `search_path` of its own.
+    pub has_path: bool,
     /// The fields that `pg_depend` knows it reads (`BEGIN ATOMIC` functions).
     pub reads: Vec<(TableName, Ident)>,
 }

@@ -4,7 +4,9 @@
 //! Knows grammar, not schemas: which fields exist is the caller's business.
 
 pub mod changes;
+pub mod code;
 pub mod codes;
+pub mod keys;
 pub mod lengths;
 pub mod tables;
 

@@ -1073,9 +1073,24 @@ impl Version {
     /// # Panics
     /// When there is none of that name: callers have found it before.
     pub fn change(&mut self, name: &TableName, step: &str) -> &mut Relation {
-        let relation = self.relations.get_mut(name).unwrap_or_else(|| panic!("relation {name} was found before"));
+        let relation = self.change_unseen(name, step);
         relation.touch(step);
         relation
+    }
+
+    /// The same for a change that no query can see: it makes no view.
+    ///
+    /// # Panics
+    /// The same.
+    pub fn change_unseen(&mut self, name: &TableName, step: &str) -> &mut Relation {
+        let relation = self.relations.get_mut(name).unwrap_or_else(|| panic!("relation {name} was found before"));
+        relation.touch_unseen(step);
+        relation
+    }
+
+    /// Relations that a view shows, since it would not do to show their tables.
+    pub fn shown(&self) -> impl Iterator<Item = &Relation> {
+        self.relations.values().filter(|r| r.is_shown)
     }
 
     /// Relations that differ from their tables.

@@ -100,7 +100,7 @@ impl Refactor for CreateIndex {
         let mut after = before.clone();
         let text = format!("`{}` is built when this is made real; the tables get no index before", index.name);
         after.remark(step, RemarkKind::Note, text);
-        after.change(&relation.name, step).indexes.push(Attached::new(step, index));
+        after.change_unseen(&relation.name, step).indexes.push(Attached::new(step, index));
         Ok(after)
     }
 

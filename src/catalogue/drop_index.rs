@@ -85,7 +85,7 @@ impl Refactor for DropIndex {
             after.remark(step, RemarkKind::Note, text);
             rule::note_comment(&mut after, step, &format!("`{}`", item.name), item.comment.as_ref());
         }
-        after.change(&relation.name, step).indexes.retain(|i| i.item.name != item.name);
+        after.change_unseen(&relation.name, step).indexes.retain(|i| i.item.name != item.name);
         Ok(after)
     }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
 use crate::relation::{self, Attached, Field, Home, NamesFields, Relation};
-use crate::schema::{Constraint, ConstraintKind, Table, Trigger};
+use crate::schema::{Constraint, ConstraintKind, Table, Trigger, Function, Identity, Publication};
+use crate::sql::code::{Code, Use, has_word};
 use crate::sql::trigger_arguments;
 use crate::version::{RemarkKind, Version, numbered};
 
@@ -204,7 +205,12 @@ fn held_by_code(table: &Table, column: &Ident) -> Option<String> {
             .find(|p| p.fields.as_ref().is_some_and(|f| names(f)))
             .map(|p| format!("is listed by the publication `{}`", p.name))
     };
-    trigger.or_else(policy).or_else(rule).or_else(publication)
+    let filter = || {
+        let reads = |p: &&Publication| p.filter.as_ref().is_some_and(|f| Code::of(f).has(column.as_str()));
+        let publication = table.publications.iter().find(reads)?;
+        Some(format!("is read by the row filter of the publication `{}`", publication.name))
+    };
+    trigger.or_else(policy).or_else(rule).or_else(publication).or_else(filter)
 }
 
 /// Notes what will go with the field or stand in the way of materializing.
@@ -266,7 +272,7 @@ pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field,
             format!("function `{}` reads `{}.{column}`", function.signature, relation.base.short()),
         );
     }
-    note_trigger_functions(after, step, relation, &column);
+    note_trigger_functions(after, step, relation, &column, None);
     let mentions = functions_that_mention(after, relation, &column);
     note_functions(after, step, &mentions, &format!("`{}.{column}`", relation.base.short()));
 }
@@ -300,20 +306,51 @@ pub fn note_left_triggers(after: &mut Version, step: &str, relation: &Relation) 
 }
 
 /// Notes the functions of a table's own triggers that name one of its columns: they would fail once it is gone or has
-/// another name, so materializing waits for them.
-pub fn note_trigger_functions(after: &mut Version, step: &str, relation: &Relation, column: &Ident) {
+/// another name, so materializing waits for them. One that knows the new name as well is ready for it.
+pub fn note_trigger_functions(
+    after: &mut Version,
+    step: &str,
+    relation: &Relation,
+    column: &Ident,
+    to: Option<&Ident>,
+) {
     let schema = after.schema.clone();
     let Some(table) = schema.table(&relation.base) else { return };
     for trigger in &table.triggers {
         let function = schema.functions.iter().find(|f| f.signature == trigger.function);
-        if function.is_some_and(|f| has_word(&f.text, column.as_str())) {
-            let text = format!(
-                "function `{}` of the trigger `{}` on `{}` names `{column}`",
-                trigger.function,
-                trigger.name,
-                relation.base.short()
-            );
-            after.remark(step, RemarkKind::InTheWay, text);
+        let Some(function) = function.filter(|f| has_word(&f.text, column.as_str())) else { continue };
+        let code = Code::of(&function.text);
+        let knows_both = to.is_some_and(|to| code.reads_of_row(to.as_str()));
+        let (name, on) = (&trigger.name, relation.base.short());
+        let function = format!("function `{}` of the trigger `{name}` on `{on}`", trigger.function);
+        match code.uses(relation.base.name.as_str(), column.as_str()) {
+            Use::Sure if !knows_both => {
+                after.remark(step, RemarkKind::InTheWay, format!("{function} names `{column}`"));
+            }
+            Use::Sure | Use::Perhaps => {
+                let text = format!("{function} has the word `{column}`; see that it does without the field");
+                after.remark(step, RemarkKind::Note, text);
+            }
+            Use::No => {}
+        }
+    }
+}
+
+/// Notes triggers that give a field a value of their own in each row that old code writes, where rows must agree in it.
+pub fn note_setting_triggers(after: &mut Version, step: &str, relation: &Relation, column: &Ident, what: &str) {
+    let schema = after.schema.clone();
+    for trigger in schema.table(&relation.base).into_iter().flat_map(|t| &t.triggers) {
+        let function = schema.functions.iter().find(|f| f.signature == trigger.function);
+        let sets = |f: &Function| {
+            Code::sets(&f.text, column.as_str()) || {
+                trigger_arguments(&trigger.definition).iter().any(|a| a == column.as_str())
+            }
+        };
+        if trigger.definition.contains(" BEFORE ") && trigger.enabled != 'D' && function.is_some_and(sets) {
+            let (name, on) = (&trigger.name, relation.base.short());
+            let text =
+                format!("the trigger `{name}` of `{on}` sets `{column}` of the rows that old code writes: {what}");
+            after.remark(step, RemarkKind::Note, text);
         }
     }
 }
@@ -331,12 +368,14 @@ pub fn functions_that_mention_table(version: &Version, relation: &Relation) -> V
 }
 
 fn mentioning(version: &Version, words: &[&str]) -> Vec<String> {
-    let functions = version.schema.functions.iter();
-    functions.filter(|f| words.iter().all(|w| has_word(&f.text, w))).map(|f| f.signature.clone()).collect()
-}
-
-fn has_word(text: &str, word: &str) -> bool {
-    text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).any(|w| w.eq_ignore_ascii_case(word))
+    // What it takes as arguments can be rows of the table.
+    let has = |f: &Function, w: &str| has_word(&f.text, w) || has_word(&f.signature, w);
+    let is_there = |f: &&Function| {
+        let code = Code::of(&f.text);
+        words.iter().all(|w| code.has(w) || code.says(w) || has_word(&f.signature, w))
+    };
+    let functions = version.schema.functions.iter().filter(|f| words.iter().all(|w| has(f, w)));
+    functions.filter(is_there).map(|f| f.signature.clone()).collect()
 }
 
 /// Remarks that these functions may need a change.

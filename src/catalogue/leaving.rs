@@ -5,7 +5,8 @@ use crate::catalogue::entangled::{self, Purpose};
 use crate::name::{FieldRef, Ident, listed};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Field, NamesFields, Origin, Relation};
-use crate::schema::{Constraint, ConstraintKind, Index, Schema};
+use crate::schema::{Constraint, ConstraintKind, Index, Schema, self};
+use crate::sql::keys::stands_alone;
 use crate::sql::rename_in_definition;
 use crate::version::{Compared, RemarkKind, Version};
 
@@ -196,14 +197,22 @@ pub fn stand_in(
             _ => false,
         };
         let follows = any_type && names.iter().all(|n| index.item.fields.contains(n)) && may_follow(&index.item);
-        let Some(start) = before_fields(&index).filter(|_| follows) else {
+        let start = before_fields(&index);
+        let ordered = renames.is_some()
+            && index
+                .item
+                .fields
+                .iter()
+                .zip(&index.columns)
+                .all(|(field, column)| !names.contains(field) || stands_alone(&index.item.definition, column));
+        if !follows || start.is_none() && !ordered {
             gone.push(index.item);
             continue;
-        };
+        }
         keys.extend(index.item.constraint.clone());
         if let Some(renames) = &renames {
             index.item.rename(renames);
-        } else {
+        } else if let Some(start) = start {
             let fields = in_place(&index.item.fields);
             index.item.definition.replace_range(start.., &format!("({})", listed(&fields)));
             index.item.keys = fields.iter().cloned().map(Some).collect();

@@ -14,6 +14,7 @@ use crate::version::Version;
 pub fn of(version: &Version, relation: &Relation, remaining: &Relation, name: &TableName) -> Relation {
     let mut copy = Relation {
         touched_by: remaining.touched_by.clone(),
+        is_shown: true,
         constraints: remaining.constraints.clone(),
         ..relation.clone()
     };

@@ -173,6 +173,13 @@ impl MoveField {
             note_loss(&mut after, step, (from, to), field, vec![stored.name.clone()], LossKind::Unreached(carry));
         }
         entangled::note(&mut after, step, from, field, Purpose::Move);
+        if path.direction == Direction::Up && self.on_old_write == OnOldWrite::Reject {
+            let (name, far) = (from.name.short(), to.name.short());
+            let what = format!(
+                "where several rows of `{name}` belong to one of `{far}`, old code's updates of one of them will fail, for they must agree; `--on-old-write propagate` gives the value to all"
+            );
+            entangled::note_setting_triggers(&mut after, step, from, column, &what);
+        }
         let own = |c: &Attached<Constraint>| match &c.origin {
             Origin::Table(table, at) if *table == from.base && c.item.fields == [old.clone()] => Some(*at),
             _ => None,

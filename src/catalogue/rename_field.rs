@@ -94,7 +94,7 @@ impl Refactor for RenameField {
             let Some(field) = relation.field(from) else { continue };
             let mentions = entangled::functions_that_mention(before, relation, from);
             if let Some(column) = relation.column(&before.schema, field) {
-                entangled::note_trigger_functions(&mut after, step, relation, column);
+                entangled::note_trigger_functions(&mut after, step, relation, column, names.get(from));
             }
             entangled::note_functions(&mut after, step, &mentions, &format!("`{}.{from}`", name.short()));
         }

@@ -361,6 +361,7 @@ impl SplitTable {
             indexes: Vec::new(),
             ordered_by: None,
             touched_by: relation.touched_by.clone(),
+            is_shown: true,
         };
         slice.touch(step);
         for name in &found.key_names {

@@ -43,6 +43,12 @@ pub fn run(context: &Context, args: &Check) -> Result<(), Problem> {
         troubles.push(format!("the database has {name}, but there is no such file: it is ahead of this checkout"));
     }
     troubles.extend(session.changed_rights(&place)?);
+    let drift = place.drift().unwrap_or_default(); // else the reason comes below
+    let repair = !drift.is_empty() && troubles.is_empty();
+    troubles.extend(drift);
+    for stranger in &place.installed.strangers {
+        context.ui.warn(stranger.sentence());
+    }
     let prepared = session.prepare(&place, &comparison.to_apply);
     match prepared {
         Ok(deferred) => {
@@ -71,9 +77,17 @@ pub fn run(context: &Context, args: &Check) -> Result<(), Problem> {
         Ok(())
     } else {
         Err(Problem {
-            what: "files and database do not agree".into(),
+            what: if repair { "what is shown is not what it should be" } else { "files and database do not agree" }
+                .into(),
             why: troubles,
-            hint: Some("`refactor status` shows both sides".into()),
+            hint: Some(
+                if repair {
+                    "`refactor apply` makes the views and triggers anew"
+                } else {
+                    "`refactor status` shows both sides"
+                }
+                .into(),
+            ),
             kind: Kind::Files,
         })
     }

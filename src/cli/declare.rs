@@ -76,7 +76,7 @@ pub fn report(ui: Ui, deferred: &Deferred, names: &[String]) {
     }
     let next = shown_in(&deferred.version);
     let mut views = Vec::new();
-    for relation in deferred.version.touched().filter(|r| r.touched_by.iter().any(|s| names.contains(s))) {
+    for relation in deferred.version.shown().filter(|r| r.touched_by.iter().any(|s| names.contains(s))) {
         let class = Class::of(&deferred.version, relation);
         let view = format!("{}.{}", next[&relation.name.schema], relation.name.name);
         ui.say(format!("  view `{view}` cannot: {}", class.cannot(relation).join("; ")));

@@ -71,6 +71,7 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
         context.ui.json(&serde_json::json!({ "materialized": [], "deferred": [] }));
         return Ok(());
     }
+    taken_up(context, &mut session, &mut place, args.dry_run)?;
     let chunk = if args.step_by_step { 1 } else { count };
     let mut done = Vec::new();
     let mut rest: Vec<String> = Vec::new();
@@ -93,6 +94,25 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
         place = session.place()?;
     }
     context.ui.json(&serde_json::json!({ "materialized": done, "deferred": rest }));
+    Ok(())
+}
+
+/// What becomes real is what the views show. If somebody has changed the tables or the views meanwhile, that is told, and
+/// they are made anew first, as `apply` does.
+fn taken_up(context: &Context, session: &mut Session, place: &mut Place, dry_run: bool) -> Result<(), Problem> {
+    let drift = place.drift()?;
+    for difference in &drift {
+        context.ui.warn(difference);
+    }
+    for stranger in &place.installed.strangers {
+        context.ui.warn(stranger.sentence());
+    }
+    if !drift.is_empty() && !dry_run {
+        let mut anew = session.prepare(place, &[])?;
+        session.defer(place, &mut anew, &mut |_, _| {})?;
+        *place = session.place()?;
+        context.ui.say("the views were made anew, as the tables are now");
+    }
     Ok(())
 }
 

@@ -56,7 +56,7 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
         for remark in version.remarks.iter().filter(|r| r.step == *name) {
             context.ui.out(format!("remark: {}", remark.text));
         }
-        for relation in version.touched().filter(|r| r.touched_by.contains(name)) {
+        for relation in version.shown().filter(|r| r.touched_by.contains(name)) {
             let class = Class::of(&version, relation);
             context.ui.out(format!(
                 "view of `{}` (class {class:?}) cannot: {}",
@@ -148,7 +148,7 @@ fn tables(context: &Context, args: &Show, version: &Version) -> Result<(), Probl
         wanted.push(relation.name.clone());
     }
     for relation in version.relations.values().filter(|r| wanted.is_empty() || wanted.contains(&r.name)) {
-        let place = if relation.is_touched() {
+        let place = if relation.is_shown {
             format!("view {}.{} over {}", next[&relation.name.schema], relation.name.name, relation.base)
         } else {
             "table".to_owned()

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::cli::Context;
 use crate::db::session::beside::left_over;
 use crate::journal::{State, compare};
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 /// Prints the state of every refactoring.
 pub fn run(context: &Context) -> Result<(), Problem> {
@@ -40,12 +40,30 @@ pub fn run(context: &Context) -> Result<(), Problem> {
     if rows.is_empty() {
         context.ui.say("no refactorings, neither in the files nor in the database");
     }
-    let broken = place.version().err();
-    match (&broken, rows.iter().filter(|r| r.1 == "deferred").count()) {
-        (Some(problem), _) => context.ui.problem(problem),
-        (None, 0) if !comparison.to_apply.is_empty() => context.ui.say("nothing is deferred"),
-        (None, 0) => context.ui.say("the tables are the newest shape; nothing is deferred"),
-        (None, n) => context.ui.say(format!("{n} deferred: `next` shows the new shape, the tables have the old one")),
+    let deferred = rows.iter().filter(|r| r.1 == "deferred").count();
+    let problem = match place.drift() {
+        Err(problem) => Some(problem),
+        Ok(drift) if !drift.is_empty() => Some(Problem {
+            what: "what is shown is not what it should be".into(),
+            why: drift,
+            hint: Some("`refactor apply` makes the views and triggers anew".into()),
+            kind: Kind::Drift,
+        }),
+        Ok(_) if deferred == 0 => {
+            context.ui.say(if comparison.to_apply.is_empty() {
+                "the tables are the newest shape; nothing is deferred"
+            } else {
+                "nothing is deferred"
+            });
+            None
+        }
+        Ok(_) => {
+            context.ui.say(format!("{deferred} deferred: `next` shows the new shape, the tables have the old one"));
+            None
+        }
+    };
+    for stranger in &place.installed.strangers {
+        context.ui.warn(stranger.sentence());
     }
     for trouble in session.changed_rights(&place)? {
         context.ui.warn(trouble);
@@ -60,12 +78,16 @@ pub fn run(context: &Context) -> Result<(), Problem> {
     if !comparison.to_apply.is_empty() {
         context.ui.say("`refactor apply` brings the database up to the files");
     }
-    context.ui.json(&json!(
-        rows.iter()
-            .map(|(name, state, trouble, when)| json!({
-                "name": name, "state": state, "trouble": trouble, "when": when
-            }))
-            .collect::<Vec<_>>()
-    ));
-    Ok(())
+    let why = problem.as_ref().map(|p| p.why.join("; "));
+    let one = |(name, state, trouble, when): &(String, &str, Option<&str>, String)| {
+        let shown = why.as_deref().filter(|_| *state == "deferred");
+        json!({ "name": name, "state": state, "trouble": trouble.or(shown), "when": when })
+    };
+    context.ui.json(&rows.iter().map(one).collect::<Vec<_>>());
+    match problem {
+        None => Ok(()),
+        // As data it is told above: there is one value only.
+        Some(problem) if context.ui.json => Err(Problem { kind: Kind::Told, ..problem }),
+        Some(problem) => Err(problem),
+    }
 }

@@ -71,6 +71,12 @@ pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
     for loss in &plan.losses {
         context.ui.warn(loss);
     }
+    for note in &plan.notes {
+        context.ui.warn(note);
+    }
+    for stranger in &place.installed.strangers {
+        context.ui.warn(stranger.sentence());
+    }
     if !plan.losses.is_empty() && !args.yes && !context.ui.ask("Take it back and lose them?") {
         return Err(Problem::new(
             Kind::Declined,
@@ -96,7 +102,7 @@ pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
     }
     context.ui.json(&report);
     let for_good = |s: &Step| s.refactoring.data().is_some_and(|data| data.undo.is_none());
-    if names.len() == pending.len() && !place.pending().iter().any(for_good) {
+    if names.len() == pending.len() && !place.pending().iter().any(for_good) && place.installed.strangers.is_empty() {
         context.ui.say("nothing is deferred now; the database is as it was before, but for the journal");
     }
     Ok(())

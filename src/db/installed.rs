@@ -2,6 +2,7 @@
 
 use postgres::{Error, GenericClient, Row};
 
+use crate::db::around;
 use crate::journal::{Entry, JournalError, Recorded, State};
 use crate::name::{Ident, TableName};
 use crate::plan::{Installed, LENT};
@@ -23,7 +24,7 @@ pub fn read(client: &mut impl GenericClient) -> Result<Installed, Error> {
 }
 
 fn read_all(client: &mut impl GenericClient) -> Result<Installed, Error> {
-    let mut installed = Installed::default();
+    let mut installed = Installed { publish_all: around::publications(client)?, ..Installed::default() };
     for row in client.query(
         "SELECT n.nspname::text, r.rolname::text, coalesce(obj_description(n.oid, 'pg_namespace'), '') LIKE 'refactor:%',
            obj_description(n.oid, 'pg_namespace') IS NULL AND pg_has_role(n.nspowner, 'USAGE')
@@ -124,6 +125,7 @@ fn read_all(client: &mut impl GenericClient) -> Result<Installed, Error> {
         .iter()
         .map(|row| row.get(0))
         .collect();
+    around::read(client, &mut installed)?;
     Ok(installed)
 }
 

@@ -2,6 +2,7 @@
 
 pub mod beside;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,17 +15,20 @@ use crate::db::trial::{self, Trial};
 use crate::db::{installed, judge, lock, crossing, rights};
 use crate::fact::{Fact, Loss, LossKind};
 use crate::generate::place::Needed;
-use crate::generate::{all, fact, lookup, rows, shown_in, slice, OWN};
+use crate::generate::{all, fact, lookup, rows, shown_in, slice, OWN, complement};
 use crate::journal::{Entry, Recorded, State};
 use crate::name::{Ident, TableName, delimited, shell};
-use crate::plan::defer::{change_state, defer, record, record_inverse, told_back};
+use crate::plan::defer::{change_state, defer, record, record_inverse, take_down, told_back, unwanted};
+use crate::plan::drift::drift;
 use crate::plan::materialize::{self, Options};
-use crate::plan::{Installed, Plan, PlanStep};
+use crate::plan::meets;
+use crate::plan::{Installed, Plan, PlanStep, Stranger};
 use crate::problem::{Kind, Problem};
+use crate::refusal::Refusal;
 use crate::relation::{Rows, row_key};
 use crate::schema::{Schema, read};
 use crate::sql::{Expression, Literal};
-use crate::version::{RemarkKind, Step, Unlisted, Version};
+use crate::version::{RemarkKind, Step, Unlisted, Version, Made};
 
 /// Only what is PostgreSQL's own.
 const SAFE_PATH: &str = "SET search_path = pg_catalog, pg_temp";
@@ -75,7 +79,40 @@ impl Place {
     /// # Errors
     /// When the tables were changed under the refactorings, so that they make no sense any more.
     pub fn version(&self) -> Result<Version, Problem> {
-        self.fold(&self.pending())
+        let pending = self.pending();
+        let folded = Version::fold(self.schema.clone(), &pending);
+        folded.map_err(|(at, refusal)| self.changed_under(&pending[at], refusal))
+    }
+
+    /// How what is installed differs from what the tables give now, a sentence each. `apply` repairs it.
+    ///
+    /// # Errors
+    /// When the refactorings make no sense any more.
+    pub fn drift(&self) -> Result<Vec<String>, Problem> {
+        Ok(drift(&self.version()?, &self.installed)?)
+    }
+
+    /// A deferred refactoring that makes no sense in the tables as they are now.
+    fn changed_under(&self, step: &Step, refusal: Refusal) -> Problem {
+        let go: Vec<String> = self.without_ground().iter().map(|name| shell(name)).collect();
+        Problem {
+            what: format!("{} does not fit the tables any more: somebody has changed them", step.name),
+            why: vec![format!("it cannot {}: {refusal}", step.refactoring.wish())],
+            hint: Some(format!(
+                "take that change back, then `refactor apply`; or do without: `refactor undo {}`",
+                go.join(" ")
+            )),
+            kind: Kind::Refused(refusal),
+        }
+    }
+
+    /// The deferred refactorings that make no sense any more, and those that rest on them.
+    fn without_ground(&self) -> Vec<String> {
+        let (mut steps, mut go) = (self.pending(), Vec::new());
+        while let Err((at, _)) = Version::fold(self.schema.clone(), &steps) {
+            go.push(steps.remove(at).name);
+        }
+        go
     }
 
     /// The version after some steps.
@@ -257,7 +294,9 @@ impl Session {
                 version.remark(&entry.step.name, RemarkKind::Note, remark);
             }
         }
+        occupied(&version, &place.installed)?;
         note_what_cannot_be(&mut version, entries);
+        note_what_meets_it(&mut version, entries, &place.installed);
         let stages = stages(entries, &versions);
         let names: Vec<&str> = entries.iter().map(|e| e.step.name.as_str()).collect();
         let what = if names.is_empty() { "the refactorings".to_owned() } else { names.join(", ") };
@@ -407,9 +446,12 @@ impl Session {
             .rev()
             .filter(|at| names.contains(&pending[*at].name) && has_way_back(&pending[*at]))
             .collect();
-        let Some(newest) = undone.first() else { return self.run(plan, &path, seen, &mut |_| Ok(())) };
+        let shown = place.version();
+        let (Some(newest), Ok(now)) = (undone.first(), shown) else {
+            return self.run(plan, &path, seen, &mut |_| Ok(()));
+        };
         let rest: Vec<Step> = pending.iter().filter(|s| !names.contains(&s.name)).cloned().collect();
-        let (now, first) = (place.version()?, place.fold(&pending[..=*newest])?);
+        let first = place.fold(&pending[..=*newest])?;
         let mut start = defer(&first, &place.installed, &plan.title, String::new())?;
         start.steps.splice(0..0, told_back(&now, &first, &place.installed));
         self.run(&start, &path, seen, &mut |transaction| {
@@ -433,6 +475,7 @@ impl Session {
     /// # Errors
     /// When another one rests on them.
     pub fn prepare_undo(&mut self, place: &Place, names: &[String]) -> Result<Plan, Problem> {
+        let Ok(shown) = place.version() else { return self.prepare_removal(place, names) };
         undoable_data(&place.pending(), names)?;
         let rest: Vec<Step> = place.pending().into_iter().filter(|s| !names.contains(&s.name)).collect();
         let version = Version::fold(place.schema.clone(), &rest).map_err(|(at, refusal)| {
@@ -445,7 +488,7 @@ impl Session {
         })?;
         let title = format!("undo {}", names.join(", "));
         let mut plan = defer(&version, &place.installed, &title, change_state(names, "undone"))?;
-        plan.steps.splice(0..0, told_back(&place.version()?, &version, &place.installed));
+        plan.steps.splice(0..0, told_back(&shown, &version, &place.installed));
         plan.notes.clear();
         plan.losses = self.complement_values(place, names)?;
         let undone = place.pending().into_iter().filter(|s| names.contains(&s.name));
@@ -457,11 +500,47 @@ impl Session {
         Ok(plan)
     }
 
+    /// The same where the tables were changed, so that what is shown makes no sense any more: nothing is asked but the
+    /// journal and our own objects.
+    fn prepare_removal(&mut self, place: &Place, names: &[String]) -> Result<Plan, Problem> {
+        let rest: Vec<Step> = place.pending().into_iter().filter(|s| !names.contains(&s.name)).collect();
+        let title = format!("undo {}", names.join(", "));
+        let mut plan = match Version::fold(place.schema.clone(), &rest) {
+            Ok(version) => {
+                let mut plan = defer(&version, &place.installed, &title, change_state(names, "undone"))?;
+                plan.notes.clear();
+                let keep = tables_of(&version)?;
+                for table in place.installed.tables.iter().filter(|t| !t.name.as_str().starts_with("lost_")) {
+                    let count = if keep.contains(table) { 0 } else { count_rows(&mut self.client, table)? };
+                    let rows = if count == 1 { "row" } else { "rows" };
+                    plan.losses.extend((count > 0).then(|| format!("{count} {rows} of `{table}`")));
+                }
+                plan
+            }
+            Err((at, refusal)) => {
+                let mut plan = take_down(&place.installed, &title, change_state(names, "undone"));
+                let names: Vec<&str> = rest.iter().map(|s| s.name.as_str()).collect();
+                plan.notes.push(format!(
+                    "{} cannot be shown as the tables are now: {} cannot {}: {refusal}; what it kept stays",
+                    names.join(", "),
+                    rest[at].name,
+                    rest[at].refactoring.wish()
+                ));
+                plan
+            }
+        };
+        let data = place.pending().into_iter().filter(|s| names.contains(&s.name) && s.refactoring.data().is_some());
+        plan.losses.extend(data.map(|s| format!("the rows stay as {} changed them", s.name)));
+        Ok(plan)
+    }
+
     /// What only the complements of these refactorings hold.
     fn complement_values(&mut self, place: &Place, names: &[String]) -> Result<Vec<String>, Problem> {
         let version = place.version()?;
         let mut losses = Vec::new();
-        for made in version.made.iter().filter(|m| names.contains(&m.step) && m.restores.is_none()) {
+        let is_there = |table: &TableName| place.installed.tables.contains(table);
+        let own = |m: &&Made| names.contains(&m.step) && m.restores.is_none() && is_there(&m.table);
+        for made in version.made.iter().filter(own) {
             // A row for values that another table stores comes again.
             let listing = version.lookups.iter().filter(|l| l.other == made.table && l.unlisted == Unlisted::Insert);
             let alone: Vec<String> = listing.map(|l| lookup::unshown(&version, l)).collect();
@@ -651,6 +730,21 @@ fn note_what_cannot_be(version: &mut Version, entries: &[Entry]) {
     }
 }
 
+/// Tells early which code of the application, and which publication, meets what is new.
+fn note_what_meets_it(version: &mut Version, entries: &[Entry], installed: &Installed) {
+    let is_new = |step: &str| entries.iter().any(|e| e.step.name == step);
+    for (step, text) in meets::remarks(version, is_new) {
+        version.remark(&step, RemarkKind::Note, text);
+    }
+    let Some(first) = entries.first() else { return };
+    for publication in &installed.publish_all {
+        let text = format!(
+            "publication `{publication}` is for all tables, so it publishes those of schema `refactor`, too; a subscriber stops until it has them, or until the publication names schemas or tables"
+        );
+        version.remark(&first.step.name, RemarkKind::Note, text);
+    }
+}
+
 /// Cuts new refactorings at their data steps.
 fn stages(entries: &[Entry], versions: &[Version]) -> Vec<Stage> {
     let data: Vec<usize> = (0..entries.len()).filter(|at| entries[*at].step.refactoring.data().is_some()).collect();
@@ -791,7 +885,7 @@ fn materialize_in(
         }
     }
     let mut shown = Vec::new();
-    for relation in work.version.touched() {
+    for relation in work.version.shown() {
         shown.push((relation.name.clone(), sum(transaction, &rows::of_view(&work.version, relation))?));
     }
     run::steps(transaction, &part(rest), seen).map_err(Stop::Failed)?;
@@ -804,7 +898,7 @@ fn materialize_in(
     }
     if work.rest.is_empty() {
         let place_installed = installed::read(transaction)?;
-        for schema in &place_installed.next_schemas {
+        for schema in unwanted(&place_installed, &BTreeSet::new()) {
             transaction.batch_execute(&place_installed.leave(schema).1)?;
         }
     } else {
@@ -839,6 +933,16 @@ fn different(name: &TableName, before: &(i64, String), after: &(i64, String)) ->
     .hint("this is a fault of refactor: please report it; all was rolled back")
 }
 
+/// The tables of ours that a version needs.
+fn tables_of(version: &Version) -> Result<BTreeSet<TableName>, askama::Error> {
+    let complements = complement::complements(version)?.into_iter().map(|kept| kept.table);
+    Ok(complements.chain(version.made.iter().map(|m| m.table.clone())).collect())
+}
+
+fn count_rows(client: &mut Client, table: &TableName) -> Result<i64, postgres::Error> {
+    Ok(client.query_one(&format!("SELECT pg_catalog.count(*) FROM {table}"), &[])?.get(0))
+}
+
 fn place_in(client: &mut impl GenericClient) -> Result<Place, Problem> {
     let schema = Arc::new(read::read(client)?);
     let installed = installed::read(client)?;
@@ -862,6 +966,21 @@ fn foreign(installed: &Installed) -> Result<(), Problem> {
             format!("schema `{schema}` exists and is not this tool's: it belongs to `{owner}`"),
         )
         .hint(format!("rename that schema first, as in `ALTER SCHEMA {schema} RENAME TO …`"))),
+    }
+}
+
+/// Refuses to show a table under a name that others have taken in our schema.
+fn occupied(version: &Version, installed: &Installed) -> Result<(), Problem> {
+    let next = shown_in(version);
+    let gone = version.gone.keys().filter(|name| version.schema.tables.contains_key(*name));
+    let mut names = version.shown().map(|r| &r.name).chain(gone);
+    let is_it = |name: &TableName, s: &Stranger| next[&name.schema] == s.schema && name.name.to_string() == s.name;
+    match names.find_map(|name| installed.strangers.iter().find(|s| is_it(name, s))) {
+        None => Ok(()),
+        Some(stranger) => {
+            let what = "cannot show the new shape";
+            Err(Problem::new(Kind::ForeignSchema, what, stranger.who()).hint(stranger.way_out()))
+        }
     }
 }
 

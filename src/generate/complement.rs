@@ -11,6 +11,7 @@ use crate::generate::rights::{Needs, without_grants};
 use crate::generate::{Piece, all, comment, equal, get, is, kept, list, numbering, own, shaped, slice, told};
 use crate::name::{Ident, TableName, delimited};
 use crate::schema::{ConstraintKind, Grant};
+use crate::relation::NamesFields;
 use crate::sql::{Literal, rename_in_definition};
 use crate::version::{Direction, Version};
 
@@ -112,12 +113,18 @@ pub fn complements(version: &Version) -> Result<Vec<Kept>, askama::Error> {
         let source = &version.schema.tables[&carry.source];
         for at in &carry.constraints {
             let constraint = &source.constraints[*at];
-            // A key of the complement alone could not keep both places apart.
-            if matches!(constraint.kind, ConstraintKind::Check | ConstraintKind::Foreign(_)) {
-                let renames = [(carry.column.clone(), names.value.clone())].into();
-                let definition = rename_in_definition(&constraint.definition, &renames);
-                constraints.push(Copied { name: constraint.name.clone(), definition });
-            }
+            let renames = [(carry.column.clone(), names.value.clone())].into();
+            let definition = match &constraint.kind {
+                ConstraintKind::Check => rename_in_definition(&constraint.definition, &renames),
+                ConstraintKind::Foreign(key) => {
+                    let mut near = constraint.clone();
+                    near.rename(&renames);
+                    key.definition(&near, &key.table, &key.fields)
+                }
+                // A key of the complement alone could not keep both places apart.
+                _ => continue,
+            };
+            constraints.push(Copied { name: constraint.name.clone(), definition });
         }
         let collation = carry.collation.as_ref().map(|c| format!(" COLLATE {c}")).unwrap_or_default();
         let sql = Complement {

@@ -111,10 +111,13 @@ impl Piece {
         functions(&delimited(&self.sql))
     }
 
-    /// What it creates, in order.
+    /// What it creates, in order; what is on a view of its own goes with that.
     #[must_use]
     pub fn creates(&self) -> Vec<Object> {
-        statements(&self.sql).into_iter().filter_map(created).collect()
+        let mut objects: Vec<Object> = statements(&self.sql).into_iter().filter_map(created).collect();
+        let views: Vec<Object> = objects.iter().filter(|o| matches!(o, Object::View(_))).cloned().collect();
+        objects.retain(|o| !matches!(o, Object::Trigger(_, on) if views.contains(&Object::View(on.clone()))));
+        objects
     }
 }
 

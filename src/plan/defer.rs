@@ -125,10 +125,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     plan.steps.extend(drop_tables(installed, &keep));
     let next = shown_in(version);
     let shown_in: BTreeSet<&Ident> = next.values().collect();
-    for schema in installed.next_schemas.iter().filter(|s| !shown_in.contains(s)) {
-        let (sentence, sql) = installed.leave(schema);
-        plan.steps.push(PlanStep::new(sentence, sql));
-    }
+    plan.steps.extend(unwanted(installed, &shown_in).map(|schema| without_schema(installed, schema)));
     for (base, schema) in next.iter().filter(|(_, s)| !installed.next_schemas.contains(s)) {
         let prepared = installed.prepared.contains(schema);
         let (verb, create, lent) = match prepared {
@@ -183,7 +180,7 @@ pub(super) fn wanted(version: &Version, complements: &[Kept], installed: &Instal
 
 /// What the owners of tables need for their views.
 pub(super) fn grants<'a>(version: &Version, shown_in: impl IntoIterator<Item = &'a Ident>) -> Option<PlanStep> {
-    let owners: BTreeSet<Ident> = version.touched().map(|r| carry::owner(version, &r.base)).collect();
+    let owners: BTreeSet<Ident> = version.shown().map(|r| carry::owner(version, &r.base)).collect();
     if owners.is_empty() {
         return None;
     }
@@ -243,6 +240,26 @@ pub(super) fn brings_along(version: &Version, complements: &[Kept], installed: &
 /// Whether the values of a lookup were listed in its table before.
 pub(super) fn is_listed(lookup: &Lookup, installed: &Installed) -> bool {
     installed.functions.contains(&generate::lookup::finder(lookup))
+}
+
+/// The plan that shows nothing any more, whatever the tables are like. What complements keep stays.
+#[must_use]
+pub fn take_down(installed: &Installed, title: &str, journal: String) -> Plan {
+    let mut plan = Plan { title: title.to_owned(), ..Plan::default() };
+    plan.steps.extend(clear(installed));
+    plan.steps.extend(unwanted(installed, &BTreeSet::new()).map(|schema| without_schema(installed, schema)));
+    plan.steps.push(PlanStep::new("write the journal", journal));
+    plan
+}
+
+fn without_schema(installed: &Installed, schema: &Ident) -> PlanStep {
+    let (sentence, sql) = installed.leave(schema);
+    PlanStep::new(sentence, sql)
+}
+
+/// The schemas of the new shape that show nothing any more. One with something of others in it stays.
+pub fn unwanted<'a>(installed: &'a Installed, wanted: &BTreeSet<&Ident>) -> impl Iterator<Item = &'a Ident> {
+    installed.next_schemas.iter().filter(|s| !wanted.contains(s) && !installed.has_strangers(s))
 }
 
 /// The complements that are not there, and new columns of those that are. What a field has kept elsewhere comes along: its

@@ -45,10 +45,12 @@ pub fn apart(installed: &Installed, pieces: Vec<Piece>) -> (Installed, Vec<Piece
     (stale, pieces.into_iter().zip(stays).filter(|(_, stays)| !stays).map(|(piece, _)| piece).collect())
 }
 
-/// What of ours is there.
-pub(super) fn objects(installed: &Installed) -> BTreeSet<Object> {
+/// What is there and works: a trigger that somebody has disabled is to be made anew.
+#[must_use]
+pub fn objects(installed: &Installed) -> BTreeSet<Object> {
     let views = installed.views.iter().map(Object::view);
     let functions = installed.functions.iter().map(|f| Object::function(&f.to_string()));
-    let triggers = installed.triggers.iter().map(|(name, on)| Object::trigger(name, on));
+    let works = installed.triggers.iter().filter(|t| !installed.disabled.contains(t));
+    let triggers = works.map(|(name, on)| Object::trigger(name, on));
     views.chain(functions).chain(triggers).chain(installed.secured.iter().map(Object::policy)).collect()
 }

@@ -44,7 +44,7 @@ impl Version {
             }
             let shown = |version: &Self| {
                 let relation = version.relations.values().find(|r| r.rows == Rows::Told(at))?.clone();
-                Some(Relation { name: told.table.clone(), touched_by: Vec::new(), ..relation })
+                Some(Relation { name: told.table.clone(), touched_by: Vec::new(), is_shown: false, ..relation })
             };
             let refers = |version: &Self| {
                 let keys = version.relations.values().flat_map(Relation::foreign_keys);

@@ -114,7 +114,7 @@ fn shown(database: &Database) -> BTreeMap<TableName, Vec<String>> {
     let version = place(database).version().unwrap();
     let mut next = database.next();
     let schemas = refactor::generate::shown_in(&version);
-    let query = |relation: &Relation| match schemas.get(&relation.name.schema).filter(|_| relation.is_touched()) {
+    let query = |relation: &Relation| match schemas.get(&relation.name.schema).filter(|_| relation.is_shown) {
         Some(schema) => format!("SELECT * FROM {schema}.{}", relation.name.name),
         None => format!("SELECT * FROM {}", relation.name),
     };

@@ -23,7 +23,8 @@ ORDER BY n.nspname, c.relname";
 const FUNCTIONS: &str = r#"
 SELECT p.oid,
        p.oid::regprocedure::text COLLATE "C" AS signature,
-       CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_get_function_sqlbody(p.oid) END AS text
+       CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_get_function_sqlbody(p.oid) END AS text,
+       EXISTS (SELECT FROM unnest(p.proconfig) AS c WHERE starts_with(c, 'search_path=')) AS has_path
 FROM pg_proc AS p
 WHERE p.pronamespace = ANY($1)
   AND p.prokind <> 'a'
@@ -62,6 +63,7 @@ pub(super) fn read_functions(client: &mut impl GenericClient, catalogue: &Catalo
         functions.push(Function {
             signature: row.column("signature")?,
             text: row.column("text")?,
+            has_path: row.column("has_path")?,
             reads: catalogue.uses.named(&catalogue.names, PG_PROC, row.column("oid")?),
         });
     }
