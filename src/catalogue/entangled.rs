@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::name::{FieldRef, Ident, TableName, TableRef};
 use crate::refusal::Refusal;
 use crate::relation::{self, Attached, Field, Home, NamesFields, Relation};
-use crate::schema::{Constraint, ConstraintKind, Table, Trigger, Function, Identity, Publication};
+use crate::schema::{Constraint, ConstraintKind, Function, Publication, Table, Trigger};
 use crate::sql::code::{Code, Use, has_word};
 use crate::sql::trigger_arguments;
 use crate::version::{RemarkKind, Version, numbered};

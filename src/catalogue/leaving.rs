@@ -5,7 +5,7 @@ use crate::catalogue::entangled::{self, Purpose};
 use crate::name::{FieldRef, Ident, listed};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Field, NamesFields, Origin, Relation};
-use crate::schema::{Constraint, ConstraintKind, Index, Schema, self};
+use crate::schema::{Constraint, ConstraintKind, Index, Schema};
 use crate::sql::keys::stands_alone;
 use crate::sql::rename_in_definition;
 use crate::version::{Compared, RemarkKind, Version};

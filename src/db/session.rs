@@ -12,10 +12,10 @@ use crate::catalogue::{Refactor, Refactoring};
 use crate::db::facts::{self, Answer};
 use crate::db::run::{self, Patience, Tries};
 use crate::db::trial::{self, Trial};
-use crate::db::{installed, judge, lock, crossing, rights};
-use crate::fact::{Fact, Loss, LossKind};
+use crate::db::{crossing, installed, judge, lock, rights};
+use crate::fact::{Fact, Loss};
 use crate::generate::place::Needed;
-use crate::generate::{all, fact, lookup, rows, shown_in, slice, OWN, complement};
+use crate::generate::{OWN, all, complement, fact, lookup, rows, shown_in, slice};
 use crate::journal::{Entry, Recorded, State};
 use crate::name::{Ident, TableName, delimited, shell};
 use crate::plan::defer::{change_state, defer, record, record_inverse, take_down, told_back, unwanted};
@@ -28,7 +28,7 @@ use crate::refusal::Refusal;
 use crate::relation::{Rows, row_key};
 use crate::schema::{Schema, read};
 use crate::sql::{Expression, Literal};
-use crate::version::{RemarkKind, Step, Unlisted, Version, Made};
+use crate::version::{Made, RemarkKind, Step, Unlisted, Version};
 
 /// Only what is PostgreSQL's own.
 const SAFE_PATH: &str = "SET search_path = pg_catalog, pg_temp";

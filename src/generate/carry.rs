@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
+use crate::generate::rights::{self, Needs};
 use crate::generate::{Piece, all, comment, equal, get, identity, is, list, of, own, piece};
 use crate::name::{Ident, TableName, delimited};
-use crate::generate::rights::{self, Needs};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::Literal;
 use crate::version::{Carry, Direction, Hop, OnOldWrite, Version};

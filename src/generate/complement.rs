@@ -10,8 +10,8 @@ use crate::generate::place::Place;
 use crate::generate::rights::{Needs, without_grants};
 use crate::generate::{Piece, all, comment, equal, get, is, kept, list, numbering, own, shaped, slice, told};
 use crate::name::{Ident, TableName, delimited};
-use crate::schema::{ConstraintKind, Grant};
 use crate::relation::NamesFields;
+use crate::schema::{ConstraintKind, Grant};
 use crate::sql::{Literal, rename_in_definition};
 use crate::version::{Direction, Version};
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use askama::Template;
 
 use crate::generate::beside::{Beside, READ, SOME};
-use crate::generate::carry::{guarded, rewritten, trigger, changed};
-use crate::generate::{Piece, all, comment, equal, get, list, of, own, rights};
+use crate::generate::carry::{guarded, rewritten, trigger};
 use crate::generate::rights::Needs;
+use crate::generate::{Piece, all, comment, equal, get, list, of, own, rights};
 use crate::name::{BODY, Ident, TableName};
 use crate::sql::{Expression, Literal};
 use crate::version::{Numbering, Version, lost_table};

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{beside, followers, foreign_keys_from_others, identity, numbered, remember, renames, storage};
 use crate::generate::list;
-use crate::name::{BODY, Ident, OWN, TableName};
 use crate::generate::rights::without_grants;
+use crate::name::{Ident, OWN, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::attach::{self, constraint_lines, index_lines, role};
 use crate::plan::materialize::fill::enable;
