@@ -755,6 +755,7 @@ impl Version {
     pub fn after(&self, step: &Step) -> Result<Self, Refusal> {
         let mut next = step.refactoring.after(&step.name, self)?;
         self.leaves_told(&next)?;
+        next.may_cross(self)?;
         next.steps.push(step.name.clone());
         let keys: Vec<_> = next.losses.iter().map(|loss| next.key_kept_by(loss)).collect();
         let kept: Vec<String> = next.losses.iter().map(|loss| next.kept_for(loss)).collect();

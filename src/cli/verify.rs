@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::cli::Context;
 use crate::db::{facts, run, trial};
 use crate::generate::{list, rows, shown_in};
-use crate::name::{Ident, TableName, delimited};
+use crate::name::{Ident, TableName};
 use crate::problem::{Kind, Problem};
 use crate::relation::{Field, Home, Relation, Rows};
 use crate::schema::Identity;
@@ -175,7 +175,7 @@ fn same_rows(transaction: &mut Transaction, trial: &Trial, findings: &mut Findin
         .query_one(
             &format!(
                 "SELECT count(*) FROM (SELECT (t.*)::text FROM (SELECT {fields} FROM {view}{some}) AS t EXCEPT ALL SELECT (d.*)::text FROM (SELECT * FROM ({}) AS d{some}) AS d) AS q",
-                delimited(rows::select(version, relation))
+                rows::select(version, relation)
             ),
             &[],
         )?

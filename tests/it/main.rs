@@ -11,6 +11,7 @@ mod data;
 mod deferring;
 mod drifting;
 mod failure;
+mod gone;
 mod histories;
 mod hostile;
 mod inverse;
