@@ -36,8 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use askama::Template;
 
 pub use crate::generate::piece::Piece;
-use crate::name::Ident;
-use crate::name::equality;
+use crate::name::{Ident, equality};
 pub use crate::name::{OWN, own};
 use crate::relation::{Home, Relation, Rows};
 use crate::schema::kind::Kind;
@@ -274,6 +273,12 @@ pub fn given(value: &str, kind: Kind) -> String {
 #[must_use]
 pub fn identity(value: &str, exact: bool) -> String {
     if exact { value.to_owned() } else { format!("nullif(ROW({value})::text, '()') COLLATE pg_catalog.\"C\"") }
+}
+
+/// `row.a = x AND row.b = y`
+#[must_use]
+pub fn has<T: AsRef<str>>(row: &str, columns: &[Ident], values: &[T]) -> String {
+    all(&columns.iter().zip(values).map(|(c, value)| is(row, c, value.as_ref())).collect::<Vec<_>>())
 }
 
 /// `l.a = r.x AND l.b = r.y`
