@@ -212,9 +212,12 @@ pub fn watching(version: &Version) -> Result<Vec<Piece>, askama::Error> {
 /// attach or act by them.
 fn sealed(version: &Version, pieces: Vec<Piece>, open: &BTreeSet<usize>) -> Vec<Piece> {
     let (schema, users) = (&version.schema, rights::users(version));
-    let closed = |(at, piece)| match open.contains(&at) {
-        true => rights::closed_triggers(piece, &schema.by_default),
-        false => rights::closed(piece, &users, &schema.by_default),
+    let closed = |(at, piece)| {
+        if open.contains(&at) {
+            rights::closed_triggers(piece, &schema.by_default)
+        } else {
+            rights::closed(piece, &users, &schema.by_default)
+        }
     };
     let seal = |piece: Piece| piece.sealed(&schema.search_path, &|fields| schema.equalities.operator(fields));
     pieces.into_iter().enumerate().map(closed).map(seal).collect()

@@ -523,8 +523,8 @@ pub fn neutral(type_name: &str) -> Option<&'static str> {
         "text" | "character varying" | "varchar" | "character" | "char" | "citext" | "name" | "bytea" | "tsvector" => {
             "''"
         }
-        "smallint" | "integer" | "int" | "bigint" | "int2" | "int4" | "int8" => "0",
-        "numeric" | "decimal" | "real" | "double precision" | "float" | "float4" | "float8" | "money" => "0",
+        "smallint" | "integer" | "int" | "bigint" | "int2" | "int4" | "int8" | "numeric" | "decimal" | "real"
+        | "double precision" | "float" | "float4" | "float8" | "money" => "0",
         "boolean" | "bool" => "false",
         "date" => "'1970-01-01'",
         "timestamp" | "timestamptz" | "timestamp without time zone" | "timestamp with time zone" => {

@@ -94,9 +94,9 @@ pub fn report(ui: Ui, deferred: &Deferred, names: &[String]) {
             RemarkKind::Note => (&mut notes, remark.text.clone()),
         };
         if remark.kind == RemarkKind::InTheWay {
-            ui.warn(&text)
+            ui.warn(&text);
         } else {
-            ui.note(&text)
+            ui.note(&text);
         }
         list.push(text);
     }

@@ -290,7 +290,7 @@ impl Target {
             config.keepalives_interval(Duration::from_secs(10)).keepalives_retries(6);
         }
         if self.value("tcp_user_timeout").is_none() {
-            config.tcp_user_timeout(Duration::from_secs(120));
+            config.tcp_user_timeout(Duration::from_mins(2));
         }
         Ok(config)
     }

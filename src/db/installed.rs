@@ -66,32 +66,24 @@ fn read_all(client: &mut impl GenericClient) -> Result<Installed, Error> {
         list.push(name(&row, 0));
     }
     installed.shared = shared(client)?;
-    installed.secured = client
-        .query(
-            "SELECT n.nspname::text, c.relname::text FROM pg_policy AS p JOIN pg_class AS c ON c.oid = p.polrelid
-             JOIN pg_namespace AS n ON n.oid = c.relnamespace
-             WHERE n.nspname = 'refactor' AND p.polname = 'refactor_rows' ORDER BY 2",
-            &[],
-        )?
-        .iter()
-        .map(|row| name(row, 0))
-        .collect();
+    installed.secured = named(
+        client,
+        "SELECT n.nspname::text, c.relname::text FROM pg_policy AS p JOIN pg_class AS c ON c.oid = p.polrelid
+         JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         WHERE n.nspname = 'refactor' AND p.polname = 'refactor_rows' ORDER BY 2",
+    )?;
     installed.bound = on_tables(
         client,
         "SELECT k.conname::text, n.nspname::text, c.relname::text
              FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
              WHERE n.nspname = 'refactor' AND c.relname ~ '^lost_' AND k.contype = 'f' ORDER BY 2, 3, 1",
     )?;
-    installed.functions = client
-        .query(
-            "SELECT DISTINCT n.nspname::text, p.proname::text
-             FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-             WHERE n.nspname = 'refactor' AND obj_description(p.oid, 'pg_proc') LIKE 'refactor:%' ORDER BY 2",
-            &[],
-        )?
-        .iter()
-        .map(|row| name(row, 0))
-        .collect();
+    installed.functions = named(
+        client,
+        "SELECT DISTINCT n.nspname::text, p.proname::text
+         FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+         WHERE n.nspname = 'refactor' AND obj_description(p.oid, 'pg_proc') LIKE 'refactor:%' ORDER BY 2",
+    )?;
     installed.triggers = on_tables(
         client,
         "SELECT t.tgname::text, n.nspname::text, c.relname::text
@@ -139,6 +131,11 @@ fn shared(client: &mut impl GenericClient) -> Result<Vec<(TableName, Ident)>, Er
            AND NOT a.attisdropped AND a.attname !~ '^refactor_key_' ORDER BY 3, a.attnum",
     )?;
     Ok(columns.into_iter().map(|(column, table)| (table, column)).collect())
+}
+
+/// What a query finds by schema and name.
+fn named(client: &mut impl GenericClient, query: &str) -> Result<Vec<TableName>, Error> {
+    Ok(client.query(query, &[])?.iter().map(|row| name(row, 0)).collect())
 }
 
 /// What a query finds on tables: a name, then the table's schema and name.

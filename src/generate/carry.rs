@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use askama::Template;
 
 use crate::generate::rights::{self, Needs};
-use crate::generate::{Piece, all, comment, equal, get, has, identity, is, list, of, own, piece};
+use crate::generate::{Piece, all, comment, equal, get, has, identity, list, of, own, piece};
 use crate::name::{Ident, TableName, delimited};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::Literal;

@@ -254,7 +254,6 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
         };
         (column.clone(), value.clone(), format!("CASE WHEN {changed} THEN {value} ELSE b.{column} END"))
     });
-    let stored: Vec<String> = lookup.columns.iter().map(|c| format!("b.{c}")).collect();
     let looked = |given: Vec<String>, more: &[String]| {
         if part { String::new() } else { format!("{variable} := {}({});", finder(lookup), with(given, more)) }
     };
@@ -302,18 +301,7 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
         ),
         before: if make || part { seen.collect() } else { String::new() },
         columns: columns.collect(),
-        lock: theirs.then(|| {
-            let (table, other, is_far) = (&lookup.table, &lookup.other, found(lookup, "t", &stored));
-            let row = format!("PERFORM 1 FROM {table} AS b JOIN {other} AS t ON {is_far} WHERE {this_row}");
-            if part {
-                return format!("{row} FOR UPDATE OF t;");
-            }
-            // Only whoever alone refers to the row may change it; where many do, nobody locks it alone.
-            let refers = found(lookup, "t", &each_of("o", &lookup.columns));
-            let alone =
-                format!("(SELECT pg_catalog.count(*) FROM (SELECT FROM {table} AS o WHERE {refers} LIMIT 2) AS q) < 2");
-            format!("IF {changed} THEN {row} AND {alone} FOR UPDATE OF t; END IF;\n  {row} FOR SHARE OF t;")
-        }),
+        lock: theirs.then(|| lock(lookup, &changed, this_row)),
         stale: if theirs {
             let now = names.iter().map(|(i, _)| looked_up(lookup, *i, &current, &kept_now)).collect::<Vec<_>>();
             vec![format!("pg_catalog.record_image_ne({}, {})", row(&now), row(&given("OLD")))]
@@ -324,6 +312,20 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
         variable,
         changed,
     })
+}
+
+/// Locks the row of the other table that `b` shows.
+fn lock(lookup: &Lookup, changed: &str, this_row: &str) -> String {
+    let (table, other) = (&lookup.table, &lookup.other);
+    let is_far = found(lookup, "t", &each_of("b", &lookup.columns));
+    let row = format!("PERFORM 1 FROM {table} AS b JOIN {other} AS t ON {is_far} WHERE {this_row}");
+    if matches!(lookup.missing, Missing::Part { .. }) {
+        return format!("{row} FOR UPDATE OF t;");
+    }
+    // Only whoever alone refers to the row may change it; where many do, nobody locks it alone.
+    let refers = found(lookup, "t", &each_of("o", &lookup.columns));
+    let alone = format!("(SELECT pg_catalog.count(*) FROM (SELECT FROM {table} AS o WHERE {refers} LIMIT 2) AS q) < 2");
+    format!("IF {changed} THEN {row} AND {alone} FOR UPDATE OF t; END IF;\n  {row} FOR SHARE OF t;")
 }
 
 #[derive(Template)]

@@ -15,10 +15,10 @@ fn granted<'v>(version: &'v Version, table: &TableName) -> impl Iterator<Item = 
     version.schema.tables.get(table).into_iter().flat_map(|t| t.grants.iter().flatten())
 }
 
-fn has(version: &Version, table: &TableName, role: &Option<Ident>, privilege: &str) -> bool {
-    let owns = |t: &Table| role.is_some() && t.owner == *role;
+fn has(version: &Version, table: &TableName, role: Option<&Ident>, privilege: &str) -> bool {
+    let owns = |t: &Table| role.is_some() && t.owner.as_ref() == role;
     version.schema.tables.get(table).is_some_and(owns)
-        || granted(version, table).any(|g| g.privilege == privilege && (g.role == *role || g.role.is_none()))
+        || granted(version, table).any(|g| g.privilege == privilege && (g.role.as_ref() == role || g.role.is_none()))
 }
 
 /// What a role must have on a whole table to be let at a function that acts as the tables' owner.
@@ -33,7 +33,7 @@ pub enum Needs {
 }
 
 impl Needs {
-    fn are_met(self, version: &Version, table: &TableName, role: &Option<Ident>) -> bool {
+    fn are_met(self, version: &Version, table: &TableName, role: Option<&Ident>) -> bool {
         let all = |privileges: &[&str]| privileges.iter().all(|p| has(version, table, role, p));
         match self {
             Self::Owner => false,
@@ -45,9 +45,9 @@ impl Needs {
     /// Who has it.
     #[must_use]
     pub fn roles(self, version: &Version, table: &TableName) -> BTreeSet<String> {
-        let roles: BTreeSet<&Option<Ident>> = granted(version, table).map(|g| &g.role).collect();
+        let roles: BTreeSet<Option<&Ident>> = granted(version, table).map(|g| g.role.as_ref()).collect();
         let mut roles: BTreeSet<String> =
-            roles.into_iter().filter(|r| self.are_met(version, table, r)).map(of).collect();
+            roles.into_iter().filter(|r| self.are_met(version, table, *r)).map(of).collect();
         if self != Self::Owner {
             roles.insert(owner(version, table).to_string());
         }
@@ -55,8 +55,8 @@ impl Needs {
     }
 }
 
-fn of(role: &Option<Ident>) -> String {
-    role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string)
+fn of(role: Option<&Ident>) -> String {
+    role.map_or_else(|| "PUBLIC".to_owned(), ToString::to_string)
 }
 
 /// What the finder of a lookup needs. It gives a whole row of the other table.
@@ -69,9 +69,9 @@ pub fn of_finder(lookup: &Lookup) -> Needs {
 #[must_use]
 pub fn finders(version: &Version, lookup: &Lookup) -> BTreeSet<String> {
     let reads: BTreeSet<String> = granted(version, &lookup.other)
-        .map(|g| &g.role)
-        .chain(granted(version, &lookup.table).map(|g| &g.role))
-        .filter(|r| has(version, &lookup.other, r, "SELECT"))
+        .chain(granted(version, &lookup.table))
+        .map(|g| g.role.as_ref())
+        .filter(|r| has(version, &lookup.other, *r, "SELECT"))
         .map(of)
         .collect();
     let mut roles = of_finder(lookup).roles(version, &lookup.table);
@@ -96,10 +96,11 @@ pub fn is_owned(version: &Version, relation: &Relation) -> bool {
         tables.extend(version.unions[at].branches.iter().map(|b| &b.table));
     }
     let owner = Some(owner(version, base));
-    let in_part = |role: &Option<Ident>| {
+    let in_part = |role: Option<&Ident>| {
         !Needs::All.are_met(version, base, role) || lookups().any(|l| !has(version, &l.other, role, "SELECT"))
     };
-    let in_part = || granted(version, base).filter(|g| g.role != owner && is_write(g)).any(|g| in_part(&g.role));
+    let in_part =
+        || granted(version, base).filter(|g| g.role != owner && is_write(g)).any(|g| in_part(g.role.as_ref()));
     let secured = || tables.iter().any(|t| version.schema.tables.get(*t).is_none_or(|t| t.row_security));
     (by_field(version, relation) || Class::of(version, relation) == Class::H && in_part())
         && one_owner(version, &tables).is_some()
@@ -141,14 +142,14 @@ pub fn policies(version: &Version, relation: &Relation) -> Option<String> {
         (condition, roles.join(" OR "))
     };
     let (lets, holds_back): (Vec<&Policy>, Vec<&Policy>) = table.policies.iter().partition(|p| p.permissive);
-    let lets = lets.into_iter().map(holds).map(|(condition, roles)| match roles.is_empty() {
-        true => condition,
-        false => format!("(({roles}) AND {condition})"),
-    });
-    let holds_back = holds_back.into_iter().map(holds).map(|(condition, roles)| match roles.is_empty() {
-        true => condition,
-        false => format!("(NOT ({roles}) OR {condition})"),
-    });
+    let lets = lets
+        .into_iter()
+        .map(holds)
+        .map(|(condition, roles)| if roles.is_empty() { condition } else { format!("(({roles}) AND {condition})") });
+    let holds_back = holds_back
+        .into_iter()
+        .map(holds)
+        .map(|(condition, roles)| if roles.is_empty() { condition } else { format!("(NOT ({roles}) OR {condition})") });
     let lets: Vec<String> = lets.collect();
     let some = if lets.is_empty() { "false".to_owned() } else { format!("({})", lets.join(" OR ")) };
     let every: Vec<String> = std::iter::once(some).chain(holds_back).collect();
@@ -210,7 +211,7 @@ impl Right {
     fn on(&self, view: &TableName) -> String {
         let field = self.field.as_ref().map(|f| format!("({f})")).unwrap_or_default();
         let option = if self.grantable { " WITH GRANT OPTION" } else { "" };
-        format!("GRANT {}{field} ON {view} TO {}{option}", self.privilege, of(&self.role))
+        format!("GRANT {}{field} ON {view} TO {}{option}", self.privilege, of(self.role.as_ref()))
     }
 }
 
@@ -235,11 +236,11 @@ pub fn of_views(version: &Version, relation: &Relation, inner: &TableName, outer
     let owner = owner(version, &relation.base);
     // With the caller's rights it is the caller who reads the inner view.
     let views = if is_owned(version, relation) { &[outer][..] } else { &[inner, outer] };
-    let owned = [inner, outer].map(|view| format!("ALTER VIEW {view} OWNER TO {owner}"));
+    let given_over = [inner, outer].map(|view| format!("ALTER VIEW {view} OWNER TO {owner}"));
     let rights = wanted(version, relation);
     let granted = rights.iter().flat_map(|right| views.iter().map(|view| right.on(view)));
     let bare = [inner, outer].into_iter().filter_map(|view| bare(&version.schema, view));
-    owned.into_iter().chain(bare).chain(granted).collect()
+    given_over.into_iter().chain(bare).chain(granted).collect()
 }
 
 /// Everybody who may use one of the tables of a version in any way: they may call what acts with the caller's own rights.

@@ -128,10 +128,8 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     plan.steps.extend(unwanted(installed, &shown_in).map(|schema| without_schema(installed, schema)));
     for (base, schema) in next.iter().filter(|(_, s)| !installed.next_schemas.contains(s)) {
         let prepared = installed.prepared.contains(schema);
-        let (verb, create, lent) = match prepared {
-            true => ("take", String::new(), LENT),
-            false => ("create", format!("CREATE SCHEMA {schema};\n"), ""),
-        };
+        let (verb, create, lent) =
+            if prepared { ("take", String::new(), LENT) } else { ("create", format!("CREATE SCHEMA {schema};\n"), "") };
         let comment = Literal(format!("{MARK} the new shape of schema {base}{lent}"));
         plan.steps.push(PlanStep::new(
             format!("{verb} schema `{schema}` for the new shape"),

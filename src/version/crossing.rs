@@ -82,9 +82,9 @@ fn shown(version: &Version, table: &TableName) -> String {
 }
 
 /// Whether a role has a privilege on a whole table, or on all of these columns, as far as the table's own lists tell.
-fn has(table: &Table, columns: &[Ident], role: &Option<Ident>, privilege: &str) -> bool {
-    let granted =
-        |grants: &[Grant]| grants.iter().any(|g| g.privilege == privilege && (g.role == *role || g.role.is_none()));
+fn has(table: &Table, columns: &[Ident], role: Option<&Ident>, privilege: &str) -> bool {
+    let has_it = |g: &Grant| g.privilege == privilege && (g.role.is_none() || g.role.as_ref() == role);
+    let granted = |grants: &[Grant]| grants.iter().any(has_it);
     let of_field = |column: &Ident| table.fields.iter().any(|f| f.name == *column && granted(&f.grants));
     granted(table.grants.as_deref().unwrap_or_default()) || !columns.is_empty() && columns.iter().all(of_field)
 }
@@ -195,7 +195,7 @@ impl Version {
                 continue;
             }
             for grant in target.grants.iter().flatten().filter(|g| g.privilege == privilege) {
-                if !has(source, columns, &grant.role, privilege)
+                if !has(source, columns, grant.role.as_ref(), privilege)
                     && grant.role != source.owner
                     && grant.role != target.owner
                 {
@@ -231,7 +231,10 @@ impl Version {
                     "UPDATE" => ("UPDATE", &written),
                     _ => continue,
                 };
-                if !columns.is_empty() && !has(source, columns, &grant.role, privilege) && grant.role != source.owner {
+                if !columns.is_empty()
+                    && !has(source, columns, grant.role.as_ref(), privilege)
+                    && grant.role != source.owner
+                {
                     all.push(Suspect {
                         role: grant.role.clone(),
                         privilege,

@@ -124,18 +124,18 @@ fn what_others_write_meanwhile_is_there() {
         let entry = entry(text);
         std::fs::create_dir_all(shop.files()).unwrap();
         std::fs::write(shop.files().join("0001-step.toml"), &entry.text).unwrap();
-        let (stop, writer) = (AtomicBool::new(false), shop.client());
-        let written = std::thread::scope(|scope| {
-            let writing = scope.spawn(|| write(writer, &stop));
+        let (over, client) = (AtomicBool::new(false), shop.client());
+        let writes = std::thread::scope(|scope| {
+            let at_work = scope.spawn(|| write(client, &over));
             let mut session = session(&shop);
             let place = session.place().unwrap();
             let mut deferred = session.prepare(&place, &[entry]).unwrap();
             let done = session.defer(&place, &mut deferred, &mut |_, _| {});
-            stop.store(true, Ordering::Relaxed);
+            over.store(true, Ordering::Relaxed);
             done.unwrap();
-            writing.join().unwrap()
+            at_work.join().unwrap()
         });
-        assert!(written > 0);
+        assert!(writes > 0);
         let unknown = match text {
             MOVE => {
                 "SELECT id FROM next.customers AS c WHERE city IS DISTINCT FROM (SELECT max(city) FROM orders AS o WHERE o.customer_id = c.id) AND EXISTS (SELECT FROM orders AS o WHERE o.customer_id = c.id)"
