@@ -10,7 +10,7 @@ use crate::name::{FieldRef, Ident};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Field, Home, Relation};
 use crate::schema::{self, Generated};
-use crate::sql::{Expression, TypeName};
+use crate::sql::{Expression, TypeName, lengths};
 use crate::version::{Calculated, Version};
 
 /// Add a calculated field.
@@ -79,7 +79,8 @@ impl Refactor for AddCalculated {
             claim: Claim::Fits {
                 table: base.clone(),
                 expression: value.to_string(),
-                type_name: type_name.clone(),
+                // What is longer is cut, as by a cast.
+                type_name: lengths::unbounded(&type_name).unwrap_or(&type_name).to_owned(),
                 not_null: false,
                 rows: None,
                 words: Words { table: table.clone(), field: name.clone(), other: table.clone() },

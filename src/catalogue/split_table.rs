@@ -249,12 +249,6 @@ impl SplitTable {
                 "move the fields into a table that you create: `refactor create-table`, `move-field`",
             );
         }
-        if table.row_security {
-            return kind(
-                "has row policies, and a new table would have none",
-                "split it by hand, with policies for both",
-            );
-        }
         if let Some(rule) = relation.rules().find(|r| {
             r.item.fields.iter().any(|f| found.renames.contains_key(f))
                 && r.brought_by().is_some()

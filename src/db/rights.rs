@@ -22,7 +22,9 @@ pub fn changed(client: &mut impl GenericClient, place: &Place) -> Result<Vec<Str
     let next = shown_in(&version);
     let mut troubles = Vec::new();
     for relation in version.touched() {
-        let outer = TableName { schema: next[&relation.name.schema].clone(), name: relation.name.name.clone() };
+        // Indexes have no view.
+        let Some(schema) = next.get(&relation.name.schema) else { continue };
+        let outer = TableName { schema: schema.clone(), name: relation.name.name.clone() };
         if place.installed.views.contains(&outer) && of_view(client, &outer)? != rights::wanted(&version, relation) {
             troubles.push(format!(
                 "privileges on `{}` were granted or revoked since its view was made: `refactor apply` does the same there",

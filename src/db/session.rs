@@ -576,7 +576,8 @@ impl Session {
                     // Which rows have no part is told by the condition, too.
                     None => slice::not_told(&version, table).map(|c| format!(" AS x WHERE {c}")).unwrap_or_default(),
                 };
-                let count: i64 = self.client.query_one(&format!("SELECT count(*) FROM {table}{known}"), &[])?.get(0);
+                let count: i64 =
+                    self.client.query_one(&delimited(format!("SELECT count(*) FROM {table}{known}")), &[])?.get(0);
                 if count > 0 {
                     let values = if count == 1 { "value" } else { "values" };
                     losses.push(format!("{count} {values} that only the new shape of {step} has a place for"));

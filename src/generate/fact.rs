@@ -61,9 +61,11 @@ fn breaking(version: &Version, fact: &Fact) -> String {
         Claim::Alone { table, columns, compared, .. } => {
             let values: Vec<String> = columns.iter().map(|c| format!("b.{c}")).collect();
             let something = lookup::something(&values, compared);
+            // Grouped are what the values look like, where they have no order.
+            let one = |value: &String| format!("min({value}::text)");
             format!(
                 "SELECT {} FROM {table} AS b WHERE {something} GROUP BY {} HAVING count(*) > 1",
-                key_text(&values),
+                key_text(&values.iter().map(one).collect::<Vec<_>>()),
                 list(&lookup::looks(&values, compared))
             )
         }

@@ -42,34 +42,38 @@ fn fitting(shaped: &Shaped, field: usize) -> TableName {
     own(&["fits", shaped.id.as_str(), &(field + 1).to_string()])
 }
 
-/// Whether a field takes what the columns store, where its type has a length.
-fn fit(shaped: &Shaped, field: usize) -> Option<Expression> {
-    Expression::parse(&lengths::fits(&shaped.get[field].to_string(), &shaped.types[field])?).ok()
+/// The fields whose type has a length, which may not have room for what the columns store.
+fn bounded(shaped: &Shaped) -> impl Iterator<Item = usize> {
+    (0..shaped.names.len()).filter(|j| lengths::fits("", &shaped.types[*j]).is_some())
 }
 
 /// One function for each expression, in SQL that is read once: in the text of a trigger function the names in it would
 /// mean what the `search_path` of whoever writes makes of them.
 fn functions(shaped: &Shaped) -> Vec<String> {
-    let function = |name: TableName, types: &[String], names: &[Ident], expression: &Expression, kind: &str| {
-        let arguments = names.iter().enumerate().map(|(i, n)| (n.clone(), format!("${}", i + 1))).collect();
+    let function = |name: TableName, types: &[String], body: &str, kind: &str| {
         format!(
-            "CREATE FUNCTION {name}({}) RETURNS {kind} LANGUAGE sql RETURN ({})::{kind};\nCOMMENT ON FUNCTION {name} IS {};",
+            "CREATE FUNCTION {name}({}) RETURNS {kind} LANGUAGE sql RETURN ({body})::{kind};\nCOMMENT ON FUNCTION {name} IS {};",
             list(types),
-            expression.with(&arguments),
             comment(&shaped.step)
         )
     };
+    let over = |expression: &Expression, names: &[Ident]| {
+        expression.with(&names.iter().enumerate().map(|(i, n)| (n.clone(), format!("${}", i + 1))).collect())
+    };
     let (columns, names) = (&shaped.columns, &shaped.names);
     let there = (0..names.len())
-        .map(|j| function(teller(shaped, j), &shaped.column_types, columns, &shaped.get[j], &shaped.types[j]));
+        .map(|j| function(teller(shaped, j), &shaped.column_types, &over(&shaped.get[j], columns), &shaped.types[j]));
     let back = (0..columns.len())
-        // What the column has no room for is refused where it is stored; a cast would cut it.
+        // Of a key nothing may be cut: what the column has no room for is refused where it is stored.
         .map(|i| {
-            let kind = lengths::unbounded(&shaped.column_types[i]).unwrap_or(&shaped.column_types[i]);
-            function(way_back(shaped, i), &shaped.types, names, &shaped.put[i], kind)
+            let whole = lengths::unbounded(&shaped.column_types[i]).filter(|_| shaped.exact);
+            let kind = whole.unwrap_or(&shaped.column_types[i]);
+            function(way_back(shaped, i), &shaped.types, &over(&shaped.put[i], names), kind)
         });
-    let fits = (0..names.len())
-        .filter_map(|j| Some(function(fitting(shaped, j), &shaped.column_types, columns, &fit(shaped, j)?, "boolean")));
+    let fits = bounded(shaped).filter_map(|j| {
+        let fits = lengths::fits(&over(&shaped.get[j], columns), &shaped.types[j])?;
+        Some(function(fitting(shaped, j), &shaped.column_types, &fits, "boolean"))
+    });
     there.chain(back).chain(fits).collect()
 }
 
@@ -220,8 +224,7 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
         .collect();
     let names: Vec<&str> = shaped.names.iter().map(Ident::as_str).collect();
     let again: Vec<String> = (1..=shaped.names.len()).map(|j| format!("told.v{j}")).collect();
-    let fits = (0..shaped.names.len()).filter(|j| fit(shaped, *j).is_some());
-    required.extend(fits.map(|j| format!("NOT {}({})", fitting(shaped, j), of("NEW", &shaped.columns))));
+    required.extend(bounded(shaped).map(|j| format!("NOT {}({})", fitting(shaped, j), of("NEW", &shaped.columns))));
     if shaped.exact {
         let (back, stored) = (list(&stored_later(shaped, &again)), whole("NEW", &shaped.columns));
         required.push(format!("pg_catalog.record_image_ne(ROW({back}), {stored})"));

@@ -360,11 +360,9 @@ fn the_right_to_change_tables_is_needed() {
     mistake(
         &shop,
         &format!("PGOPTIONS='-c role={guest}' refactor rename-field orders.city town"),
-        "error: cannot show 0001-rename-city-to-town-in-orders in `next`
-  because this step failed, and all was rolled back: make sure that the journal is there
-  because permission denied for database shop
-    SQLSTATE: 42501
-hint: ask the owner of the tables to run this, or to grant you the right
+        "error: cannot show a new shape in this database
+  because `next`, `refactor` must be made for it, and `guest_of_shop` has not the privilege CREATE on the database `shop`
+hint: let an administrator run `GRANT CREATE ON DATABASE shop TO guest_of_shop`, or prepare them: `CREATE SCHEMA next AUTHORIZATION guest_of_shop; CREATE SCHEMA refactor AUTHORIZATION guest_of_shop`
 [exit code 1]
 ",
     );

@@ -167,7 +167,10 @@ fn old_rows(database: &Database, next: bool, old: &Place, lost: &BTreeSet<String
 /// What is said to be lost.
 fn losses(database: &Database) -> BTreeSet<String> {
     let remarks = place(database).version().unwrap().remarks;
-    remarks.into_iter().filter(|r| r.kind == RemarkKind::Lost).map(|r| r.text).collect()
+    // The name of an index or a constraint alone, not of which table it is.
+    let named = |text: &str| ["index `", "constraint `"].iter().any(|kind| text.starts_with(kind));
+    let what = |text: String| if named(&text) { text.split(" of ").next().unwrap().to_owned() } else { text };
+    remarks.into_iter().filter(|r| r.kind == RemarkKind::Lost).map(|r| what(r.text)).collect()
 }
 
 /// Materializes, and shows the inverse: the old shape in `next`.

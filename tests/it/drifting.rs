@@ -164,13 +164,13 @@ fn what_still_fits_is_shown_when_the_rest_is_taken_back() {
     shop.client().batch_execute("ALTER TABLE orders RENAME city TO village").unwrap();
     // Taking back one of two that have lost their ground takes down everything, and loses nothing.
     let said = String::from_utf8(shop.run(&["undo", "--yes", "0004"]).stderr).unwrap();
-    assert!(said.contains("0001-rename-city-to-town cannot rename"), "{said}");
+    assert!(said.contains("0001-rename-city-to-town-in-orders cannot rename"), "{said}");
     assert_eq!(shop.rows("SELECT nspname FROM pg_namespace WHERE nspname = 'next'").len(), 0);
     shop.client().batch_execute("INSERT INTO orders VALUES (13, 1, 'Kiel')").unwrap();
     // As the hint says: what has lost its ground goes, the others are shown again with what they kept.
     let status = shop.refused(&["status"]);
-    assert!(status.contains("`refactor undo 0001-rename-city-to-town`"), "{status}");
-    shop.ok(&["undo", "--yes", "0001-rename-city-to-town"]);
+    assert!(status.contains("`refactor undo 0001-rename-city-to-town-in-orders`"), "{status}");
+    shop.ok(&["undo", "--yes", "0001-rename-city-to-town-in-orders"]);
     assert_eq!(
         shop.rows("SELECT id, village, grade FROM next.orders"),
         ["(10,Ulm,1)", "(11,Ulm,5)", "(12,Bonn,5)", "(13,Kiel,5)"]

@@ -235,9 +235,8 @@ fn rows_are_marked_by_whoever_may_delete_them() {
     shop.client().batch_execute(&format!("REVOKE INSERT, UPDATE ON orders FROM {}", roles[1])).unwrap();
     shop.ok(&["materialize", "--yes"]);
     shop.take_back("0001");
-    denied(&mut app, "DELETE FROM next.orders");
-    shop.client().batch_execute(&grant("UPDATE")).unwrap();
-    shop.ok(&["apply"]);
+    denied(&mut app, "UPDATE next.orders SET city = 'x'");
+    // Who may delete a row may delete it by a mark.
     app.batch_execute("DELETE FROM next.orders").unwrap();
     assert_eq!(shop.rows("SELECT id, gone IS NULL FROM public.orders"), ["(10,f)", "(11,f)"]);
     drop(app);
@@ -294,18 +293,20 @@ fn a_table_that_was_inlined_comes_back_to_its_owner_and_its_users() {
 
 /// Tables for every verb by which values leave one for another, with a role that may do everything but with one of them.
 fn tables(app: &str, but: &str) -> String {
-    let tables = ["g", "docs", "side", "old_docs"];
+    let tables = ["g", "h", "docs", "side", "old_docs"];
     let granted: Vec<&str> = tables.into_iter().filter(|t| *t != but).collect();
     format!(
         "CREATE ROLE {app};
          CREATE TABLE g (id int PRIMARY KEY, name text, code text NOT NULL UNIQUE);
-         CREATE TABLE docs (id int PRIMARY KEY, tenant text NOT NULL, g_id int REFERENCES g, note text, home text, work text, code text NOT NULL UNIQUE);
-         CREATE INDEX ON docs (g_id);
+         CREATE TABLE h (id int PRIMARY KEY, label text);
+         CREATE TABLE docs (id int PRIMARY KEY, tenant text NOT NULL, g_id int REFERENCES g, h_id int REFERENCES h, note text, home text, work text, code text NOT NULL UNIQUE);
+         CREATE INDEX ON docs (g_id); CREATE INDEX ON docs (h_id);
          CREATE TABLE side (doc_id int PRIMARY KEY REFERENCES docs, bio text NOT NULL);
          CREATE TABLE old_docs (LIKE docs INCLUDING ALL);
          INSERT INTO g VALUES (1, 'x', 'X'), (2, 'y', 'Y');
-         INSERT INTO docs VALUES (1, 'a', 1, 'n', 'h', 'w', 'A'), (2, 'b', 2, 'm', NULL, NULL, 'B');
-         INSERT INTO side VALUES (1, 'bio');
+         INSERT INTO h VALUES (1, 'l');
+         INSERT INTO docs VALUES (1, 'a', 1, 1, 'n', 'h', 'w', 'A'), (2, 'b', 2, NULL, 'm', NULL, NULL, 'B');
+         INSERT INTO side VALUES (1, 'bio'), (2, 'vita');
          GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {app};",
         granted.join(", ")
     )
@@ -318,10 +319,10 @@ const LEAVING: [(&str, bool, &[&str]); 15] = [
     ("docs", true, &["copy-field", "docs.note", "side"]),
     ("g", true, &["copy-field", "g.name", "docs"]),
     ("docs", false, &["extract-table", "docs.note", "--into", "notes"]),
-    ("g", true, &["inline-table", "g", "--into", "docs", "--as", "code=g_code"]),
+    ("h", true, &["inline-table", "h", "--into", "docs"]),
     ("side", true, &["merge-tables", "side", "--into", "docs"]),
     ("docs", false, &["split-table", "docs", "note", "--into", "notes"]),
-    ("docs", false, &["split-rows", "docs", "--where", "id = 1", "--into", "firsts"]),
+    ("docs", false, &["split-rows", "docs", "--where", "tenant = 'c'", "--into", "thirds"]),
     ("old_docs", true, &["union-tables", "docs", "old_docs", "--into", "docs", "--where", "tenant = 'old'"]),
     ("docs", false, &["unpivot", "docs", "home", "work", "--into", "places", "--from", "doc_id", "--value", "place"]),
     ("docs", false, &["make-associative", "docs.g_id", "--into", "doc_gs", "--from", "doc_id"]),
@@ -341,7 +342,7 @@ fn values_do_not_leave_a_table_with_row_policies() {
         let said = shop.refused(command);
         assert!(said.contains(&format!("{secured}` has row policies")), "{command:?}\n{said}");
         let (_, hint) = said.split_once("hint: ").unwrap();
-        let way_out = hint.split('`').nth(1).unwrap();
+        let way_out = hint.split('`').nth(1).unwrap_or_else(|| panic!("{command:?}\n{said}"));
         shop.client().batch_execute(way_out).unwrap();
         shop.ok(command);
         forget(&shop, &[app]);
@@ -563,7 +564,7 @@ fn default_privileges_give_nobody_what_is_ours() {
     }
     shop.ok(&["drop-field", "customers.secret"]);
     shop.ok(&["materialize", "--yes"]);
-    denied(&mut session, "SELECT * FROM refactor.lost_0002_drop_secret_of_customers");
+    denied(&mut session, "SELECT * FROM refactor.\"lost_0002-drop-secret-from-customers\"");
     shop.client().batch_execute("ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM PUBLIC").unwrap();
     drop(session);
     forget(&shop, &[roles.as_slice(), &[stranger]].concat());
@@ -576,7 +577,7 @@ fn triggers_of_others_do_not_run_as_a_superuser() {
     shop.client()
         .batch_execute(&format!(
             "GRANT ALL ON SCHEMA public TO {app}; SET ROLE {app};
-             CREATE TABLE cities (id int PRIMARY KEY, name text NOT NULL); GRANT REFERENCES ON cities TO {owner};
+             CREATE TABLE cities (id int PRIMARY KEY, name text); GRANT REFERENCES ON cities TO {owner};
              CREATE FUNCTION evil() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
              CREATE TRIGGER evil BEFORE INSERT OR UPDATE ON cities FOR EACH ROW EXECUTE FUNCTION evil();
              SET ROLE {owner}; CREATE TABLE shops (id int PRIMARY KEY, city_id int REFERENCES cities)"
@@ -591,8 +592,8 @@ fn triggers_of_others_do_not_run_as_a_superuser() {
     let owners = shop.rows(
         "SELECT DISTINCT proowner::regrole FROM pg_proc WHERE pronamespace = 'refactor'::regnamespace AND prosecdef",
     );
-    assert_eq!(owners.len(), 1);
-    assert!(roles.iter().any(|role| owners[0] == format!("({role})")), "{owners:?}");
+    let ours = |owner: &String| roles.iter().any(|role| *owner == format!("({role})"));
+    assert!(!owners.is_empty() && owners.iter().all(ours), "{owners:?}");
     forget(&shop, &roles);
 }
 
@@ -601,22 +602,18 @@ fn values_do_not_come_to_fields_that_more_may_use() {
     let before =
         "ALTER TABLE orders ADD COLUMN kind text NOT NULL DEFAULT 'k', ADD COLUMN payload jsonb NOT NULL DEFAULT '{}';
          GRANT SELECT (id, payload, customer_id), UPDATE (payload) ON orders TO app;";
-    for command in [
-        &["fold-json", "orders.kind", "--into", "payload"][..],
-        &["inline-table", "customers", "--into", "orders", "--as", "id=no"],
-    ] {
-        let (shop, roles) = shop(before);
-        for attempt in 0.. {
-            let output = shop.run(command);
-            if output.status.success() {
-                assert!(attempt > 0, "{command:?} shows values to a role that may not read them");
-                break;
-            }
-            let said = String::from_utf8(output.stderr).unwrap();
-            assert!(attempt < 4 && said.contains(&format!("{} may", roles[1])), "{command:?}\n{said}");
-            let grant = said.split('`').find(|part| part.starts_with("GRANT ")).unwrap();
-            shop.client().batch_execute(grant).unwrap();
+    let (shop, roles) = shop(before);
+    // As often as there are privileges that are missing.
+    for attempt in 0.. {
+        let output = shop.run(&["fold-json", "orders.kind", "--into", "payload"]);
+        if output.status.success() {
+            assert!(attempt > 0, "values are shown to a role that may not read them");
+            break;
         }
-        forget(&shop, &roles);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(attempt < 4 && said.contains(&format!("{} may", roles[1])), "{said}");
+        let grant = said.split('`').find(|part| part.starts_with("GRANT ")).unwrap();
+        shop.client().batch_execute(grant).unwrap();
     }
+    forget(&shop, &roles);
 }
