@@ -25,7 +25,9 @@ pub fn check(version: &Version, relation: &Relation) -> Result<(), Refusal> {
         return kind("is partitioned".into(), "partitions are united already");
     }
     if table.row_security {
-        return kind("has row policies, which know one table only".into(), "disable row level security first");
+        let hint =
+            format!("if everybody may see all of its rows: `ALTER TABLE {} DISABLE ROW LEVEL SECURITY`", relation.base);
+        return kind("has row policies, which know one table only".into(), &hint);
     }
     if let Some(rule) = table.rules.first() {
         return kind(format!("has the rule `{}`, which knows one table only", rule.name), "drop the rule first");

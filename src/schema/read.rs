@@ -35,8 +35,9 @@ use names::{Names, Uses};
 pub fn read(client: &mut impl GenericClient) -> Result<Schema, Error> {
     let session = client.query_one(SESSION, &[])?;
     let mut inside = client.transaction()?;
-    // Compiling queries takes longer than they do.
-    let settings = "SELECT pg_catalog.set_config('search_path', '', true), pg_catalog.set_config('jit', 'off', true)";
+    // Compiling queries takes longer than they do, and so do tables for as many rows as are expected of a recursive one.
+    let settings = "SELECT pg_catalog.set_config('search_path', '', true), pg_catalog.set_config('jit', 'off', true),
+      pg_catalog.set_config('work_mem', '1MB', true)";
     inside.execute(settings, &[])?;
     let schema = read_all(&mut inside, &session);
     inside.rollback()?;
