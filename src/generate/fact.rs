@@ -61,12 +61,15 @@ fn breaking(version: &Version, fact: &Fact) -> String {
         Claim::Alone { table, columns, compared, .. } => {
             let values: Vec<String> = columns.iter().map(|c| format!("b.{c}")).collect();
             let something = lookup::something(&values, compared);
-            // Grouped are what the values look like, where they have no order.
-            let one = |value: &String| format!("min({value}::text)");
+            let looks = lookup::looks(&values, compared);
+            // Where they have no order, what they look like is grouped.
+            let shown = |(value, look): (&String, &String)| {
+                if value == look { value.clone() } else { format!("min({value}::text)") }
+            };
             format!(
                 "SELECT {} FROM {table} AS b WHERE {something} GROUP BY {} HAVING count(*) > 1",
-                key_text(&values.iter().map(one).collect::<Vec<_>>()),
-                list(&lookup::looks(&values, compared))
+                key_text(&values.iter().zip(&looks).map(shown).collect::<Vec<_>>()),
+                list(&looks)
             )
         }
         Claim::Apart { places, .. } => apart::twice(places),
