@@ -2,6 +2,7 @@
 //!
 //! Pure. Every refactoring is checked by [`check`] after it ran, so that a fault is blamed on the step that made it.
 
+mod crossing;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -747,6 +748,7 @@ impl Version {
     pub fn after(&self, step: &Step) -> Result<Self, Refusal> {
         let mut next = step.refactoring.after(&step.name, self)?;
         self.leaves_told(&next)?;
+        next.may_cross(self)?;
         next.steps.push(step.name.clone());
         let keys: Vec<Vec<KeyField>> = next.losses.iter().map(|loss| next.key_kept_by(loss)).collect();
         for (loss, key) in next.losses.iter_mut().zip(keys).filter(|(loss, _)| loss.step == step.name) {

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cli::Context;
 use crate::db::{facts, trial};
 use crate::generate::{list, rows, shown_in};
-use crate::name::{Ident, TableName, delimited};
+use crate::name::{Ident, TableName};
 use crate::problem::{Kind, Problem};
 use crate::relation::{Field, Home, Relation, Rows};
 use crate::schema::Identity;
@@ -97,7 +97,7 @@ fn same_rows(
         .query_one(
             &format!(
                 "SELECT count(*) FROM (SELECT (t.*)::text FROM (SELECT {fields} FROM {view}) AS t EXCEPT ALL SELECT (d.*)::text FROM ({}) AS d) AS q",
-                delimited(rows::select(version, relation))
+                rows::select(version, relation)
             ),
             &[],
         )?

@@ -19,6 +19,7 @@ use crate::plan::defer::{change_state, defer, record, record_inverse, told_back}
 use crate::plan::materialize::{self, Options};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::problem::{Kind, Problem};
+use crate::refusal::Refusal;
 use crate::relation::{Rows, row_key};
 use crate::schema::{Schema, read};
 use crate::version::{RemarkKind, Step, Unlisted, Version};
@@ -216,7 +217,7 @@ impl Session {
         }
         note_what_cannot_be(&mut version, entries);
         if place.schema.server_version < 150_000 {
-            note_row_policies(&mut version, entries);
+            without_row_policies(&version, entries)?;
         }
         let stages = stages(entries, &versions);
         let names: Vec<&str> = entries.iter().map(|e| e.step.name.as_str()).collect();
@@ -670,18 +671,20 @@ fn undoable_data(pending: &[Step], names: &[String]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Before 15 a view always acts with its owner's rights.
-fn note_row_policies(version: &mut Version, entries: &[Entry]) {
-    let secured: Vec<(String, String)> = version
-        .touched()
-        .filter(|r| version.table(r).row_security)
-        .filter_map(|r| Some((r.touched_by.last()?.clone(), r.name.short())))
-        .filter(|(step, _)| entries.iter().any(|e| e.step.name == *step))
-        .collect();
-    for (step, table) in secured {
-        let text = format!("row policies of `{table}` do not hold for its view: that needs PostgreSQL 15");
-        version.remark(&step, RemarkKind::Note, text);
+/// Before 15 a view always acts with its owner's rights, whom row policies do not bind.
+fn without_row_policies(version: &Version, entries: &[Entry]) -> Result<(), Problem> {
+    let is_new = |step: &String| entries.iter().find(|e| e.step.name == *step);
+    for relation in version.touched().filter(|r| version.table(r).row_security) {
+        if let Some(entry) = relation.touched_by.iter().find_map(is_new) {
+            let refusal = Refusal::TableKind {
+                table: relation.name.clone(),
+                why: "has row policies, which do not hold for views before PostgreSQL 15".into(),
+                hint: Some("do it on a newer server, or by hand".into()),
+            };
+            return Err(Problem::refused(&entry.step, refusal));
+        }
     }
+    Ok(())
 }
 
 /// Writes down how each of these refactorings is taken back once it is real: only now is the shape before it known.

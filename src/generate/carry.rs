@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
-use crate::generate::{Piece, all, comment, equal, get, is, list, own};
-use crate::name::{Ident, TableName};
+use crate::generate::{Piece, all, comment, equal, get, is, list, own, piece};
+use crate::name::{Ident, TableName, delimited};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::Literal;
 use crate::version::{Carry, Direction, Hop, OnOldWrite, Version};
@@ -125,12 +125,8 @@ pub(super) fn guarded(
     target: &TableName,
 ) -> String {
     let mut sql = sql.to_owned();
-    let names = |text: &str| -> Vec<String> {
-        let heads = text.lines().filter_map(|l| l.strip_prefix("CREATE FUNCTION "));
-        heads.filter_map(|l| l.split_once('(').map(|(name, _)| name.to_owned())).collect()
-    };
     let owner = one_owner(version, tables);
-    for name in names(&sql) {
+    for name in piece::functions(&delimited(&sql)) {
         if let Some(owner) = &owner {
             sql += &format!("ALTER FUNCTION {name} OWNER TO {owner};\n");
         }

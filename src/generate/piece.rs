@@ -94,11 +94,22 @@ impl Piece {
         self
     }
 
-    /// What it creates, in order.
+    /// What it creates, in order. A trigger on a view of its own goes with that.
     #[must_use]
     pub fn creates(&self) -> Vec<Object> {
-        statements(&self.sql).into_iter().filter_map(created).collect()
+        let mut objects: Vec<Object> = statements(&self.sql).into_iter().filter_map(created).collect();
+        let views: Vec<String> =
+            objects.iter().filter_map(|o| if let Object::View(name) = o { Some(name.clone()) } else { None }).collect();
+        objects.retain(|o| !matches!(o, Object::Trigger(_, on) if views.contains(on)));
+        objects
     }
+}
+
+/// The functions that a text creates, without their arguments.
+#[must_use]
+pub fn functions(sql: &str) -> Vec<String> {
+    let function = |object| if let Object::Function(name) = object { Some(name) } else { None };
+    statements(sql).into_iter().filter_map(created).filter_map(function).collect()
 }
 
 fn created(statement: &str) -> Option<Object> {

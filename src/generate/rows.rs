@@ -11,12 +11,12 @@ use crate::version::{Added, Carry, Copied, Direction, Version};
 /// what its view shows is joined instead of looked up row by row.
 const LARGE: i64 = 64 << 20;
 
-/// `SELECT …` of what a relation shows, straight from the base.
+/// `SELECT …` of what a relation shows, straight from the base: to be read at once.
 #[must_use]
 pub fn select(version: &Version, relation: &Relation) -> String {
     let fields: Vec<String> =
         relation.fields.iter().map(|f| format!("{} AS {}", get::get(version, relation, f), f.shape.name)).collect();
-    format!("SELECT {} FROM {}{}", list(&fields), source(version, relation), filter(version, relation))
+    delimited(format!("SELECT {} FROM {}{}", list(&fields), source(version, relation), filter(version, relation)))
 }
 
 /// The same rows, joined instead of looked up one by one: for reading all of them.
@@ -25,7 +25,7 @@ pub fn rebuild(version: &Version, relation: &Relation) -> String {
     let Joined { values, from } = joined(version, relation);
     let fields: Vec<String> =
         values.iter().zip(&relation.fields).map(|(value, f)| format!("{value} AS {}", f.shape.name)).collect();
-    format!("SELECT {} FROM {from}", list(&fields))
+    delimited(format!("SELECT {} FROM {from}", list(&fields)))
 }
 
 /// What [`rebuild`] selects, in parts.
@@ -261,7 +261,7 @@ pub(super) fn hashes(type_name: &str) -> bool {
 #[must_use]
 pub fn of_view(version: &Version, relation: &Relation) -> String {
     if !is_large(version, relation) {
-        return checksum(&delimited(select(version, relation)));
+        return checksum(&select(version, relation));
     }
     let Joined { values, from } = joined(version, relation);
     let pairs = relation.fields.iter().zip(values).filter(|(f, _)| is_compared(version, relation, f));

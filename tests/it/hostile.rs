@@ -18,7 +18,7 @@ const ATTACKS: [&str; 5] = [
 ];
 
 /// Renames what a user's tables have; `{attack}` is a literal.
-const RENAME: &str = r#"
+const RENAME: &str = r"
 CREATE TABLE victims (id int);
 DO $rename$
 DECLARE
@@ -69,7 +69,7 @@ BEGIN
     EXECUTE made.sql;
   END LOOP;
 END $rename$;
-"#;
+";
 
 #[test]
 fn hostile_names_and_texts_stay_what_they_are() {

@@ -9,6 +9,7 @@ mod cycle;
 mod data;
 mod deferring;
 mod failure;
+mod gone;
 mod histories;
 mod hostile;
 mod kept;

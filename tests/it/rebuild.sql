@@ -24,7 +24,7 @@ CREATE TABLE customers (
   CONSTRAINT pair UNIQUE (s, note) DEFERRABLE INITIALLY DEFERRED
 ) WITH (fillfactor = 70, toast.autovacuum_enabled = false);
 ALTER TABLE customers DROP COLUMN gone, ADD CONSTRAINT late CHECK (s < 1000) NOT VALID;
-ALTER TABLE customers CLUSTER ON customers_pkey, REPLICA IDENTITY FULL, ENABLE ROW LEVEL SECURITY;
+ALTER TABLE customers CLUSTER ON customers_pkey, REPLICA IDENTITY FULL;
 ALTER TABLE customers ALTER note SET STATISTICS 500, ALTER note SET STORAGE EXTERNAL, ALTER note SET (n_distinct = 5);
 ALTER TABLE customers ALTER "Lim it" SET STATISTICS 77;
 CREATE INDEX c_part ON customers (name text_pattern_ops DESC) WITH (fillfactor = 50) WHERE name > 'm';
