@@ -1,6 +1,7 @@
 //! Relations → SQL text: views, put-back, complement, companions, whiteouts, facts. The only place that writes SQL for
 //! them; everything is a pure function of a [`Version`].
 
+mod again;
 pub mod apart;
 pub mod beside;
 pub mod calculated;

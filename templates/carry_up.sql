@@ -7,6 +7,9 @@ BEGIN
   ELSE
     -- A fixed snapshot cannot see a concurrent change, so let it raise 40001.
     SELECT true, a0.{{ column }} INTO known, value FROM {{ members }} WHERE {{ in_group }} LIMIT 1 FOR SHARE OF a0;
+    IF known IS NULL THEN
+      PERFORM refactor.fails_if(refactor.locked_since(b.xmax)) FROM {{ target }} AS b WHERE {{ target_row }};
+    END IF;
   END IF;
   IF known IS NULL THEN
     SELECT NOT x.refactor_unknown, x.{{ value }} INTO known, value FROM {{ complement }} AS x WHERE {{ complement_row }};
@@ -124,6 +127,9 @@ BEGIN
 {%- endif %}
   g := {{ get }}({{ args }});
   IF NOT via AND (NOT g.known OR (NOT adopt AND pg_catalog.record_image_ne(ROW(NEW.{{ column }}), ROW(g.value)))) THEN
+    IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
+      PERFORM refactor.fails_if(refactor.locked_since(b.xmax)) FROM {{ target }} AS b WHERE {{ target_row }};
+    END IF;
     PERFORM 1 FROM {{ target }} AS b WHERE {{ target_row }} FOR UPDATE;
   ELSE
     PERFORM 1 FROM {{ target }} AS b WHERE {{ target_row }} FOR KEY SHARE;
@@ -136,7 +142,13 @@ BEGIN
   END LOOP;
 {%- endif %}
   g := {{ get }}({{ args }});
-  IF NOT g.known THEN RETURN NEW; END IF;
+  IF NOT g.known THEN
+{%- if !through.is_empty() %}
+    -- Old code gives a row without a value that of the first row. For new code it has none.
+    IF adopt AND TG_OP = 'UPDATE' AND refactor.writes_through({{ through }}) THEN NEW.{{ column }} := {{ fill }}; END IF;
+{%- endif %}
+    RETURN NEW;
+  END IF;
   IF adopt THEN
     NEW.{{ column }} := g.value;
     RETURN NEW;
@@ -205,6 +217,9 @@ BEGIN
       GROUP BY {{ q_keys }} ORDER BY {{ q_keys }}
     LOOP
       -- Lock before looking: an uncommitted row of the group is invisible here.
+      IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM refactor.fails_if(refactor.locked_since(b.xmax)) FROM {{ target }} AS b WHERE {{ target_row_w }};
+      END IF;
       PERFORM 1 FROM {{ target }} AS b WHERE {{ target_row_w }} FOR UPDATE;
       IF pg_catalog.cardinality(w.winners) > 1
         OR EXISTS (SELECT FROM {{ members }} WHERE {{ in_group_w }} AND {{ member_value }} IS DISTINCT FROM w.winners[1]) THEN
@@ -282,7 +297,7 @@ BEGIN
       SELECT NOT x.refactor_unknown AS known, x.{{ value }} AS value INTO g FROM {{ complement }} AS x WHERE {{ complement_row }};
       IF NOT FOUND THEN SELECT true AS known, NULL::{{ type_name }} AS value INTO g; END IF;
     END IF;
-    IF g.known THEN
+    IF g.known{% if !hop.through.is_empty() %} OR refactor.writes_through({{ hop.through }}){% endif %} THEN
       PERFORM pg_catalog.set_config('{{ quiet_setting }}', '1', true);
       UPDATE {{ source }} AS a0 SET {{ column }} = g.value{{ hop.below_from }}
       WHERE {{ hop.below_old_joined }} AND pg_catalog.record_image_ne(ROW(a0.{{ column }}), ROW(g.value));

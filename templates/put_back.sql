@@ -125,6 +125,10 @@ LANGUAGE plpgsql{{ rights }} AS {{ crate::name::BODY }}
 DECLARE
   r {{ base }};
   now record;
+  fresh {{ inner }};
+  token text := {{ token }};
+  seen text;
+  again boolean;
 {%- for l in looks %}
   {{ l.variable }} {{ l.row_type }};
 {%- endfor %}
@@ -156,6 +160,9 @@ BEGIN
   IF pg_catalog.record_image_ne(ROW(NEW.{{ c.field }}), ROW(OLD.{{ c.field }})){{ c.or_key_changed }} THEN
     {{ c.lock_rows }}
 {%- if c.up %}
+    IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
+      PERFORM refactor.fails_if(refactor.locked_since(b.xmax)) FROM {{ base }} AS b WHERE {{ this_row }};
+    END IF;
     strong := true;
 {%- endif %}
   END IF;
@@ -181,6 +188,7 @@ BEGIN
 {%- endfor %}
 {%- else %}
   -- Written at once if it still is the row that the statement saw. If not, see why.
+  LOOP
 {%- endif %}
 {%- for u in updates %}
 {%- if !u.when.is_empty() %}
@@ -194,10 +202,9 @@ BEGIN
   END IF;
 {%- endif %}
 {%- if !unchanged.is_empty() %}
-  IF NOT FOUND THEN
-    {{ look|indent(2) }}
-    RETURN NULL;
-  END IF;
+  EXIT WHEN FOUND;
+  {{ look }}
+  END LOOP;
 {%- else if quiet.is_empty() %}
   IF NOT FOUND THEN RETURN NULL; END IF;
 {%- else %}
@@ -208,6 +215,7 @@ BEGIN
     RETURN NULL;
   END IF;
 {%- endif %}
+  {{ remember }}
 {%- for c in checks %}
   IF {{ c.holds }} IS NOT TRUE THEN
     RAISE EXCEPTION USING ERRCODE = 'check_violation', SCHEMA = {{ c.schema }}, TABLE = {{ c.table }},
@@ -282,6 +290,9 @@ CREATE FUNCTION {{ delete }}() RETURNS trigger
 LANGUAGE plpgsql{{ rights }} AS {{ crate::name::BODY }}
 DECLARE
   now record;
+{%- if !goes %}
+  fresh {{ inner }};
+{%- endif %}
 BEGIN
 {%- if at_once %}
   DELETE FROM {{ base }} AS b WHERE {{ this_row }} AND {{ same }};
@@ -294,10 +305,18 @@ BEGIN
   IF (now.token <> OLD.refactor_token{{ part_changed }}) AND NOT refactor.written_by_us(now.writer) THEN
 {%- else %}
   IF now.token <> OLD.refactor_token{{ part_changed }} THEN
-    IF refactor.written_by_us(now.writer) THEN RETURN NULL; END IF;
+    IF refactor.written_by_us(now.writer) THEN
+      -- Matched twice it is gone by now; else a trigger has written it.
+      SELECT v.* INTO fresh FROM {{ inner }} AS v WHERE {{ this_in_view }};
+      IF NOT FOUND OR refactor.remembers({{ memory }}, {{ token }}) THEN RETURN NULL; END IF;
+      OLD := fresh;
+    ELSE
 {%- endif %}
-    RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
-      HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
+      RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
+        HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
+{%- if !goes %}
+    END IF;
+{%- endif %}
   END IF;
 {%- if may_stay %}
   BEGIN

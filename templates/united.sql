@@ -10,6 +10,9 @@ DECLARE
   r{{ b.number }} {{ b.table }};
 {%- endfor %}
   now record;
+  fresh {{ frame.inner }};
+  token text;
+  seen text;
   home integer;
   target integer;
 {%- if quiet %}
@@ -19,6 +22,7 @@ BEGIN
 {%- include "filled.sql" %}
   IF TG_OP <> 'INSERT' THEN
     home := OLD.refactor_branch;
+    token := pg_catalog.concat(';', home, OLD.refactor_token);
     CASE home
 {%- for b in branches %}
     WHEN {{ b.number }} THEN
@@ -33,10 +37,23 @@ BEGIN
     END CASE;
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF now.token <> OLD.refactor_token THEN
-      -- Matched twice by this statement: a table takes the first match and ignores the rest.
-      IF refactor.written_by_us(now.writer) THEN RETURN NULL; END IF;
-      RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
-        HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
+      IF NOT refactor.written_by_us(now.writer) THEN
+        RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
+          HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
+      END IF;
+      -- Matched twice by this statement: a table takes the first match and ignores the rest. Else a trigger has written it.
+      IF refactor.remembers({{ memory }}, token) THEN RETURN NULL; END IF;
+      CASE home
+{%- for b in branches %}
+      WHEN {{ b.number }} THEN
+        SELECT v.* INTO fresh FROM {{ frame.inner }} AS v WHERE v.refactor_branch = {{ b.number }} AND {{ b.in_view }};
+{%- endfor %}
+      END CASE;
+      IF NOT FOUND THEN RETURN NULL; END IF;
+      IF TG_OP = 'UPDATE' THEN
+        {{ go_on|indent(8) }}
+      END IF;
+      OLD := fresh;
     END IF;
   END IF;
   IF TG_OP <> 'DELETE' THEN
@@ -106,6 +123,9 @@ BEGIN
     END CASE;
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    {{ remember|indent(2) }}
   END IF;
   CASE target
 {%- for b in branches %}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
-use crate::generate::{Piece, all, comment, equal, get, is, list, own};
+use crate::generate::{Piece, all, comment, equal, get, is, list, own, shown_in};
 use crate::name::{Ident, TableName};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::Literal;
@@ -225,6 +225,7 @@ struct Middle {
     below_from: String,
     below_old_joined: String,
     is_this: String,
+    through: String,
 }
 
 #[derive(Template)]
@@ -261,6 +262,8 @@ struct Up {
     value: Ident,
     comment: Literal,
     members: String,
+    /// The views of the new shape whose rows the trigger cannot tell from old code's.
+    through: String,
     members_from: String,
     hop_joins: String,
     in_group: String,
@@ -303,6 +306,32 @@ struct Up {
     new_has_key: String,
     arrived_has_key: String,
     middle: Vec<Middle>,
+}
+
+/// Whether the value of a target row was written by this very transaction, where old code looks or in the complement.
+/// The row's key is `keys`; `holders` are the rows that may hold it, `holder` one of them that does.
+#[must_use]
+pub(super) fn written_here(carry: &Carry, keys: &[String], holders: &str, holder: &str, of: &str) -> String {
+    let names = Names::of(carry);
+    let here =
+        get::complement_keys(keys.len()).iter().zip(keys).map(|(c, k)| format!("x.{c} = {k}")).collect::<Vec<_>>();
+    format!(
+        "EXISTS (SELECT FROM {holders} WHERE {holder} AND refactor.written_by_us({of}.xmin))
+      OR EXISTS (SELECT FROM {} AS x WHERE {} AND refactor.written_by_us(x.xmin))",
+        names.complement,
+        all(&here)
+    )
+}
+
+/// The views that show the rows of a table, as an array of texts; nothing if there is none.
+fn through(version: &Version, table: &TableName) -> String {
+    let next = shown_in(version);
+    let views = version.touched().filter(|r| r.base == *table).map(|relation| {
+        let view = TableName { schema: next[&relation.name.schema].clone(), name: relation.name.name.clone() };
+        Literal(view.to_string()).to_string()
+    });
+    let views: Vec<String> = views.collect();
+    if views.is_empty() { String::new() } else { format!("ARRAY[{}]", list(&views)) }
 }
 
 #[allow(clippy::too_many_lines)] // one template, one literal
@@ -372,6 +401,7 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
         value: names.value.clone(),
         comment: comment(&carry.step),
         members: get::members(carry),
+        through: through(version, &carry.source),
         members_from: if multi { format!(" FROM {}", from.join(", ")) } else { String::new() },
         hop_joins: get::joins(&carry.hops, 1..carry.hops.len()),
         in_group: in_group(&args),
@@ -430,7 +460,7 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
         member_value: value_of("a0"),
         new_has_key: all(&member_keys.iter().map(|k| format!("{k} IS NOT NULL")).collect::<Vec<_>>()),
         arrived_has_key: all(&carry.target_key().iter().map(|c| format!("NEW.{c} IS NOT NULL")).collect::<Vec<_>>()),
-        middle: (1..=last).map(|i| middle(carry, i, &args, &prefixed("again_"))).collect(),
+        middle: (1..=last).map(|i| middle(version, carry, i, &args, &prefixed("again_"))).collect(),
         keys,
     }
     .render()
@@ -476,7 +506,7 @@ fn resolve(carry: &Carry, at: usize, row: &str, into: &[String]) -> String {
     format!("SELECT {keys} INTO {} FROM {from} WHERE {this};", list(into))
 }
 
-fn middle(carry: &Carry, at: usize, args: &[String], again: &[String]) -> Middle {
+fn middle(version: &Version, carry: &Carry, at: usize, args: &[String], again: &[String]) -> Middle {
     let id = format!("{}_{at}", carry.id.as_str());
     let hop = &carry.hops[at];
     let below = &carry.hops[at - 1];
@@ -503,6 +533,7 @@ fn middle(carry: &Carry, at: usize, args: &[String], again: &[String]) -> Middle
         below_from: if from.is_empty() { String::new() } else { format!(" FROM {}", from.join(", ")) },
         below_old_joined: all(&joined),
         is_this: equal(&format!("a{at}"), &below.to_columns, "OLD", &below.to_columns),
+        through: if carry.not_null { String::new() } else { through(version, &hop.from) },
     }
 }
 

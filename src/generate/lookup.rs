@@ -189,6 +189,8 @@ pub struct Put {
     pub lock: Option<String>,
     /// Whether the values are others than the statement has seen.
     pub stale: Vec<String>,
+    /// Whether this transaction has changed them.
+    pub ours: Vec<String>,
     /// What is done once the row itself is written, the row `r`.
     pub after: String,
     /// What is done before the row is deleted.
@@ -272,6 +274,16 @@ pub fn put(version: &Version, relation: &Relation, at: usize, this_row: &str) ->
                 format!("(SELECT pg_catalog.count(*) FROM (SELECT FROM {table} AS o WHERE {refers} LIMIT 2) AS q) < 2");
             format!("IF {changed} THEN {row} AND {alone} FOR UPDATE OF t; END IF;\n  {row} FOR SHARE OF t;")
         }),
+        ours: if theirs {
+            vec![format!(
+                "EXISTS (SELECT FROM {} AS b JOIN {} AS t ON {} WHERE {this_row} AND refactor.written_by_us(t.xmin))",
+                lookup.table,
+                lookup.other,
+                found(lookup, "t", &stored)
+            )]
+        } else {
+            Vec::new()
+        },
         stale: if theirs {
             let is_kept = is_kept("now", &key);
             let now = (0..names.len()).map(|i| looked_up(lookup, i, &current, &is_kept)).collect::<Vec<_>>();

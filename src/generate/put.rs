@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
+use crate::generate::again::Again;
 use crate::generate::carry::{self, Names, is_partitioned};
 use crate::generate::place::{self, Place};
 use crate::generate::rule::{self, Rule};
-use crate::generate::view::{kept_for_others, key_aliases, named};
+use crate::generate::view::{key_aliases, named};
 use crate::generate::{all, comment, equal, get, is, list, lookup, mark, numbering, shaped, slice};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
@@ -110,6 +111,8 @@ struct Carried {
     lock_rows: String,
     or_key_changed: String,
     may_differ: String,
+    /// Whether this transaction has written the value that is there by now.
+    ours: String,
     /// Whether a trigger may store another value.
     rewritten: bool,
 }
@@ -157,6 +160,10 @@ struct PutBack {
     rules: Vec<Rule>,
     flags: Vec<String>,
     quiet: Vec<String>,
+    remember: String,
+    memory: Literal,
+    token: String,
+    this_in_view: String,
     look: String,
     unchanged: String,
     insert_columns: String,
@@ -200,10 +207,15 @@ struct Look<'p> {
     part_now: &'static str,
     part_changed: &'static str,
     before: String,
-    self_same: String,
+    at_once: bool,
+    memory: Literal,
+    inner: &'p TableName,
+    this_in_view: String,
+    go_on: String,
     followed: String,
-    only_followed: String,
     stale: Vec<String>,
+    /// For each, whether this transaction has made it so.
+    ours: Vec<String>,
     early: &'p [Rule],
 }
 
@@ -214,6 +226,9 @@ impl<'p> Look<'p> {
         columns: &Columns,
         carried: &[Carried],
         early: &'p [Rule],
+        again: &Again,
+        inner: &'p TableName,
+        at_once: bool,
     ) -> Self {
         let key = row_key(version.table(relation)).unwrap_or_default();
         let old_keys = key_aliases(key.len());
@@ -230,10 +245,18 @@ impl<'p> Look<'p> {
             part_now,
             part_changed,
             before: columns.looks.iter().map(|l| l.before.as_str()).collect(),
-            self_same: self_same(version, relation, &columns.own, &key, &old_keys),
+            at_once,
+            memory: again.memory.clone(),
+            inner,
+            this_in_view: equal("v", &old_keys, "OLD", &old_keys),
+            go_on: again.go_on(),
             followed: followed(version, relation, &key, &old_keys),
-            only_followed: only_followed(version, relation, &columns.own, &key, &old_keys),
             stale: carried.iter().map(unseen).chain(columns.looks.iter().flat_map(|l| l.stale.clone())).collect(),
+            ours: carried
+                .iter()
+                .map(|c| c.ours.clone())
+                .chain(columns.looks.iter().flat_map(|l| l.ours.clone()))
+                .collect(),
             early,
         }
     }
@@ -470,14 +493,22 @@ pub fn put_back(
     let kept_keys = held.into_iter().filter(|h| h.on_update).map(|h| h.keeps_its_key);
     let updates = columns.updates(version.table(relation), &key);
     let early: Vec<Rule> = rule::early(relation).into_iter().chain(kept_keys).collect();
-    let look = Look::new(version, relation, &columns, &carried, &early);
     // Values from elsewhere want the row locked before they are brought there.
-    let written_at_once =
-        carried.is_empty() && columns.looks.is_empty() && part.is_none() && look.only_followed.is_empty();
+    let written_at_once = carried.is_empty() && columns.looks.is_empty() && part.is_none();
+    let follows: BTreeSet<&Ident> = following(version, relation).flat_map(|(fields, _)| fields).collect();
+    let follows = |name: &Ident| columns.own.iter().any(|o| o.field == *name && follows.contains(&o.column));
+    let again = Again::new(relation, follows);
+    let look = Look::new(version, relation, &columns, &carried, &early, &again, inner, written_at_once);
+    let token = if look.part_now.is_empty() { "" } else { "OLD.refactor_part, " };
+    let token = format!("pg_catalog.concat(';', {token}OLD.refactor_token)");
     let unchanged = if written_at_once { look.unchanged() } else { String::new() };
     let same = look.same();
     let (has_up, part_now, part_changed, look) = (look.has_up, look.part_now, look.part_changed, look.render()?);
     PutBack {
+        remember: again.remember("token"),
+        memory: again.memory.clone(),
+        token,
+        this_in_view: equal("v", &old_keys, "OLD", &old_keys),
         look,
         unchanged,
         part_now,
@@ -494,7 +525,10 @@ pub fn put_back(
         may_stay: part.is_none()
             && !taken_along.is_empty()
             && may_skip(version.table(relation), if marks { "UPDATE" } else { "DELETE" }),
-        deletes: marks || !taken_along.is_empty() || place::one_look(version, relation).is_some(),
+        deletes: marks
+            || !taken_along.is_empty()
+            || place::one_look(version, relation).is_some()
+            || slice::any(version, relation),
         at_once: part.is_none() && taken_along.is_empty() && !marks,
         goes: part.is_none() && !marks,
         same,
@@ -583,39 +617,6 @@ fn owners_rights(version: &Version, relation: &Relation) -> String {
     format!(" SECURITY DEFINER SET search_path = pg_catalog, {}, {}pg_temp", relation.base.schema, path.concat())
 }
 
-/// In a self reference another row of the same statement may rightly have rewritten what this row keeps for others:
-/// the row itself was then not changed by this statement before.
-fn self_same(version: &Version, relation: &Relation, own: &[Own], key: &[Ident], old_keys: &[Ident]) -> String {
-    let own_carries = relation.fields.iter().filter_map(|f| match f.home {
-        Home::Carried(at) => Some((&version.carries[at], &f.shape.name)),
-        _ => None,
-    });
-    let mut selves = own_carries.filter(|(c, _)| c.source == c.target).peekable();
-    if selves.peek().is_none() {
-        return String::new();
-    }
-    let row = equal("b", key, "OLD", old_keys);
-    let now = list(&own.iter().map(|o| format!("b.{}", o.column)).collect::<Vec<_>>());
-    let old = list(&own.iter().map(|o| format!("OLD.{}", o.field)).collect::<Vec<_>>());
-    let (kept, seen): (Vec<String>, Vec<String>) = kept_for_others(version, relation)
-        .iter()
-        .map(|(column, alias)| (format!("b.{column}"), format!("OLD.{alias}")))
-        .unzip();
-    let mut same = format!(
-        "EXISTS (SELECT FROM {} AS b WHERE {row} AND pg_catalog.record_image_eq(ROW({now}), ROW({old})) AND pg_catalog.record_image_ne(ROW({}), ROW({})))",
-        relation.base,
-        list(&kept),
-        list(&seen)
-    );
-    for (carry, field) in selves {
-        let names = Names::of(carry);
-        let keys = list(&keys_of("OLD", version, relation, carry));
-        same +=
-            &format!(" AND pg_catalog.record_image_eq(ROW(({}({keys})){}), ROW(OLD.{field}))", names.get, part(carry));
-    }
-    format!(" AND NOT ({same})")
-}
-
 /// In a self reference: whether the row has followed another to a new key since the statement saw it.
 fn followed(version: &Version, relation: &Relation, key: &[Ident], old_keys: &[Ident]) -> String {
     let mut conditions = Vec::new();
@@ -647,41 +648,6 @@ fn following<'v>(version: &'v Version, relation: &'v Relation) -> impl Iterator<
         }
         _ => None,
     })
-}
-
-/// Whether this statement has not written the row yet: a foreign key's action came with another row of it. What the
-/// statement changes is as it was, but for the reference; if it changes that, too, the row now referred to is one that it
-/// has written. Empty where no row can follow another, and where `followed` refuses it.
-fn only_followed(version: &Version, relation: &Relation, own: &[Own], key: &[Ident], old_keys: &[Ident]) -> String {
-    let follows = |o: &&Own| following(version, relation).any(|(fields, _)| fields.contains(&o.column));
-    let (references, others): (Vec<&Own>, Vec<&Own>) = own.iter().partition(follows);
-    if references.is_empty() || relation.fields.iter().any(|f| matches!(f.home, Home::Carried(_))) {
-        return String::new();
-    }
-    let row = |row: &str, name: fn(&Own) -> &Ident| {
-        format!("ROW({})", list(&references.iter().map(|o| format!("{row}.{}", name(o))).collect::<Vec<_>>()))
-    };
-    let (now, before, after) = (row("b", |o| &o.column), row("OLD", |o| &o.field), row("NEW", |o| &o.field));
-    let untouched = others.iter().map(|Own { field, column, .. }| {
-        format!(
-            "(pg_catalog.record_image_eq(ROW(NEW.{field}), ROW(OLD.{field})) OR pg_catalog.record_image_eq(ROW(b.{column}), ROW(OLD.{field})))"
-        )
-    });
-    let referred = following(version, relation).map(|(fields, to)| {
-        let is_referred = equal("o", to, "b", fields);
-        format!(
-            " OR EXISTS (SELECT FROM {} AS o WHERE {is_referred} AND refactor.written_by_us(o.xmin))",
-            relation.base
-        )
-    });
-    let conditions = [
-        equal("b", key, "OLD", old_keys),
-        format!("pg_catalog.record_image_ne({now}, {before})"),
-        format!("pg_catalog.record_image_ne({now}, {after})"),
-        format!("(pg_catalog.record_image_eq({after}, {before}){})", referred.collect::<String>()),
-    ];
-    let conditions: Vec<String> = conditions.into_iter().chain(untouched).collect();
-    format!("EXISTS (SELECT FROM {} AS b WHERE {})", relation.base, conditions.join("\n        AND "))
 }
 
 /// The complement's key of a row, from the view's `OLD` (or `NEW`) or the base row `r`.
@@ -718,7 +684,7 @@ fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Ca
     let key_fields = shown(carry.target_key());
     let keys_old = keys_of("OLD", version, relation, carry);
     let own_change = format!("pg_catalog.record_image_ne(ROW(NEW.{field}), ROW(OLD.{field}))");
-    let (lock_rows, or_key_changed, may_differ) = match carry.direction {
+    let (lock_rows, or_key_changed, may_differ, ours) = match carry.direction {
         Direction::Up => {
             let last = carry.hops.len() - 1;
             let group: Vec<String> = carry.hops[last]
@@ -734,7 +700,8 @@ fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Ca
                 format!("PERFORM 1 FROM {} WHERE {}{order} FOR NO KEY UPDATE OF a0;", get::members(carry), all(&group));
             let always = carry.source == carry.target;
             let may = if always { "true".into() } else { format!("{own_change}{}", differs(&key_fields)) };
-            (lock, differs(&key_fields), may)
+            let ours = carry::written_here(carry, &keys_old, &get::members(carry), &all(&group), "a0");
+            (lock, differs(&key_fields), may, ours)
         }
         Direction::Down => {
             let first = &carry.hops[0];
@@ -757,7 +724,9 @@ fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Ca
             } else {
                 "NULL;".into()
             };
-            (lock, String::new(), format!("{own_change}{}{}", differs(&reference), differs(&key_fields)))
+            let holder = if this.is_empty() { "false".to_owned() } else { all(&this) };
+            let ours = carry::written_here(carry, &keys_old, &from, &holder, &of);
+            (lock, String::new(), format!("{own_change}{}{}", differs(&reference), differs(&key_fields)), ours)
         }
     };
     let keys_r = keys_of("r", version, relation, carry);
@@ -773,6 +742,7 @@ fn one_carried(version: &Version, relation: &Relation, field: &Ident, carry: &Ca
         lock_rows,
         or_key_changed,
         may_differ,
+        ours,
         rewritten: rewrites(&version.schema.tables[&carry.source]),
     }
 }

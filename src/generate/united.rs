@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 
+use crate::generate::again::Again;
 use crate::generate::place::Place;
 use crate::generate::put::{Frame, Generated};
 use crate::generate::view::named;
@@ -101,6 +102,8 @@ struct Part {
     number: usize,
     table: TableName,
     this_row: String,
+    /// The same row of the view.
+    in_view: String,
     without: Vec<Without>,
     sets: String,
     columns: String,
@@ -142,6 +145,9 @@ struct Refused {
 #[derive(Template)]
 #[template(path = "united.sql", escape = "none")]
 struct United {
+    go_on: String,
+    memory: Literal,
+    remember: String,
     quiet: bool,
     route: TableName,
     route_types: String,
@@ -211,7 +217,8 @@ pub(super) fn put_back(version: &Version, relation: &Relation, frame: Frame) -> 
     let numbers = (0..union.fields.len()).filter(numbered).map(|at| &union.fields[at].0);
     let numbers = numbers.filter(|name| !filled.contains_key(*name));
     // What only some tables have a place for, none of them may refuse.
-    let nowhere = |at: &usize| union.branches.iter().any(|b| matches!(b.sources[*at], Source::Constant(_)));
+    let nowhere =
+        |at: &usize| union.branches.iter().any(|b| matches!(b.sources[*at], Source::Constant(_) | Source::Added(_)));
     let shown = |at: &usize| relation.field(&union.fields[*at].0).is_some_and(|f| f.shape.not_null);
     let placeless = (0..union.fields.len()).filter(|at| nowhere(at) && shown(at)).map(|at| &union.fields[at].0);
     let branches = union.branches.iter().enumerate();
@@ -222,7 +229,11 @@ pub(super) fn put_back(version: &Version, relation: &Relation, frame: Frame) -> 
         let quiet = || Some(Quiet { setting: mark::setting(at), other_keys: other_keys(union) });
         (live.quiet, marked.quiet) = (quiet(), quiet());
     }
+    let again = Again::new(relation, |_| false);
     United {
+        go_on: again.go_on(),
+        remember: again.remember("token"),
+        memory: again.memory,
         quiet: union.mark.is_some(),
         route: named(relation, "route"),
         route_types: list(&read.iter().map(|(_, kind)| kind.clone()).collect::<Vec<_>>()),
@@ -319,18 +330,18 @@ fn part(
             });
         }
     }
-    let key = |column: &Ident| {
-        if numbered.is_some() {
-            return is("b", column, "OLD.refactor_own");
-        }
+    let shown = |column: &Ident| {
         let shown = (0..union.fields.len()).find(|at| branch.column(*at) == Some(column));
-        let field = shown.map_or_else(|| column.clone(), |at| union.fields[at].0.clone());
-        is("b", column, &format!("OLD.{field}"))
+        shown.map_or_else(|| column.clone(), |at| union.fields[at].0.clone())
     };
+    let field = |column: &Ident| if numbered.is_some() { Ident::new("refactor_own") } else { shown(column) };
+    let key = |column: &Ident| is("b", column, &format!("OLD.{}", field(column)));
+    let in_view = |column: &Ident| is("v", &field(column), &format!("OLD.{}", field(column)));
     Part {
         number,
         table: branch.table.clone(),
         this_row: all(&branch.key.iter().map(key).collect::<Vec<_>>()),
+        in_view: all(&branch.key.iter().map(in_view).collect::<Vec<_>>()),
         without,
         sets: sets.join(", "),
         columns: list(&columns),

@@ -68,13 +68,6 @@ pub fn key_aliases(count: usize) -> Vec<Ident> {
     get::complement_keys(count)
 }
 
-/// In a self reference: the columns whose values the relation's rows keep for others, and their names in the inner view.
-#[must_use]
-pub fn kept_for_others(version: &Version, relation: &Relation) -> Vec<(Ident, Ident)> {
-    let carries = version.carries.iter().filter(|c| c.source == c.target && c.source == relation.base);
-    carries.enumerate().map(|(i, c)| (c.column.clone(), Ident::new(format!("refactor_for_others_{}", i + 1)))).collect()
-}
-
 /// The views of a relation and, where they need it, their put-back.
 ///
 /// # Errors
@@ -86,21 +79,34 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
     let owned = is_owned(version, relation);
     let invoker = version.schema.server_version >= 150_000 && !owned;
     let one_look = place::one_look(version, relation);
+    let partitioned = is_partitioned(version, &relation.base);
+    // A row that was locked after a wait is another than the statement saw, but what it gets from elsewhere is not looked at
+    // again. A row version tells; of all parts of a table it would be asked in each.
+    let as_seen = |get: String, kind: &str| {
+        if class != Class::H || partitioned {
+            return get;
+        }
+        let seen = format!("(SELECT true FROM {} AS s WHERE s.ctid = b.ctid)", relation.base);
+        format!("CASE WHEN coalesce({seen}, refactor.changed_meanwhile()) THEN ({get})::{kind} END")
+    };
     let fields = relation.fields.iter().map(|field| Shown {
         name: field.shape.name.clone(),
         get: match field.home {
             // What the complement keeps, and what an expression gives, has none of its own.
             Home::Added(_) | Home::Shaped(..) => {
                 let found = one_look.as_ref().and_then(|_| place::found(version, field, "(z.kept)"));
-                found.unwrap_or_else(|| get::get(version, relation, field)) + &field.shape.collate()
+                let get = found.unwrap_or_else(|| get::get(version, relation, field));
+                let alone = one_look.is_none() && matches!(field.home, Home::Added(_));
+                (if alone { as_seen(get, &field.shape.type_name) } else { get }) + &field.shape.collate()
             }
+            Home::Carried(_) | Home::Looked(..) => as_seen(get::get(version, relation, field), &field.shape.type_name),
             _ => get::get(version, relation, field),
         },
         default: default(version, relation, field, class).unwrap_or_default(),
         comment: field.shape.comment.as_ref().map(|c| Literal(c.clone()).to_string()).unwrap_or_default(),
     });
     let key = row_key(version.table(relation)).unwrap_or_default();
-    let keys = key.iter().cloned().zip(key_aliases(key.len())).chain(kept_for_others(version, relation));
+    let keys = key.iter().cloned().zip(key_aliases(key.len()));
     let keys = keys.map(|(column, name)| Alias { column, name, default: String::new() });
     let by = relation.touched_by.join(", ");
     let sql = View {
@@ -112,7 +118,7 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
         rows: get::rows(version, relation, "b"),
         checked: class == Class::U && !relation.conditions().is_empty(),
         invoker,
-        partitioned: is_partitioned(version, &relation.base),
+        partitioned,
         inner_comment: comment(&format!("inner view of {} after {by}", relation.name.short())),
         outer_comment: comment(&format!("{} after {by}", relation.name.short())),
         united: match relation.rows {

@@ -15,6 +15,7 @@ mod kept;
 mod laws;
 mod names;
 mod onward;
+mod own_writes;
 mod page;
 mod pages;
 mod read;
