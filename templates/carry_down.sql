@@ -90,6 +90,9 @@ BEGIN
   IF coalesce(pg_catalog.current_setting('{{ quiet_setting }}', true), '') = '1' THEN RETURN NULL; END IF;
   -- Its one was renumbered or deleted, and a foreign key action brought us here: nothing changes for this row.
   IF NOT EXISTS (SELECT FROM {{ next_table }} AS n WHERE {{ next_is_old }}) THEN RETURN NULL; END IF;
+{%- if !follows.is_empty() %}
+  IF pg_catalog.pg_trigger_depth() > 1 AND coalesce(pg_catalog.current_setting({{ follows }}, true), '') = '1' THEN RETURN NULL; END IF;
+{%- endif %}
   IF {{ new_key_null }} THEN
     -- Old code let it go: it keeps what it had.
     SELECT s.{{ column }} INTO value FROM {{ next_to_source }} WHERE {{ nearest_is_old }};
@@ -129,3 +132,4 @@ CREATE TRIGGER {{ hop.trigger_update }} BEFORE UPDATE ON {{ hop.table }}
 CREATE TRIGGER {{ hop.trigger_delete }} BEFORE DELETE ON {{ hop.table }}
   FOR EACH ROW EXECUTE FUNCTION {{ hop.function }}();
 {% endfor %}
+{% include "renumbers.sql" %}

@@ -313,3 +313,4 @@ CREATE TRIGGER {{ hop.trigger_update }} BEFORE UPDATE ON {{ hop.table }}
 CREATE TRIGGER {{ hop.trigger_delete }} BEFORE DELETE ON {{ hop.table }}
   FOR EACH ROW EXECUTE FUNCTION {{ hop.function }}();
 {% endfor %}
+{% include "renumbers.sql" %}

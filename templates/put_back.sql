@@ -23,6 +23,9 @@ BEGIN
   END IF;
 {%- endif %}
 {%- endfor %}
+{%- if insert_may_skip %}
+  BEGIN
+{%- endif %}
 {%- for l in looks %}
 {%- if !l.on_insert.is_empty() %}
   {{ l.on_insert }}
@@ -61,8 +64,17 @@ BEGIN
 {%- for setting in flags %}
     PERFORM pg_catalog.set_config('{{ setting }}', '', true);
 {%- endfor %}
+{%- if insert_may_skip %}
+    RAISE EXCEPTION USING ERRCODE = 'RF000';
+{%- else %}
     RETURN NULL;
+{%- endif %}
   END IF;
+{%- if insert_may_skip %}
+  -- What the row would have referred to is not left behind.
+  EXCEPTION WHEN SQLSTATE 'RF000' THEN RETURN NULL;
+  END;
+{%- endif %}
 {%- endif %}
 {%- for setting in flags %}
   PERFORM pg_catalog.set_config('{{ setting }}', '', true);
@@ -176,6 +188,9 @@ BEGIN
 {%- endfor %}
 {%- if unchanged.is_empty() %}
   {{ look }}
+{%- if update_may_skip %}
+  BEGIN
+{%- endif %}
 {%- for l in looks %}
 {%- if !l.on_update.is_empty() %}
   IF {{ l.changed }} THEN
@@ -205,6 +220,10 @@ BEGIN
   EXIT WHEN FOUND;
   {{ look }}
   END LOOP;
+{%- else if update_may_skip %}
+  IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = 'RF000'; END IF;
+  EXCEPTION WHEN SQLSTATE 'RF000' THEN RETURN NULL;
+  END;
 {%- else if quiet.is_empty() %}
   IF NOT FOUND THEN RETURN NULL; END IF;
 {%- else %}

@@ -231,6 +231,7 @@ struct Middle {
 #[derive(Template)]
 #[template(path = "carry_up.sql", escape = "none")]
 struct Up {
+    renumbers: Vec<Renumbers>,
     get: TableName,
     set: TableName,
     save: TableName,
@@ -426,7 +427,8 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
         resolve_old_again: resolve(carry, 0, "OLD", &prefixed("again_")),
         resolve_new: resolve(carry, 0, "NEW", &args),
         resolve_new_again: resolve(carry, 0, "NEW", &prefixed("again_")),
-        renumbered: renumbered(version, first),
+        renumbered: renumbered(version, carry, 0),
+        renumbers: renumbers(version, carry),
         lost_reference: reference.filter(|_| needs_value).map_or_else(String::new, |_| {
             let set = all(&first.from_columns.iter().map(|c| format!("NEW.{c} IS NOT NULL")).collect::<Vec<_>>());
             let there = equal("n", &first.to_columns, "NEW", &first.from_columns);
@@ -478,15 +480,54 @@ pub(super) fn foreign_key<'v>(version: &'v Version, hop: &Hop) -> Option<(&'v Co
     })
 }
 
-/// Whether a row of the hop follows its one to another key (ON UPDATE CASCADE), as a condition in a trigger.
-/// A row that is given to a default one changes its group.
-fn renumbered(version: &Version, hop: &Hop) -> String {
-    if !foreign_key(version, hop).is_some_and(|(_, key)| key.on_update == 'c' && key.on_delete != 'd') {
+/// What says that a statement gives other keys to rows of a table, and foreign keys will take others along.
+struct Renumbers {
+    function: TableName,
+    setting: Literal,
+    table: TableName,
+    columns: String,
+    trigger_before: Ident,
+    trigger_after: Ident,
+}
+
+/// Whether the rows of a hop follow theirs to other keys (ON UPDATE CASCADE). A row that is given to a default one changes
+/// its group.
+fn follows(version: &Version, hop: &Hop) -> bool {
+    foreign_key(version, hop).is_some_and(|(_, key)| key.on_update == 'c' && key.on_delete != 'd')
+}
+
+fn renumbers_setting(carry: &Carry, at: usize) -> Literal {
+    let hex: String = carry.id.as_str().bytes().map(|b| format!("{b:02x}")).collect();
+    Literal(format!("refactor.renumbers_{hex}_{at}"))
+}
+
+/// What watches the keys along the way of a carry.
+fn renumbers(version: &Version, carry: &Carry) -> Vec<Renumbers> {
+    let one = |(at, hop): (usize, &Hop)| {
+        let id = Ident::new(format!("{}_{at}", carry.id.as_str()));
+        Renumbers {
+            function: own(&["renumbers", id.as_str()]),
+            setting: renumbers_setting(carry, at),
+            table: hop.to.clone(),
+            columns: list(&hop.to_columns),
+            trigger_before: trigger("renumbers", &id),
+            trigger_after: trigger("renumbered", &id),
+        }
+    };
+    carry.hops.iter().enumerate().filter(|(_, hop)| follows(version, hop)).map(one).collect()
+}
+
+/// Whether a row of the hop follows its one to another key, as a condition in a trigger.
+fn renumbered(version: &Version, carry: &Carry, at: usize) -> String {
+    let hop = &carry.hops[at];
+    if !follows(version, hop) {
         return String::new();
     }
     let referred = all(&hop.from_columns.iter().map(|c| format!("OLD.{c} IS NOT NULL")).collect::<Vec<_>>());
     format!(
-        "pg_catalog.pg_trigger_depth() > 1 AND {referred} AND NOT EXISTS (SELECT FROM {} AS n WHERE {})",
+        "pg_catalog.pg_trigger_depth() > 1 AND {referred} AND (coalesce(pg_catalog.current_setting({}, true), '') = '1'
+      OR NOT EXISTS (SELECT FROM {} AS n WHERE {}))",
+        renumbers_setting(carry, at),
         hop.to,
         equal("n", &hop.to_columns, "OLD", &hop.from_columns)
     )
@@ -551,6 +592,9 @@ struct Between {
 #[derive(Template)]
 #[template(path = "carry_down.sql", escape = "none")]
 struct Down {
+    renumbers: Vec<Renumbers>,
+    /// The setting that says so of the rows that the target refers to.
+    follows: String,
     get: TableName,
     set: TableName,
     via: TableName,
@@ -662,6 +706,8 @@ fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
         fill: fill(version, carry),
         target_key_changed: changed(&first.from_columns),
         next_table: first.to.clone(),
+        follows: if follows(version, first) { renumbers_setting(carry, 0).to_string() } else { String::new() },
+        renumbers: renumbers(version, carry),
         next_is_old: equal("n", &first.to_columns, "OLD", &first.from_columns),
         nearest_is_old: equal(nearest, &first.to_columns, "OLD", &first.from_columns),
         next_to_source: rest,
@@ -675,7 +721,7 @@ fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
 fn between(version: &Version, carry: &Carry, at: usize) -> Between {
     let id = Ident::new(format!("{}_{at}", carry.id.as_str()));
     let (hop, below) = (&carry.hops[at], &carry.hops[at - 1]);
-    let renumbered = renumbered(version, hop);
+    let renumbered = renumbered(version, carry, at);
     Between {
         function: own(&["between", id.as_str()]),
         table: hop.from.clone(),

@@ -195,6 +195,10 @@ struct PutBack {
     removal: String,
     no_mark: String,
     may_stay: bool,
+    /// Whether a trigger of the table may keep out a row for which others have been written.
+    insert_may_skip: bool,
+    /// The same of a row that is there.
+    update_may_skip: bool,
 }
 
 /// Looks at the row as it is, locks it, and refuses what cannot be written to it.
@@ -490,6 +494,7 @@ pub fn put_back(
     let refused = refused.chain(mark.refused);
     let taken_along: Vec<String> =
         part.as_ref().map_or_else(|| refused.chain(own_parts).collect(), |part| part.take_away.clone());
+    let writes_others = columns.looks.iter().any(|l| !l.on_insert.is_empty() || !l.on_update.is_empty());
     let kept_keys = held.into_iter().filter(|h| h.on_update).map(|h| h.keeps_its_key);
     let updates = columns.updates(version.table(relation), &key);
     let early: Vec<Rule> = rule::early(relation).into_iter().chain(kept_keys).collect();
@@ -522,6 +527,8 @@ pub fn put_back(
         update: named(relation, "update"),
         delete: named(relation, "delete"),
         without_parts: slice::without_parts(version, relation),
+        insert_may_skip: part.is_none() && writes_others && may_skip(version.table(relation), "INSERT"),
+        update_may_skip: writes_others && may_skip(version.table(relation), "UPDATE"),
         may_stay: part.is_none()
             && !taken_along.is_empty()
             && may_skip(version.table(relation), if marks { "UPDATE" } else { "DELETE" }),

@@ -87,7 +87,7 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
             return get;
         }
         let seen = format!("(SELECT true FROM {} AS s WHERE s.ctid = b.ctid)", relation.base);
-        format!("CASE WHEN coalesce({seen}, refactor.changed_meanwhile()) THEN ({get})::{kind} END")
+        format!("CASE WHEN coalesce({seen}, refactor.changed_meanwhile()) THEN {get} ELSE NULL::{kind} END")
     };
     let fields = relation.fields.iter().map(|field| Shown {
         name: field.shape.name.clone(),

@@ -158,6 +158,32 @@ fn a_row_without_a_value_takes_none_from_rows_that_come_to_it() {
     assert_eq!(database.rows("SELECT id, city FROM next.customers WHERE id = 3"), ["(3,Ulm)"]);
 }
 
+#[test]
+fn rows_follow_theirs_to_the_keys_of_others() {
+    let sql = "CREATE TABLE customers (id int PRIMARY KEY, name text, city text);
+        CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers ON UPDATE CASCADE, n int);";
+    let down = "INSERT INTO customers VALUES (3, 'c', 'w'), (2, 'b', 'v'), (1, 'a', 'u'); INSERT INTO orders VALUES (1, 1, 1), (2, 2, 1), (3, 3, 1), (4, 1, 2);";
+    let database = Database::new(&format!("{sql} CREATE INDEX ON orders (customer_id); {down}"));
+    database.ok(&["move-field", "customers.city", "orders"]);
+    let mut next = database.next();
+    next.batch_execute("UPDATE orders SET city = 'own' WHERE id = 4").unwrap();
+    let shown = ["(1,u)", "(2,v)", "(3,w)", "(4,own)"];
+    next.batch_execute("UPDATE customers SET id = id + 1").unwrap();
+    assert_eq!(database.rows("SELECT id, city FROM next.orders"), shown);
+    assert_eq!(database.rows("SELECT id, customer_id FROM orders"), ["(1,2)", "(2,3)", "(3,4)", "(4,2)"]);
+    database.client().batch_execute("UPDATE customers SET id = id + 1").unwrap();
+    assert_eq!(database.rows("SELECT id, city FROM next.orders"), shown);
+
+    let sql = "CREATE TABLE customers (id int PRIMARY KEY, name text); CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers ON UPDATE CASCADE, city text);
+        CREATE INDEX ON orders (customer_id); INSERT INTO customers VALUES (3, 'c'), (2, 'b'), (1, 'a'); INSERT INTO orders VALUES (1, 1, 'u'), (2, 2, 'v'), (3, 3, 'w');";
+    let database = Database::new(sql);
+    database.ok(&["move-field", "orders.city", "customers"]);
+    database.client().batch_execute("UPDATE customers SET id = id + 1").unwrap();
+    assert_eq!(database.rows("SELECT name, city FROM next.customers"), ["(a,u)", "(b,v)", "(c,w)"]);
+    database.next().batch_execute("UPDATE customers SET id = id + 1").unwrap();
+    assert_eq!(database.rows("SELECT name, city FROM next.customers"), ["(a,u)", "(b,v)", "(c,w)"]);
+}
+
 /// Whether a session that has to wait for a row that `writer` writes sees what it reads as it is, or is told.
 fn waits(database: &Database, writer: &str, reader: &str) -> Result<String, String> {
     let (mut first, mut second) = (database.next(), database.next());
