@@ -314,8 +314,7 @@ struct Up {
 #[must_use]
 pub(super) fn written_here(carry: &Carry, keys: &[String], holders: &str, holder: &str, of: &str) -> String {
     let names = Names::of(carry);
-    let here =
-        get::complement_keys(keys.len()).iter().zip(keys).map(|(c, k)| format!("x.{c} = {k}")).collect::<Vec<_>>();
+    let here = get::complement_keys(keys.len()).iter().zip(keys).map(|(c, k)| is("x", c, k)).collect::<Vec<_>>();
     format!(
         "EXISTS (SELECT FROM {holders} WHERE {holder} AND refactor.written_by_us({of}.xmin))
       OR EXISTS (SELECT FROM {} AS x WHERE {} AND refactor.written_by_us(x.xmin))",

@@ -10,7 +10,7 @@ use crate::generate::carry::{self, Names, is_partitioned};
 use crate::generate::place::{self, Place};
 use crate::generate::rule::{self, Rule};
 use crate::generate::view::{key_aliases, named};
-use crate::generate::{all, comment, equal, get, is, list, lookup, mark, numbering, shaped, slice};
+use crate::generate::{all, comment, equal, get, is, list, lookup, mark, numbering, shaped, slice, view};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, Stores, row_key};
 use crate::schema::{ConstraintKind, Field, Identity, Table, TableKind, Trigger};
@@ -213,7 +213,7 @@ struct Look<'p> {
     before: String,
     at_once: bool,
     memory: Literal,
-    inner: &'p TableName,
+    inner: TableName,
     this_in_view: String,
     go_on: String,
     followed: String,
@@ -231,7 +231,6 @@ impl<'p> Look<'p> {
         carried: &[Carried],
         early: &'p [Rule],
         again: &Again,
-        inner: &'p TableName,
         at_once: bool,
     ) -> Self {
         let key = row_key(version.table(relation)).unwrap_or_default();
@@ -251,7 +250,7 @@ impl<'p> Look<'p> {
             before: columns.looks.iter().map(|l| l.before.as_str()).collect(),
             at_once,
             memory: again.memory.clone(),
-            inner,
+            inner: view::inner(relation),
             this_in_view: equal("v", &old_keys, "OLD", &old_keys),
             go_on: again.go_on(),
             followed: followed(version, relation, &key, &old_keys),
@@ -503,7 +502,7 @@ pub fn put_back(
     let follows: BTreeSet<&Ident> = following(version, relation).flat_map(|(fields, _)| fields).collect();
     let follows = |name: &Ident| columns.own.iter().any(|o| o.field == *name && follows.contains(&o.column));
     let again = Again::new(relation, follows);
-    let look = Look::new(version, relation, &columns, &carried, &early, &again, inner, written_at_once);
+    let look = Look::new(version, relation, &columns, &carried, &early, &again, written_at_once);
     let token = if look.part_now.is_empty() { "" } else { "OLD.refactor_part, " };
     let token = format!("pg_catalog.concat(';', {token}OLD.refactor_token)");
     let unchanged = if written_at_once { look.unchanged() } else { String::new() };
