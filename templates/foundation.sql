@@ -27,7 +27,7 @@ BEGIN
   PERFORM pg_catalog.set_config(memory, '', true);
   LOOP
     part := pg_catalog.concat(pg_catalog.current_setting(memory || '_' || level, true), part);
-    IF level = 3 OR pg_catalog.octet_length(part) < CASE level WHEN 1 THEN 8000 ELSE 500000 END THEN
+    IF level = 3 OR pg_catalog.octet_length(part) < (CASE level WHEN 1 THEN 8000 ELSE 500000 END) THEN
       PERFORM pg_catalog.set_config(memory || '_' || level, part, true);
       RETURN;
     END IF;
