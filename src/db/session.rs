@@ -37,9 +37,10 @@ pub struct Session {
 
 impl Drop for Session {
     /// Lets go of the lock now: a server takes a moment to notice that a connection has ended, and the next command
-    /// must not meet the lock of the one before.
+    /// must not meet the lock of the one before. Behind a pool somebody else gets the connection, who must not get our
+    /// settings with it.
     fn drop(&mut self) {
-        let _ = self.client.batch_execute("SELECT pg_catalog.pg_advisory_unlock_all()");
+        let _ = self.client.batch_execute("SELECT pg_catalog.pg_advisory_unlock_all(); RESET ALL");
     }
 }
 
