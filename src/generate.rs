@@ -34,8 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use askama::Template;
 
 pub use crate::generate::piece::Piece;
-use crate::name::Ident;
-use crate::name::equality;
+use crate::name::{Ident, equality};
 pub use crate::name::{OWN, own};
 use crate::relation::{Home, Relation, Rows};
 use crate::sql::Literal;
@@ -223,6 +222,12 @@ pub fn all(conditions: &[String]) -> String {
 #[must_use]
 pub fn is(row: &str, column: &Ident, value: &str) -> String {
     format!("{row}.{column} {} {value}", equality(&[column]))
+}
+
+/// `row.a = x AND row.b = y`
+#[must_use]
+pub fn has<T: AsRef<str>>(row: &str, columns: &[Ident], values: &[T]) -> String {
+    all(&columns.iter().zip(values).map(|(c, value)| is(row, c, value.as_ref())).collect::<Vec<_>>())
 }
 
 /// `l.a = r.x AND l.b = r.y`

@@ -24,9 +24,6 @@ use crate::relation::{Rows, row_key};
 use crate::schema::{Schema, read};
 use crate::version::{RemarkKind, Step, Unlisted, Version};
 
-/// Only what is PostgreSQL's own.
-const SAFE_PATH: &str = "SET search_path = pg_catalog, pg_temp";
-
 /// A connection and how patient it is.
 pub struct Session {
     client: Client,
@@ -146,7 +143,7 @@ impl Session {
     /// When the server says so.
     pub fn new(mut client: Client) -> Result<Self, Problem> {
         let path = client.query_one("SELECT pg_catalog.current_setting('search_path')", &[])?.get(0);
-        client.batch_execute(SAFE_PATH)?;
+        client.batch_execute(&run::set_path("SET", &[]))?;
         // Should we be killed, the server notices within a statement and lets go of our locks. Not every platform has
         // it, and nothing depends on it.
         let _ = client.batch_execute("SET client_connection_check_interval = '1s'");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
-use crate::generate::{Piece, all, comment, equal, get, is, list, own, piece};
+use crate::generate::{Piece, all, comment, equal, get, has, list, own, piece};
 use crate::name::{Ident, TableName, delimited};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, TableKind};
 use crate::sql::Literal;
@@ -314,12 +314,9 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
     let comparable = version.schema.tables[&carry.source].fields.iter().any(|f| f.name == carry.column && f.comparable);
     let args: Vec<String> = keys.iter().map(|k| k.arg.clone()).collect();
     let prefixed = |prefix: &str| args.iter().map(|a| format!("{prefix}{a}")).collect::<Vec<_>>();
-    let pair = |left: &str, columns: &[Ident], values: &[String]| {
-        all(&columns.iter().zip(values).map(|(c, v)| is(left, c, v)).collect::<Vec<_>>())
-    };
     let group_row = format!("a{last}");
-    let in_group = |values: &[String]| pair(&group_row, group, values);
-    let target_row = |values: &[String]| pair("b", carry.target_key(), values);
+    let in_group = |values: &[String]| has(&group_row, group, values);
+    let target_row = |values: &[String]| has("b", carry.target_key(), values);
     let no_key = |values: &[String]| values.iter().map(|v| format!("{v} IS NULL")).collect::<Vec<_>>().join(" OR ");
     // For UPDATE … FROM: the joins of the way become a FROM list and conditions.
     let (mut from, mut joined) = (Vec::new(), Vec::new());
@@ -374,7 +371,7 @@ fn up(version: &Version, index: usize) -> Result<String, askama::Error> {
         in_group_joined: all(&joined),
         in_group_q: in_group(&prefixed("q.")),
         in_group_w: in_group(&prefixed("w.")),
-        complement_row: pair("x", &names.complement_keys(carry), &args),
+        complement_row: has("x", &names.complement_keys(carry), &args),
         target_row: target_row(&args),
         target_row_w: target_row(&prefixed("w.")),
         target_row_again: target_row(&prefixed("again_")),
@@ -563,6 +560,7 @@ fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
     let names = Names::of(carry);
     let id = carry.id.as_str();
     let keys = keys(version, carry);
+    let args: Vec<String> = keys.iter().map(|k| k.arg.clone()).collect();
     let (first, last) = (&carry.hops[0], carry.hops.len() - 1);
     let source_key = &carry.hops[last].to_columns;
     // From the target `b` up to the source `s`, and the same from the table that `b` refers to.
@@ -606,12 +604,12 @@ fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
         first_complement_key: complement_columns[0].clone(),
         value: names.value.clone(),
         comment: comment(&carry.step),
-        complement_row: all(&complement_columns.iter().zip(&keys).map(|(c, k)| is("x", c, &k.arg)).collect::<Vec<_>>()),
+        complement_row: has("x", &complement_columns, &args),
         complement_joined: equal("x", &complement_columns, "b", &carry.row_key),
         complement_is_new: equal("x", &complement_columns, "NEW", &carry.row_key),
         target_left_source: left,
         target_to_source: way,
-        target_row: all(&carry.row_key.iter().zip(&keys).map(|(c, k)| is("b", c, &k.arg)).collect::<Vec<_>>()),
+        target_row: has("b", &carry.row_key, &args),
         target_key_list: list(&carry.row_key.iter().map(|c| format!("b.{c}")).collect::<Vec<_>>()),
         source_key_list: list(
             &source_key

@@ -2,7 +2,7 @@
 //! when that is shown, and back when it is taken back.
 
 use crate::generate::carry::Names;
-use crate::generate::{all, equal, get, is, list};
+use crate::generate::{equal, get, has, list};
 use crate::name::{BODY, Ident};
 use crate::version::{Carry, Direction};
 
@@ -63,7 +63,7 @@ fn alone(earlier: &Carry) -> String {
 pub fn onward(earlier: &Carry, later: &Carry) -> String {
     let between = between(earlier, later);
     let (old, new) = (Names::of(earlier), Names::of(later));
-    let kept = equal_list("x", &old.complement_keys(earlier), &between.earlier_key);
+    let kept = has("x", &old.complement_keys(earlier), &between.earlier_key);
     let keys = list(&new.complement_keys(later));
     let up = later.direction == Direction::Up;
     let known = if up { format!(" AND NOT x.refactor_unknown AND {}", alone(earlier)) } else { String::new() };
@@ -127,8 +127,4 @@ pub fn back(earlier: &Carry, later: &Carry) -> String {
             ),
         ),
     }
-}
-
-fn equal_list(row: &str, columns: &[Ident], values: &[String]) -> String {
-    all(&columns.iter().zip(values).map(|(c, v)| is(row, c, v)).collect::<Vec<_>>())
 }

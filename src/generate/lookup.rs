@@ -5,7 +5,7 @@ use askama::Template;
 use crate::generate::carry::{guarded, trigger};
 use crate::generate::kept::{self, is_kept, kept_by, kept_in};
 use crate::generate::put::rewrites;
-use crate::generate::{Piece, all, comment, each_of, equal, is, list, own};
+use crate::generate::{Piece, all, comment, each_of, equal, has, is, list, own};
 use crate::name::{Ident, TableName, equality};
 use crate::relation::{Home, Relation, row_key};
 use crate::sql::Literal;
@@ -352,8 +352,7 @@ fn part(version: &Version, lookup: &Lookup, goes: bool) -> Result<String, askama
     let (keys, given) = (numbered("k", lookup.columns.len()), numbered("s", lookup.shows.len()));
     let types = lookup.found_by.iter().map(type_of).chain(lookup.types.iter().cloned());
     let args: Vec<String> = keys.iter().chain(&given).zip(types).map(|(name, kind)| format!("{name} {kind}")).collect();
-    let at =
-        |row: &str, columns: &[Ident]| all(&columns.iter().zip(&keys).map(|(c, k)| is(row, c, k)).collect::<Vec<_>>());
+    let at = |row: &str, columns: &[Ident]| has(row, columns, &keys);
     let sets: Vec<String> = lookup.shows.iter().zip(&given).map(|(c, s)| format!("{c} = {s}")).collect();
     let (column, always): (Vec<Ident>, Vec<String>) = lookup.always.iter().cloned().unzip();
     let conflict = [&lookup.found_by[..], &column[..]].concat();
@@ -547,7 +546,7 @@ fn find(version: &Version, lookup: &Lookup) -> Result<String, askama::Error> {
         lock_key: lock_key(lookup, &given),
         equal: if equal.is_empty() { "true".into() } else { all(&equal) },
         order: list(&each_of("t", &lookup.found_by)),
-        refers_to_now: all(&lookup.columns.iter().zip(&current).map(|(c, now)| is("b", c, now)).collect::<Vec<_>>()),
+        refers_to_now: has("b", &lookup.columns, &current),
         sets: list(&lookup.shows.iter().zip(&given).map(|(c, s)| format!("{c} = {s}")).collect::<Vec<_>>()),
         shows: list(&lookup.shows),
         given: list(&given),
