@@ -19,12 +19,16 @@
           HINT = 'Renumber in a statement of its own.';
       END IF;
 {%- endif %}
-{%- if only_followed.is_empty() %}
-      RETURN NULL;
-{%- else %}
+{%- if !only_followed.is_empty() %}
       -- Or a foreign key's action came with another row of this statement; then this is the first match.
       IF NOT {{ only_followed }} THEN
-        RETURN NULL;
+{%- endif %}
+      -- Or a trigger of the table wrote the row, for another row of this statement: so it is if what this statement changes
+      -- is as it was, and something else is not. For a table triggers come when all rows are written; here the row goes on
+      -- from what they made of it.
+      SELECT v.* INTO seen FROM {{ inner }} AS v WHERE {{ is_seen }};
+      {{ goes_on|indent(4) }}
+{%- if !only_followed.is_empty() %}
       END IF;
 {%- endif %}
     END IF;

@@ -128,6 +128,7 @@ LANGUAGE plpgsql{{ rights }} AS {{ crate::name::BODY }}
 DECLARE
   r {{ base }};
   now record;
+  seen record;
 {%- for l in looks %}
   {{ l.variable }} {{ l.row_type }};
 {%- endfor %}
@@ -185,21 +186,13 @@ BEGIN
 {%- else %}
   -- Written at once if it still is the row that the statement saw. If not, see why.
 {%- endif %}
-{%- for u in updates %}
-{%- if !u.when.is_empty() %}
-  {% if loop.first %}IF{% else %}ELSIF{% endif %} {{ u.when }} THEN
-{%- else if updates.len() > 1 %}
-  ELSE
-{%- endif %}
-  UPDATE {{ base }} AS b SET {{ u.sets }} WHERE {{ this_row }}{{ unchanged }} RETURNING b.* INTO r;
-{%- endfor %}
-{%- if updates.len() > 1 %}
-  END IF;
-{%- endif %}
+  {{ write }}
 {%- if !unchanged.is_empty() %}
   IF NOT FOUND THEN
     {{ look|indent(2) }}
-    RETURN NULL;
+    IF seen IS NULL THEN RETURN NULL; END IF;
+    {{ write|indent(2) }}
+    IF NOT FOUND THEN RETURN NULL; END IF;
   END IF;
 {%- else if quiet.is_empty() %}
   IF NOT FOUND THEN RETURN NULL; END IF;

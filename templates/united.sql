@@ -10,6 +10,7 @@ DECLARE
   r{{ b.number }} {{ b.table }};
 {%- endfor %}
   now record;
+  seen record;
   home integer;
   target integer;
 {%- if quiet %}
@@ -33,10 +34,19 @@ BEGIN
     END CASE;
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF now.token <> OLD.refactor_token THEN
-      -- Matched twice by this statement: a table takes the first match and ignores the rest.
-      IF refactor.written_by_us(now.writer) THEN RETURN NULL; END IF;
-      RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
-        HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
+      IF NOT refactor.written_by_us(now.writer) THEN
+        RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
+          HINT = 'The row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
+      END IF;
+      -- Matched twice by this statement: a table takes the first match and ignores the rest. What a trigger wrote for another
+      -- row of it is written on, or goes.
+      SELECT v.* INTO seen FROM {{ frame.inner }} AS v
+      WHERE v.refactor_branch OPERATOR(pg_catalog.=) home AND v.refactor_token OPERATOR(pg_catalog.=) now.token;
+      IF TG_OP = 'UPDATE' THEN
+        {{ goes_on|indent(6) }}
+      ELSIF NOT FOUND THEN
+        RETURN NULL;
+      END IF;
     END IF;
   END IF;
   IF TG_OP <> 'DELETE' THEN

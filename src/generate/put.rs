@@ -165,7 +165,7 @@ struct PutBack {
     insert_columns: String,
     insert_values: String,
     overriding: bool,
-    updates: Vec<Update>,
+    write: String,
     this_row: String,
     part_now: &'static str,
     part_changed: &'static str,
@@ -206,6 +206,9 @@ struct Look<'p> {
     self_same: String,
     followed: String,
     only_followed: String,
+    inner: &'p TableName,
+    is_seen: String,
+    goes_on: String,
     stale: Vec<String>,
     early: &'p [Rule],
 }
@@ -214,6 +217,7 @@ impl<'p> Look<'p> {
     fn new(
         version: &Version,
         relation: &'p Relation,
+        inner: &'p TableName,
         columns: &Columns,
         carried: &[Carried],
         early: &'p [Rule],
@@ -236,6 +240,9 @@ impl<'p> Look<'p> {
             self_same: self_same(version, relation, &columns.own, &key, &old_keys),
             followed: followed(version, relation, &key, &old_keys),
             only_followed: only_followed(version, relation, &columns.own, &key, &old_keys),
+            inner,
+            is_seen: equal("v", &old_keys, "OLD", &old_keys),
+            goes_on: goes_on(version, relation),
             stale: carried.iter().map(unseen).chain(columns.looks.iter().flat_map(|l| l.stale.clone())).collect(),
             early,
         }
@@ -283,6 +290,20 @@ struct Set {
 struct Update {
     when: String,
     sets: String,
+}
+
+/// The UPDATE of a row of the base, whichever it is.
+fn write(updates: &[Update], base: &TableName, condition: &str) -> String {
+    let mut sql = String::new();
+    for (at, Update { when, sets }) in updates.iter().enumerate() {
+        if !when.is_empty() {
+            sql += &format!("{} {when} THEN\n  ", if at == 0 { "IF" } else { "ELSIF" });
+        } else if updates.len() > 1 {
+            sql += "ELSE\n  ";
+        }
+        sql += &format!("UPDATE {base} AS b SET {sets} WHERE {condition} RETURNING b.* INTO r;\n  ");
+    }
+    if updates.len() > 1 { sql + "END IF;" } else { sql.trim_end().to_owned() }
 }
 
 /// So many columns with triggers of their own have each an UPDATE with and without it.
@@ -476,14 +497,15 @@ pub fn put_back(
     let taken_along: Vec<String> =
         part.as_ref().map_or_else(|| refused.chain(own_parts).collect(), |part| part.take_away.clone());
     let kept_keys = held.into_iter().filter(|h| h.on_update).map(|h| h.keeps_its_key);
-    let updates = columns.updates(version.table(relation), &key);
     let early: Vec<Rule> = rule::early(version, relation).into_iter().chain(kept_keys).collect();
-    let look = Look::new(version, relation, &columns, &carried, &early);
+    let look = Look::new(version, relation, inner, &columns, &carried, &early);
     // Values from elsewhere want the row locked before they are brought there.
     let written_at_once =
         carried.is_empty() && columns.looks.is_empty() && part.is_none() && look.only_followed.is_empty();
     let unchanged = if written_at_once { look.unchanged() } else { String::new() };
     let same = look.same();
+    let write =
+        write(&columns.updates(version.table(relation), &key), &relation.base, &format!("{this_row}{unchanged}"));
     let (has_up, part_now, part_changed, look) = (look.has_up, look.part_now, look.part_changed, look.render()?);
     PutBack {
         look,
@@ -521,7 +543,7 @@ pub fn put_back(
         insert_columns: columns.insert.join(", "),
         insert_values: columns.values.join(", "),
         overriding: columns.overriding,
-        updates,
+        write,
         this_row,
         looks: columns.looks,
         has_up,
@@ -690,6 +712,27 @@ fn only_followed(version: &Version, relation: &Relation, own: &[Own], key: &[Ide
     ];
     let conditions: Vec<String> = conditions.into_iter().chain(untouched).collect();
     format!("EXISTS (SELECT FROM {} AS b WHERE {})", relation.base, conditions.join("\n        AND "))
+}
+
+/// A statement of PL/pgSQL for a row that this transaction has written since an UPDATE saw it, and that is the row `seen` now.
+/// If the statement itself wrote it, nothing is done. If what it changes is as it was, and something else is not, another's
+/// write came with another row of the statement: then it goes on from there. Where other views show the same row, that
+/// something may be what they show.
+pub(super) fn goes_on(version: &Version, relation: &Relation) -> String {
+    let fields: Vec<&Ident> = relation.fields.iter().map(|f| &f.shape.name).collect();
+    let row = |row: &str| format!("ROW({})", list(&fields.iter().map(|f| format!("{row}.{f}")).collect::<Vec<_>>()));
+    let differ = |one: &str, other: &str| format!("pg_catalog.record_image_ne({}, {})", row(one), row(other));
+    let same = |one: &str, f: &Ident| format!("pg_catalog.record_image_eq(ROW({one}.{f}), ROW(OLD.{f}))");
+    let untouched = fields.iter().map(|f| format!("({} OR {})", same("NEW", f), same("seen", f)));
+    let shared = version.relations.values().filter(|r| r.base == relation.base).count() > 1;
+    let other = (!shared).then(|| differ("seen", "OLD"));
+    let by_others: Vec<String> = other.into_iter().chain([differ("NEW", "OLD")]).chain(untouched).collect();
+    let takes = |f: &&Ident| format!("  IF {} THEN NEW.{f} := seen.{f}; END IF;\n", same("NEW", f));
+    format!(
+        "IF NOT FOUND OR NOT ({}) THEN\n    RETURN NULL;\n  END IF;\n{}  OLD := seen;",
+        by_others.join("\n    AND "),
+        fields.iter().map(takes).collect::<String>()
+    )
 }
 
 /// The complement's key of a row, from the view's `OLD` (or `NEW`) or the base row `r`.

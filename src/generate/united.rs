@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 
 use crate::generate::place::Place;
-use crate::generate::put::{Frame, Generated};
+use crate::generate::put::{Frame, Generated, goes_on};
 use crate::generate::view::named;
 use crate::generate::{all, carry, get, is, list, mark, numbering};
 use crate::name::{Ident, TableName};
@@ -157,6 +157,7 @@ struct United {
     required: Vec<Refused>,
     check: Option<Refused>,
     real: Literal,
+    goes_on: String,
 }
 
 /// The put-back of a union.
@@ -237,6 +238,7 @@ pub(super) fn put_back(version: &Version, relation: &Relation, frame: Frame) -> 
         required: numbers.chain(placeless).map(null).collect(),
         check,
         real: Literal(format!("It can when {} is materialized.", union.step)),
+        goes_on: goes_on(version, relation),
         generated,
     }
     .render()

@@ -17,6 +17,7 @@ mod hostile;
 mod inverse;
 mod kept;
 mod laws;
+mod meanwhile;
 mod meeting;
 mod names;
 mod onward;
