@@ -198,7 +198,12 @@ fn a_rebuild_keeps_row_policies() {
          ALTER TABLE docs ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON docs USING (id <> 2);",
     );
     shop.ok(&["rename-field", "docs.note", "remark"]);
-    shop.ok(&["change-type", "docs.kind", "varchar(20)"]);
+    // A view that has triggers cannot ask for the policies itself, where it does not act with its caller's rights.
+    if is_old(&shop) {
+        assert!(shop.refused(&["change-type", "docs.kind", "varchar(20)"]).contains("row policies"));
+    } else {
+        shop.ok(&["change-type", "docs.kind", "varchar(20)"]);
+    }
     shop.ok(&["materialize", "--yes", "--rebuild-from", "0"]);
     let kept = "SELECT c.relrowsecurity, p.polname FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid WHERE c.relname = 'docs'";
     assert_eq!(shop.rows(kept), ["(t,own)"]);
