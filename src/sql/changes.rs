@@ -114,15 +114,8 @@ mod tests {
         ] {
             assert!(right.parse::<Changes>().is_ok(), "{right}: {:?}", right.parse::<Changes>());
         }
-        for wrong in [
-            "",
-            "SELECT 1",
-            "COMMIT",
-            "UPDATE a SET b = 1; COMMIT",
-            "DROP TABLE a",
-            "TRUNCATE a",
-            "SET a = 1",
-        ] {
+        for wrong in ["", "SELECT 1", "COMMIT", "UPDATE a SET b = 1; COMMIT", "DROP TABLE a", "TRUNCATE a", "SET a = 1"]
+        {
             assert!(wrong.parse::<Changes>().is_err(), "{wrong}");
         }
     }
