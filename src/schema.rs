@@ -446,6 +446,20 @@ pub struct Grant {
     pub grantable: bool,
 }
 
+impl Grant {
+    /// Who got it, as SQL.
+    #[must_use]
+    pub fn grantee(&self) -> String {
+        grantee(self.role.as_ref())
+    }
+}
+
+/// A role that something is granted to, as SQL; none is PUBLIC.
+#[must_use]
+pub fn grantee(role: Option<&Ident>) -> String {
+    role.map_or_else(|| "PUBLIC".to_owned(), ToString::to_string)
+}
+
 /// `REPLICA IDENTITY`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ReplicaIdentity {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use postgres::{Error, GenericClient, Row};
+use postgres::{Error, GenericClient};
 
+use crate::db::installed::{name, on_tables};
 use crate::name::{Ident, TableName};
 use crate::plan::{Installed, Shows, Stranger};
 
@@ -57,9 +58,7 @@ pub(super) fn publications(client: &mut impl GenericClient) -> Result<Vec<Ident>
 
 /// Reads it, with every name qualified as in the model of the tables.
 pub(super) fn read(client: &mut impl GenericClient, installed: &mut Installed) -> Result<(), Error> {
-    let name = |row: &Row, at: usize| TableName::new(row.get::<_, String>(at), row.get::<_, String>(at + 1));
-    let disabled = client.query(DISABLED, &[])?;
-    installed.disabled = disabled.iter().map(|row| (Ident::new(row.get::<_, String>(0)), name(row, 1))).collect();
+    installed.disabled = on_tables(client, DISABLED)?;
     let schemas: Vec<&str> = installed.next_schemas.iter().map(Ident::as_str).collect();
     let mut shows: BTreeMap<TableName, Vec<Shows>> = BTreeMap::new();
     for row in client.query(SHOWS, &[&schemas])? {

@@ -2,11 +2,11 @@
 
 use postgres::GenericClient;
 
+use crate::generate::carry::owner;
 use crate::generate::rights::cannot_hold;
 use crate::name::Ident;
 use crate::problem::Problem;
 use crate::refusal::Refusal;
-use crate::schema::Table;
 use crate::version::{Step, Suspect, Version};
 
 /// Refuses a step by which somebody would get at values of a table that he may not use: `before` and `after` are the
@@ -24,10 +24,7 @@ pub fn ask(client: &mut impl GenericClient, before: &Version, after: &Version, s
     if let Some((table, other, trigger)) = after.strange_triggers(before).first()
         && is_superuser(client)?
     {
-        let owner = |t| {
-            after.schema.tables.get(t).and_then(|t: &Table| t.owner.clone()).unwrap_or_else(|| Ident::new("postgres"))
-        };
-        let (mine, theirs) = (owner(table), owner(other));
+        let (mine, theirs) = (owner(after, table), owner(after, other));
         return Err(refused(Refusal::Other {
             why: format!(
                 "`{}` belongs to `{mine}` and `{}` to `{theirs}`, and neither may use both: the trigger `{trigger}` would act as a superuser",

@@ -124,11 +124,11 @@ pub fn without_way_back(
     if broken.is_empty() { Err(error) } else { Ok(broken) }
 }
 
-/// Counts those of which `query` gives one.
+/// Counts the values of each loss for which `query` gives how to; only those with any are returned.
 ///
 /// # Errors
 /// When the server says so.
-pub fn losses_at_first(
+pub fn losses(
     client: &mut impl GenericClient,
     version: &Version,
     query: impl Fn(&Loss) -> Option<String>,
@@ -136,25 +136,6 @@ pub fn losses_at_first(
     let mut counted = Vec::new();
     for (loss, sql) in version.losses.iter().filter_map(|l| Some((l, query(l)?))) {
         let count: i64 = client.query_one(&sql, &[])?.get(0);
-        if count > 0 {
-            counted.push((loss.clone(), count));
-        }
-    }
-    Ok(counted)
-}
-
-/// Counts the values of each loss; only those with any are returned.
-///
-/// # Errors
-/// When the server says so.
-pub fn losses(
-    client: &mut impl GenericClient,
-    version: &Version,
-    wanted: impl Fn(&Loss) -> bool,
-) -> Result<Vec<(Loss, i64)>, Error> {
-    let mut counted = Vec::new();
-    for loss in version.losses.iter().filter(|l| wanted(l)) {
-        let count: i64 = client.query_one(&fact::count_lost(version, loss), &[])?.get(0);
         if count > 0 {
             counted.push((loss.clone(), count));
         }

@@ -7,7 +7,7 @@ use crate::journal::{Entry, JournalError, Recorded, State};
 use crate::name::{Ident, TableName};
 use crate::plan::{Installed, LENT};
 
-fn name(row: &Row, schema: usize) -> TableName {
+pub(super) fn name(row: &Row, schema: usize) -> TableName {
     TableName::new(row.get::<_, String>(schema), row.get::<_, String>(schema + 1))
 }
 
@@ -139,7 +139,7 @@ fn named(client: &mut impl GenericClient, query: &str) -> Result<Vec<TableName>,
 }
 
 /// What a query finds on tables: a name, then the table's schema and name.
-fn on_tables(client: &mut impl GenericClient, query: &str) -> Result<Vec<(Ident, TableName)>, Error> {
+pub(super) fn on_tables(client: &mut impl GenericClient, query: &str) -> Result<Vec<(Ident, TableName)>, Error> {
     let rows = client.query(query, &[])?;
     Ok(rows.iter().map(|row| (Ident::new(row.get::<_, String>(0)), name(row, 1))).collect())
 }

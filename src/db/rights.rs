@@ -18,7 +18,17 @@ use crate::version::Version;
 /// # Errors
 /// When the server says so.
 pub fn changed(client: &mut impl GenericClient, place: &Place) -> Result<Vec<String>, Problem> {
-    let Ok(version) = place.version() else { return Ok(Vec::new()) };
+    let (mut version, mut crossings) = (Version::base(place.schema.clone()), Vec::new());
+    for step in place.pending() {
+        // What makes no sense any more is told by others.
+        let Ok(after) = version.after(&step) else { return Ok(Vec::new()) };
+        match crossing::ask(client, &version, &after, &step) {
+            Err(problem) if problem.kind == Kind::Server => return Err(problem),
+            Err(problem) => crossings.push(format!("{}: {}", step.name, problem.why.join("; "))),
+            Ok(()) => {}
+        }
+        version = after;
+    }
     let next = shown_in(&version);
     let mut troubles = Vec::new();
     for relation in version.touched() {
@@ -32,16 +42,7 @@ pub fn changed(client: &mut impl GenericClient, place: &Place) -> Result<Vec<Str
             ));
         }
     }
-    let mut before = Version::base(place.schema.clone());
-    for step in place.pending() {
-        let Ok(after) = before.after(&step) else { return Ok(troubles) };
-        match crossing::ask(client, &before, &after, &step) {
-            Err(problem) if problem.kind == Kind::Server => return Err(problem),
-            Err(problem) => troubles.push(format!("{}: {}", step.name, problem.why.join("; "))),
-            Ok(()) => {}
-        }
-        before = after;
-    }
+    troubles.extend(crossings);
     Ok(troubles)
 }
 

@@ -343,18 +343,19 @@ impl Session {
                 names.contains(&l.step) && is_there(&l.table) && !fact::lost_with(&version, l).iter().all(can_be_read);
             if is_new { fact::count_at_first(&version, l) } else { None }
         };
-        let losses = match facts::losses(&mut self.client, &version, wanted) {
-            Ok(mut losses) => {
-                losses.extend(facts::losses_at_first(&mut self.client, &version, at_first)?);
-                losses
-            }
-            Err(error) => {
-                let broken = facts::without_way_back(&mut self.client, &version, error)?;
-                let entry = entries.iter().find(|e| broken.iter().any(|b| b.fact.step == e.step.name));
-                let wish = entry.map_or_else(String::new, |e| e.step.refactoring.wish());
-                return Err(Problem::facts(&wish, &broken));
-            }
-        };
+        let losses =
+            match facts::losses(&mut self.client, &version, |l| wanted(l).then(|| fact::count_lost(&version, l))) {
+                Ok(mut losses) => {
+                    losses.extend(facts::losses(&mut self.client, &version, at_first)?);
+                    losses
+                }
+                Err(error) => {
+                    let broken = facts::without_way_back(&mut self.client, &version, error)?;
+                    let entry = entries.iter().find(|e| broken.iter().any(|b| b.fact.step == e.step.name));
+                    let wish = entry.map_or_else(String::new, |e| e.step.refactoring.wish());
+                    return Err(Problem::facts(&wish, &broken));
+                }
+            };
         let asking = asked.elapsed();
         let time = start.elapsed().saturating_sub(asking);
         Ok(Deferred {
@@ -624,7 +625,7 @@ impl Session {
         let first = 1 + told.len();
         plan.steps.splice(1..1, told);
         plan.steps.extend(inverses(place, now)?);
-        for (loss, count) in facts::losses(&mut self.client, &version, |_| true)? {
+        for (loss, count) in facts::losses(&mut self.client, &version, |l| Some(fact::count_lost(&version, l)))? {
             let keyed = loss.kind.is_of_table() || version.schema.tables.get(&loss.table).and_then(row_key).is_some();
             let kept = if keyed { format!("kept in `{}`", version.kept_in(&loss)) } else { "not kept".to_owned() };
             plan.losses.push(format!("{}; {kept} ({})", loss.sentence(count), loss.step));

@@ -105,10 +105,6 @@ pub(super) fn is_write(grant: &Grant) -> bool {
     matches!(grant.privilege.as_str(), "INSERT" | "UPDATE" | "DELETE")
 }
 
-pub(super) fn grantee(grant: &Grant) -> String {
-    grant.role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string)
-}
-
 /// The owner of all these tables, if it is one.
 #[must_use]
 pub fn one_owner(version: &Version, tables: &[&TableName]) -> Option<Ident> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 
-use crate::generate::carry::{Key, Names, changed, grantee, guarded, key_columns, keys, owner, path_over, trigger};
+use crate::generate::carry::{Key, Names, changed, guarded, key_columns, keys, owner, path_over, trigger};
 use crate::generate::place::Place;
 use crate::generate::rights::{Needs, without_grants};
 use crate::generate::{Piece, all, comment, equal, get, is, kept, list, numbering, own, shaped, slice, told};
@@ -367,9 +367,9 @@ fn grants(version: &Version, table: &TableName) -> Vec<Granted> {
     let granted = version.schema.tables.get(table).into_iter().flat_map(|t| t.grants.iter().flatten());
     let granted: Vec<&Grant> = granted.filter(|g| g.role != owner).collect();
     let mut readers: BTreeSet<String> =
-        granted.iter().filter(|g| g.privilege == "SELECT").map(|g| grantee(g)).collect();
+        granted.iter().filter(|g| g.privilege == "SELECT").map(|g| g.grantee()).collect();
     let all = Needs::All.roles(version, table);
-    let writers: BTreeSet<String> = granted.iter().map(|g| grantee(g)).filter(|r| all.contains(r)).collect();
+    let writers: BTreeSet<String> = granted.iter().map(|g| g.grantee()).filter(|r| all.contains(r)).collect();
     readers.retain(|r| !writers.contains(r));
     let grant = |privileges: &str, roles: BTreeSet<String>| {
         let privileges = privileges.to_owned();

@@ -56,9 +56,8 @@ pub fn create(version: &Version, made: &Made) -> Result<String, askama::Error> {
 #[must_use]
 pub fn grants(table: &Table, name: &TableName) -> Vec<String> {
     let grant = |grant: &Grant| {
-        let role = grant.role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string);
         let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
-        format!("GRANT {} ON {name} TO {role}{option}", grant.privilege)
+        format!("GRANT {} ON {name} TO {}{option}", grant.privilege, grant.grantee())
     };
     table.grants.iter().flatten().filter(|g| g.role != table.owner).map(grant).collect()
 }

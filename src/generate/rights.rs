@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::generate::carry::{grantee, is_write, one_owner, owner};
+use crate::generate::carry::{is_write, one_owner, owner};
 use crate::generate::{Class, Piece, list};
 use crate::name::{BODY, Ident, TableName};
 use crate::refusal::Refusal;
 use crate::relation::{Relation, Rows};
-use crate::schema::{Grant, Policy, Schema, Table};
+use crate::schema::{Grant, Policy, Schema, Table, grantee};
 use crate::sql::Literal;
 use crate::version::{Lookup, Missing, Version};
 
@@ -47,16 +47,12 @@ impl Needs {
     pub fn roles(self, version: &Version, table: &TableName) -> BTreeSet<String> {
         let roles: BTreeSet<Option<&Ident>> = granted(version, table).map(|g| g.role.as_ref()).collect();
         let mut roles: BTreeSet<String> =
-            roles.into_iter().filter(|r| self.are_met(version, table, *r)).map(of).collect();
+            roles.into_iter().filter(|r| self.are_met(version, table, *r)).map(grantee).collect();
         if self != Self::Owner {
             roles.insert(owner(version, table).to_string());
         }
         roles
     }
-}
-
-fn of(role: Option<&Ident>) -> String {
-    role.map_or_else(|| "PUBLIC".to_owned(), ToString::to_string)
 }
 
 /// What the finder of a lookup needs. It gives a whole row of the other table.
@@ -72,7 +68,7 @@ pub fn finders(version: &Version, lookup: &Lookup) -> BTreeSet<String> {
         .chain(granted(version, &lookup.table))
         .map(|g| g.role.as_ref())
         .filter(|r| has(version, &lookup.other, *r, "SELECT"))
-        .map(of)
+        .map(grantee)
         .collect();
     let mut roles = of_finder(lookup).roles(version, &lookup.table);
     roles.retain(|r| reads.contains(r) || *r == owner(version, &lookup.table).to_string());
@@ -118,8 +114,8 @@ fn acts_as_owner(version: &Version, relation: &Relation) -> bool {
 }
 
 /// The row policies as a condition of a view, where it has to act with its owner's rights: for the sake of privileges on
-/// single fields, and always before PostgreSQL 15. None where there is no need for it, or it would not be the same: policies for one kind of statement, or
-/// that look into tables, as the caller sees them.
+/// single fields, and always before PostgreSQL 15. None where there is no need for it, or it would not be the same: policies
+/// for one kind of statement, or that look into tables, as the caller sees them.
 #[must_use]
 pub fn policies(version: &Version, relation: &Relation) -> Option<String> {
     let table = version.table(relation);
@@ -211,7 +207,7 @@ impl Right {
     fn on(&self, view: &TableName) -> String {
         let field = self.field.as_ref().map(|f| format!("({f})")).unwrap_or_default();
         let option = if self.grantable { " WITH GRANT OPTION" } else { "" };
-        format!("GRANT {}{field} ON {view} TO {}{option}", self.privilege, of(self.role.as_ref()))
+        format!("GRANT {}{field} ON {view} TO {}{option}", self.privilege, grantee(self.role.as_ref()))
     }
 }
 
@@ -255,7 +251,7 @@ pub fn users(version: &Version) -> BTreeSet<String> {
     let mut users = BTreeSet::new();
     for (name, table) in tables.into_iter().filter_map(|name| Some((name, version.schema.tables.get(name)?))) {
         let of_fields = table.fields.iter().flat_map(|f| &f.grants);
-        users.extend(table.grants.iter().flatten().chain(of_fields).map(grantee));
+        users.extend(table.grants.iter().flatten().chain(of_fields).map(Grant::grantee));
         users.insert(owner(version, name).to_string());
     }
     users

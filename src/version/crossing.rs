@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::name::{Ident, TableName};
 use crate::refusal::{Refusal, list};
 use crate::relation::{Field, Home, Relation};
-use crate::schema::{Grant, Table};
+use crate::schema::{Grant, Table, grantee};
 use crate::sql::Expression;
 use crate::version::{Direction, Missing, Unlisted, Version};
 
@@ -53,7 +53,7 @@ impl Suspect {
         let (from, mut to) = (shown(version, &self.from), shown(version, &self.to));
         to.extend(self.field.iter().map(|f| format!(".{}", f.as_str())));
         let field = self.field.as_ref().map(|f| format!(" ({f})")).unwrap_or_default();
-        let role = self.role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string);
+        let role = grantee(self.role.as_ref());
         let (may, verb) = if self.privilege == "SELECT" { ("read", "reads") } else { ("write", "writes") };
         let fields: Vec<String> = self.columns.iter().map(|c| c.as_str().to_owned()).collect();
         let (what, columns) = match &*self.columns {

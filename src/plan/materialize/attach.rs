@@ -173,6 +173,6 @@ pub fn field_lines(table: &TableName, field: &Field) -> Vec<String> {
 /// The grantee, with the option to pass it on.
 #[must_use]
 pub fn role(grant: &Grant) -> String {
-    let role = grant.role.as_ref().map_or_else(|| "PUBLIC".to_owned(), ToString::to_string);
+    let role = grant.grantee();
     if grant.grantable { format!("{role} WITH GRANT OPTION") } else { role }
 }
