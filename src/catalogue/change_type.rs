@@ -72,17 +72,49 @@ impl ChangeType {
         plain && family_after.is_some() && family_after == family(old_type)
     }
 
+    /// The least and the most that a whole number could be before it could be more.
+    fn widened(&self, old_type: &str) -> Option<(i64, i64)> {
+        let bits = |kind: &str| match bare(kind).as_str() {
+            "smallint" | "int2" => Some(16),
+            "integer" | "int" | "int4" => Some(32),
+            "bigint" | "int8" => Some(64),
+            "numeric" | "decimal" if !kind.contains('(') => Some(128),
+            _ => None,
+        };
+        let (before, after) = (bits(old_type)?, bits(&self.type_name.to_string())?);
+        let plain = self.using.is_none() && self.back.is_none() && self.map.is_empty();
+        let most = i64::MAX >> (64_u32.checked_sub(before)?);
+        (plain && before < after).then_some((-most - 1, most))
+    }
+
     /// The same where keys rest on it, which stay as all that hangs on the field.
     fn keeps_keys(&self, before: &Version, old_type: &str) -> Result<bool, Refusal> {
         Ok(self.is_exact(old_type) && keyed(before, self)?)
     }
 
     /// The ways there and back.
-    fn expressions(&self, field: &Ident, old_type: &str, step: &str) -> Result<(Expression, Expression), Refusal> {
+    fn expressions(
+        &self,
+        field: &Ident,
+        old_type: &str,
+        exact: bool,
+        step: &str,
+    ) -> Result<(Expression, Expression), Refusal> {
         let new_type = self.type_name.to_string();
         if self.map.is_empty() {
             let using = self.using.clone().map_or_else(|| Self::cast(field, old_type, &new_type), Ok)?;
-            let back = self.back.clone().map_or_else(|| Self::cast(field, &new_type, old_type), Ok)?;
+            let back = match (&self.back, self.widened(old_type).filter(|_| !exact)) {
+                (Some(back), _) => back.clone(),
+                // Old code gets the nearest number that it can have; the complement keeps the other.
+                (None, Some((least, most))) => {
+                    let within = format!(
+                        "CASE WHEN {field} < {least} THEN {least} WHEN {field} > {most} THEN {most} ELSE {field} END"
+                    );
+                    Expression::parse(&format!("({within})::{old_type}"))
+                        .map_err(|e| Refusal::Expression(e.to_string()))?
+                }
+                (None, None) => Self::cast(field, &new_type, old_type)?,
+            };
             return Ok((using, back));
         }
         let other = |why: String, hint: &str| Err(Refusal::Other { why, hint: Some(hint.into()) });
@@ -150,7 +182,8 @@ impl Refactor for ChangeType {
             return Err(Refusal::Nothing(format!("it has the type {} already", old.type_name)));
         }
         let new_type = self.type_name.to_string();
-        let (using, back) = self.expressions(&old.name, &old.type_name, step)?;
+        let exact = self.keeps_keys(before, &old.type_name)?;
+        let (using, back) = self.expressions(&old.name, &old.type_name, exact, step)?;
         let padded = ["character", "char", "bpchar"].contains(&&*bare(&new_type));
         let is_string = padded || family(&new_type) == Some("string");
         let plain = self.using.is_none() && self.map.is_empty();
@@ -188,7 +221,8 @@ impl Refactor for ChangeType {
             back: vec![back],
             restores: self.restores.clone(),
             stays: Some((0, 0)),
-            exact: self.keeps_keys(before, &old.type_name)?,
+            exact,
+            widens: self.widened(&old.type_name).is_some(),
             before: None,
             map: self.map.clone(),
             brings: self.brings.clone(),

@@ -109,6 +109,7 @@ impl Refactor for CodeToFlags {
             restores: self.restores.clone(),
             stays: None,
             exact: false,
+            widens: false,
             before: self.before.clone(),
             map: Vec::new(),
             brings: Vec::new(),

@@ -97,6 +97,7 @@ impl Refactor for ExtractJson {
             restores: self.restores.clone(),
             stays: Some((0, 0)),
             exact: false,
+            widens: false,
             before: self.before.clone(),
             map: Vec::new(),
             brings: Vec::new(),

@@ -155,6 +155,7 @@ impl Refactor for FlagsToCode {
             restores: self.restores.clone(),
             stays: None,
             exact: false,
+            widens: false,
             before: self.before.clone(),
             map: Vec::new(),
             brings: Vec::new(),

@@ -66,6 +66,7 @@ impl Refactor for FoldJson {
             restores: self.restores.clone(),
             stays: Some((0, 0)),
             exact: false,
+            widens: false,
             before: None,
             map: Vec::new(),
             brings: Vec::new(),

@@ -81,6 +81,7 @@ impl Refactor for InvertFlag {
             restores: self.restores.clone(),
             stays: Some((0, 0)),
             exact: false,
+            widens: false,
             before: None,
             map: Vec::new(),
             brings: self.brings.clone(),

@@ -104,6 +104,7 @@ impl Refactor for MergeFields {
             restores: self.restores.clone(),
             stays: None,
             exact: false,
+            widens: false,
             before: self.before.clone(),
             map: Vec::new(),
             brings: self.brings.clone(),

@@ -41,6 +41,8 @@ pub struct Reshape {
     pub stays: Option<(usize, usize)>,
     /// Whether what is equal stays equal there and back, so that keys stay.
     pub exact: bool,
+    /// Whether the field takes more numbers than before, and each as it was.
+    pub widens: bool,
     /// The field that the first new one stands before, instead of last.
     pub before: Option<Ident>,
     /// Codes and what stands for them, where these are the ways of the one field there and back.
@@ -107,6 +109,7 @@ impl Reshape {
                 let new = &self.to[at].shape;
                 codes::known(&new.name, &new.type_name, &old.shape.type_name, &reversed)
             }
+            _ if self.widens => self.to[at].shape.name.to_string(),
             _ => back.to_string(),
         };
         let words: BTreeMap<Ident, String> =

@@ -80,6 +80,7 @@ impl Refactor for SplitField {
             restores: self.restores.clone(),
             stays: (self.into.len() == 1).then_some((0, 0)),
             exact: false,
+            widens: false,
             before: self.before.clone(),
             map: Vec::new(),
             brings: self.brings.clone(),
