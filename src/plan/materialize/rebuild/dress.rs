@@ -41,6 +41,16 @@ pub fn dress(version: &Version, relation: &Relation) -> Vec<PlanStep> {
 }
 
 /// The owner; then defaults, NOT NULL and checks in one scan; then the sequences.
+/// A default that may draw from the sequence of a table which has gone to another schema by now, and has taken it along.
+fn drawn_elsewhere(version: &Version, default: &str) -> String {
+    let moved = version.relations.values().filter(|r| r.is_heir() && r.name.schema != r.base.schema);
+    let sequences =
+        moved.flat_map(|r| version.table(r).fields.iter().filter_map(move |f| Some((r, f.sequence.as_ref()?))));
+    sequences.fold(default.to_owned(), |default, (relation, sequence)| {
+        default.replace(&format!("'{sequence}'"), &format!("'{}'", beside(sequence, &relation.name)))
+    })
+}
+
 fn fields(version: &Version, relation: &Relation) -> Vec<String> {
     let name = &relation.name;
     let table = version.table(relation);
@@ -63,6 +73,7 @@ fn fields(version: &Version, relation: &Relation) -> Vec<String> {
         }
         let said = domain.is_some_and(|d| d.default == shape.default);
         if let Some(default) = shape.default.as_ref().filter(|_| shape.generated.is_none() && !said) {
+            let default = if relation.is_heir() { default.clone() } else { drawn_elsewhere(version, default) };
             changes.push(format!("{this} SET DEFAULT {default}"));
         }
         changes.extend(shape.statistics.map(|target| format!("{this} SET STATISTICS {target}")));
