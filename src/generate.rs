@@ -9,6 +9,7 @@ pub mod complement;
 pub mod copied;
 pub mod drawn;
 pub mod fact;
+pub mod floor;
 pub mod get;
 pub mod held;
 pub mod kept;
@@ -146,11 +147,14 @@ pub fn everything(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     let mut pieces = watching(version)?;
     let next = shown_in(version);
     let (mut shown, mut open) = (Vec::new(), BTreeSet::new());
-    for relation in version.shown() {
+    let own_schema = Ident::new(OWN);
+    let under = version.under.values();
+    let under = under.map(|r| (r, &own_schema));
+    for (relation, schema) in under.chain(version.shown().map(|r| (r, &next[&r.name.schema]))) {
         shown.extend(rule::functions(version, relation)?);
         shown.extend(mark::function(version, relation));
         shown.extend(apart::guard_of_numbers(version, relation)?);
-        shown.push(view::view(version, relation, &next[&relation.name.schema])?);
+        shown.push(view::view(version, relation, schema)?);
     }
     for (name, gone) in version.gone.iter().filter(|(n, _)| version.schema.tables.contains_key(*n)) {
         open.insert(shown.len());
@@ -204,6 +208,9 @@ pub fn watching(version: &Version) -> Result<Vec<Piece>, askama::Error> {
     for index in 0..version.unions.len() {
         pieces.extend(apart::guard(version, index)?);
         pieces.extend(mark::keeping(version, index)?);
+    }
+    for floor in &version.floors {
+        pieces.push(floor::companions(version, floor)?);
     }
     Ok(sealed(version, pieces, &open))
 }

@@ -151,6 +151,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether it would go once something else is real.
+    #[must_use]
+    pub fn is_of_state(&self) -> bool {
+        self.hint().is_some_and(|hint| hint.contains("`refactor materialize"))
+    }
+
     /// The same where fields that match may be named instead of a foreign key.
     #[must_use]
     pub fn hint_of_on(&self) -> Option<String> {

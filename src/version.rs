@@ -3,6 +3,7 @@
 //! Pure. Every refactoring is checked by [`check`] after it ran, so that a fault is blamed on the step that made it.
 
 mod crossing;
+mod floor;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use crate::relation::{Attached, Condition, Field, Hidden, Home, Relation, Rows, 
 use crate::schema::{Constraint, ForeignKey, Schema, Table, TableKind};
 use crate::sql::{Expression, Literal};
 pub use crossing::Suspect;
+pub use floor::Floor;
 pub use told::Told;
 
 /// A refactoring with the name of its file.
@@ -34,6 +36,8 @@ pub struct Version {
     pub schema: Arc<Schema>,
     /// Every table of this version, by its name in it.
     pub relations: BTreeMap<TableName, Relation>,
+    /// What stands under floors, and nobody sees ([`Floor::under`]).
+    pub under: BTreeMap<TableName, Relation>,
     /// Names that the base has and this version has not, with what became of them.
     pub gone: BTreeMap<TableName, Gone>,
     /// Tables that only the new shape has.
@@ -70,6 +74,8 @@ pub struct Version {
     pub steps: Vec<String>,
     /// Tables that SQL of the user tells.
     pub told: Vec<Told>,
+    /// Tables of ours that stand for relations which are not real yet.
+    pub floors: Vec<Floor>,
     /// What the data must satisfy.
     pub facts: Vec<Fact>,
     /// What materializing makes unrecoverable.
@@ -708,6 +714,7 @@ impl Version {
         Self {
             schema,
             relations,
+            under: BTreeMap::new(),
             gone: BTreeMap::new(),
             made: Vec::new(),
             dropped: Vec::new(),
@@ -723,6 +730,7 @@ impl Version {
             quarantined: Vec::new(),
             steps: Vec::new(),
             told: Vec::new(),
+            floors: Vec::new(),
             shaped: Vec::new(),
             lookups: Vec::new(),
             calculated: Vec::new(),
@@ -735,7 +743,7 @@ impl Version {
     /// Whatever the data must satisfy: what refactorings need, and the rules that they bring.
     #[must_use]
     pub fn facts(&self) -> Vec<Fact> {
-        let rules = self.relations.values().flat_map(|r| r.rules().map(move |c| (r, c)));
+        let rules = self.all().flat_map(|r| r.rules().map(move |c| (r, c)));
         // All rows that are shown keep a rule by which the others are in quarantine.
         let kept = |r: &Relation, c: &Attached<Constraint>| r.quarantines().any(|q| Some(&q.step) == c.brought_by());
         let rules = rules.filter(|(r, c)| !kept(r, c));
@@ -753,6 +761,10 @@ impl Version {
     /// # Errors
     /// When the refactoring makes no sense in this version.
     pub fn after(&self, step: &Step) -> Result<Self, Refusal> {
+        self.directly_after(step).or_else(|refusal| self.on_floors(step, refusal))
+    }
+
+    fn directly_after(&self, step: &Step) -> Result<Self, Refusal> {
         let mut next = step.refactoring.after(&step.name, self)?;
         self.leaves_told(&next)?;
         next.may_cross(self)?;
@@ -1004,7 +1016,7 @@ impl Version {
     /// The relation that has a physical table's rows; of several, the one that will have the table itself.
     #[must_use]
     pub fn over(&self, base: &TableName) -> Option<&Relation> {
-        self.relations.values().find(|r| &r.base == base && r.is_heir())
+        self.all().find(|r| &r.base == base && r.is_heir())
     }
 
     /// The place of a refactoring among those that are pending.
@@ -1096,7 +1108,18 @@ impl Version {
 
     /// Relations that differ from their tables.
     pub fn touched(&self) -> impl Iterator<Item = &Relation> {
-        self.relations.values().filter(|r| r.is_touched())
+        self.all().filter(|r| r.is_touched())
+    }
+
+    /// All relations, with those under floors.
+    pub fn all(&self) -> impl Iterator<Item = &Relation> {
+        self.relations.values().chain(self.under.values())
+    }
+
+    /// A relation by its name, be it under a floor.
+    #[must_use]
+    pub fn named(&self, name: &TableName) -> Option<&Relation> {
+        self.relations.get(name).or_else(|| self.under.get(name))
     }
 
     /// The column of the base that a field will be when it is real: its own, or the one that only changes its type.
@@ -1253,7 +1276,7 @@ impl Version {
 /// # Errors
 /// The first invariant that is broken.
 pub fn check(version: &Version) -> Result<(), String> {
-    for (name, relation) in &version.relations {
+    for (name, relation) in version.relations.iter().chain(&version.under) {
         if name != &relation.name {
             return Err(format!("{name} is filed under another name than {}", relation.name));
         }
@@ -1276,7 +1299,7 @@ pub fn check(version: &Version) -> Result<(), String> {
         }
     }
     let mut heirs = BTreeSet::new();
-    if let Some(twice) = version.relations.values().filter(|r| r.is_heir()).find(|r| !heirs.insert(&r.base)) {
+    if let Some(twice) = version.all().filter(|r| r.is_heir()).find(|r| !heirs.insert(&r.base)) {
         return Err(format!("two relations have the base {}", twice.base));
     }
     Ok(())

@@ -36,6 +36,13 @@ impl Refactor for DropTable {
             let field = crate::name::FieldRef { table: self.table.clone(), field: field.shape.name.clone() };
             return Err(Refusal::NotMaterialized { field, step });
         }
+        if before.is_reordered(relation) {
+            // What is kept of it has its fields in the order in which it had them.
+            return Err(Refusal::Other {
+                why: format!("the order of the fields of `{}` is not real yet", relation.name.short()),
+                hint: Some("materialize that first: `refactor materialize`".into()),
+            });
+        }
         let mut after = before.clone();
         let moved = before.carries.iter().filter(|c| c.direction == Direction::Up && c.source == relation.base);
         for carry in moved {

@@ -268,7 +268,7 @@ impl Sql {
         for table in told.names.iter().filter(stays) {
             let text = format!(
                 "`{shown}` follows `{}`, which stays, until this is materialized, and then no more",
-                table.short()
+                after.floor(table).map_or(table, |f| &f.shows).short()
             );
             after.remark(step, RemarkKind::Note, text);
         }

@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::cli::{Context, agree, plan};
 use crate::db::session::{Materialization, Place, Session};
+use crate::journal::Entry;
 use crate::plan::materialize::Options;
 use crate::problem::{Kind, Problem};
 
@@ -35,13 +36,23 @@ pub struct How {
 }
 
 impl How {
+    /// Those of the files that the database does not have yet which are to be made real, too.
+    fn until<'e>(&self, new: &'e [Entry]) -> &'e [Entry] {
+        let last = self.to.as_ref().map(|to| new.iter().position(|e| is_named(&e.step.name, to)));
+        match last {
+            None => new,
+            Some(Some(at)) => &new[..=at],
+            Some(None) => &[],
+        }
+    }
+
     /// How many of the pending refactorings, and how.
     pub fn choose(&self, place: &Place) -> Result<(usize, Options), Problem> {
         let pending = place.pending();
         let count = match &self.to {
             None => pending.len(),
             Some(to) => {
-                let at = pending.iter().position(|s| s.name == *to || s.name.starts_with(&format!("{to}-")));
+                let at = pending.iter().position(|s| is_named(&s.name, to));
                 1 + at.ok_or_else(|| {
                     let names: Vec<&str> = pending.iter().map(|s| s.name.as_str()).collect();
                     Problem::new(
@@ -57,6 +68,11 @@ impl How {
     }
 }
 
+/// Whether that is what somebody calls a refactoring: its name, or its number.
+fn is_named(name: &str, called: &str) -> bool {
+    name == called || name.starts_with(&format!("{called}-"))
+}
+
 /// Plans, asks, and makes real.
 pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
     let files = context.files()?;
@@ -64,7 +80,11 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
     session.lock()?;
     let (mut place, left) = session.settled()?;
     context.tell_left(&left);
-    agree(&files, &place)?;
+    let comparison = agree(&files, &place)?;
+    let new = args.how.until(&comparison.to_apply);
+    if !new.is_empty() {
+        taken_along(context, &mut session, &mut place, new, args.dry_run)?;
+    }
     let (mut count, options) = args.how.choose(&place)?;
     if count == 0 {
         context.ui.say("nothing is deferred: the tables are the newest shape");
@@ -72,10 +92,10 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
         return Ok(());
     }
     taken_up(context, &mut session, &mut place, args.dry_run)?;
-    let chunk = if args.step_by_step { 1 } else { count };
     let mut done = Vec::new();
     let mut rest: Vec<String> = Vec::new();
     while count > 0 {
+        let chunk = if args.step_by_step { 1 } else { count };
         let work = session.prepare_materialize(&place, chunk, options)?;
         plan::print(context.ui, &work.plan, args.dry_run);
         if args.dry_run {
@@ -88,12 +108,32 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
                 .hint("answer `y`, or pass `--yes` in scripts"));
         }
         one(context, &mut session, &place, &work)?;
+        count -= work.names.len();
         done.extend(work.names);
         rest = work.rest.into_iter().map(|step| step.name).collect();
-        count -= chunk;
         place = session.place()?;
     }
     context.ui.json(&serde_json::json!({ "materialized": done, "deferred": rest }));
+    Ok(())
+}
+
+/// What the database does not have yet is shown first, so that its facts are asked and its values are in their places.
+fn taken_along(
+    context: &Context,
+    session: &mut Session,
+    place: &mut Place,
+    new: &[Entry],
+    dry_run: bool,
+) -> Result<(), Problem> {
+    let names: Vec<&str> = new.iter().map(|e| e.step.name.as_str()).collect();
+    let mut deferred = session.prepare(place, new)?;
+    if dry_run {
+        context.ui.say(format!("shown in `next` first, then made real with the others: {}", names.join(", ")));
+        return Ok(());
+    }
+    session.defer(place, &mut deferred, &mut |_, _| {})?;
+    context.ui.say(format!("shown in `next` first: {}", names.join(", ")));
+    *place = session.place()?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use postgres::error::SqlState;
 use postgres::{Client, GenericClient, SimpleQueryMessage, Transaction};
 
 use crate::catalogue::{Refactor, Refactoring};
@@ -15,7 +16,7 @@ use crate::db::trial::{self, Trial};
 use crate::db::{crossing, installed, judge, lock, rights};
 use crate::fact::{Fact, Loss};
 use crate::generate::place::Needed;
-use crate::generate::{OWN, all, complement, fact, lookup, rows, shown_in, slice};
+use crate::generate::{OWN, all, complement, fact, floor, lookup, rows, shown_in, slice};
 use crate::journal::{Entry, Recorded, State};
 use crate::name::{Ident, TableName, delimited, shell};
 use crate::plan::defer::{change_state, defer, record, record_inverse, take_down, told_back, unwanted};
@@ -316,46 +317,23 @@ impl Session {
         plan.notes.extend(stages.iter().map(Stage::note));
         let names: Vec<String> = recorded.iter().map(|e| e.step.name.clone()).collect();
         let asked = Instant::now();
-        let mut facts = Vec::new();
-        // A table that this very run will make has no rows yet, and a complement no values.
-        let is_there = |t: &TableName| place.schema.tables.contains_key(t) || place.installed.tables.contains(t);
-        let can_be_read = |n: &Needed| place.schema.tables.contains_key(&n.0) || place.installed.has(n);
-        let can_be_asked = |f: &Fact| {
-            let read = fact::read_from(shown, f);
-            f.claim.tables().into_iter().all(is_there) && read.iter().all(can_be_read)
-        };
-        let (now, later): (Vec<Fact>, Vec<Fact>) =
-            shown.facts().into_iter().filter(|f| names.contains(&f.step)).partition(can_be_asked);
-        for wanted in &now {
-            facts.push(facts::ask(&mut self.client, shown, wanted).map_err(|e| fact_problem(entries, wanted, &e))?);
-        }
-        let broken: Vec<Answer> = facts.iter().filter(|a| !a.holds()).cloned().collect();
-        if let Some(first) = broken.first() {
-            let entry = entries.iter().find(|e| e.step.name == first.fact.step);
-            let wish = entry.map_or_else(String::new, |e| e.step.refactoring.wish());
-            return Err(Problem::facts(&wish, &broken));
-        }
-        let wanted = |l: &Loss| {
-            names.contains(&l.step) && is_there(&l.table) && fact::lost_with(&version, l).iter().all(can_be_read)
-        };
-        let at_first = |l: &Loss| {
-            let is_new =
-                names.contains(&l.step) && is_there(&l.table) && !fact::lost_with(&version, l).iter().all(can_be_read);
-            if is_new { fact::count_at_first(&version, l) } else { None }
-        };
-        let losses =
-            match facts::losses(&mut self.client, &version, |l| wanted(l).then(|| fact::count_lost(&version, l))) {
-                Ok(mut losses) => {
-                    losses.extend(facts::losses(&mut self.client, &version, at_first)?);
-                    losses
+        let tried = floor::tried(shown, &|t| place.installed.tables.contains(t));
+        let mut question = Question { place, entries, shown, version: &version, names: &names, tried: false };
+        let mut transaction = self.client.transaction()?;
+        if !tried.is_empty() {
+            // What these stand on may be new itself: then the facts wait until it is there.
+            let mut point = transaction.savepoint("refactor_floors")?;
+            match point.batch_execute(&tried) {
+                Ok(()) => {
+                    point.commit()?;
+                    question.tried = true;
                 }
-                Err(error) => {
-                    let broken = facts::without_way_back(&mut self.client, &version, error)?;
-                    let entry = entries.iter().find(|e| broken.iter().any(|b| b.fact.step == e.step.name));
-                    let wish = entry.map_or_else(String::new, |e| e.step.refactoring.wish());
-                    return Err(Problem::facts(&wish, &broken));
-                }
-            };
+                Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => point.rollback()?,
+                Err(error) => return Err(Problem::server(format!("cannot {title}"), &error)),
+            }
+        }
+        let (facts, later, losses) = question.ask(&mut transaction)?;
+        transaction.rollback()?;
         let asking = asked.elapsed();
         let time = start.elapsed().saturating_sub(asking);
         Ok(Deferred {
@@ -588,7 +566,8 @@ impl Session {
         Ok(losses)
     }
 
-    /// Prepares to make the first `count` deferred refactorings real: asks all facts again and counts losses.
+    /// Prepares to make the first `count` deferred refactorings real, or as many of them as can be at once: the next then
+    /// stands on what is real. Asks all facts again and counts losses.
     ///
     /// # Errors
     /// Broken facts and obstacles.
@@ -599,7 +578,9 @@ impl Session {
         options: Options,
     ) -> Result<Materialization, Problem> {
         let pending = place.pending();
-        let (now, rest) = pending.split_at(count);
+        let all = place.fold(&pending[..count])?;
+        let at_once = all.until_floor();
+        let (now, rest) = pending.split_at(at_once);
         let version = place.fold(now)?;
         let names: Vec<String> = now.iter().map(|s| s.name.clone()).collect();
         let mut broken = Vec::new();
@@ -625,6 +606,15 @@ impl Session {
         let first = 1 + told.len();
         plan.steps.splice(1..1, told);
         plan.steps.extend(inverses(place, now)?);
+        let then: BTreeSet<(&String, String)> = all
+            .floors
+            .iter()
+            .filter(|f| all.place_of(&f.step) == at_once)
+            .map(|f| (&f.step, f.shows.short()))
+            .collect();
+        plan.notes.extend(then.iter().map(|(step, table)| {
+            format!("{step} becomes real in a transaction of its own, after these: it needs `{table}` as a table")
+        }));
         for (loss, count) in facts::losses(&mut self.client, &version, |l| Some(fact::count_lost(&version, l)))? {
             let keyed = loss.kind.is_of_table() || version.schema.tables.get(&loss.table).and_then(row_key).is_some();
             let kept = if keyed { format!("kept in `{}`", version.kept_in(&loss)) } else { "not kept".to_owned() };
@@ -712,6 +702,80 @@ impl Session {
                 }
             }
         }
+    }
+}
+
+/// What is asked of the data before some refactorings are shown.
+struct Question<'q> {
+    place: &'q Place,
+    entries: &'q [Entry],
+    /// The version that is shown first, and the last.
+    shown: &'q Version,
+    version: &'q Version,
+    /// The refactorings.
+    names: &'q [String],
+    /// Whether the floors that they need are there, for the time of asking.
+    tried: bool,
+}
+
+/// The facts that were asked, those that can be asked when all is there, and what would be lost.
+type Asked = (Vec<Answer>, Vec<Fact>, Vec<(Loss, i64)>);
+
+impl Question<'_> {
+    fn ask(&self, client: &mut impl GenericClient) -> Result<Asked, Problem> {
+        let Self { place, entries, shown, version, names, tried } = *self;
+        // A table that this very run will make has no rows yet, and a complement no values.
+        let is_there = |t: &TableName| {
+            let ours = place.schema.tables.contains_key(t) || place.installed.tables.contains(t);
+            ours || tried && shown.floor(t).is_some()
+        };
+        let can_be_read = |n: &Needed| place.schema.tables.contains_key(&n.0) || place.installed.has(n);
+        let can_be_asked = |f: &Fact| {
+            let read = fact::read_from(shown, f);
+            f.claim.tables().into_iter().all(is_there) && read.iter().all(can_be_read)
+        };
+        let (now, later): (Vec<Fact>, Vec<Fact>) =
+            shown.facts().into_iter().filter(|f| names.contains(&f.step)).partition(can_be_asked);
+        let mut facts = Vec::new();
+        for wanted in &now {
+            facts.push(facts::ask(client, shown, wanted).map_err(|e| fact_problem(entries, wanted, &e))?);
+        }
+        let mut broken: Vec<Answer> = facts.iter().filter(|a| !a.holds()).cloned().collect();
+        for answer in &mut broken {
+            let stays = |t: &TableName| place.installed.tables.contains(t);
+            answer.query = floor::looked_through(shown, &stays, std::mem::take(&mut answer.query));
+        }
+        let refused = |broken: &[Answer]| {
+            let entry = entries.iter().find(|e| broken.iter().any(|b| b.fact.step == e.step.name));
+            Problem::facts(&entry.map_or_else(String::new, |e| e.step.refactoring.wish()), broken)
+        };
+        if !broken.is_empty() {
+            return Err(refused(&broken));
+        }
+        let is_whole = |l: &Loss| fact::lost_with(version, l).iter().all(can_be_read);
+        let is_wanted = |l: &Loss| names.contains(&l.step) && is_there(&l.table);
+        let at_first = |l: &Loss| {
+            if is_wanted(l) && !is_whole(l) { fact::count_at_first(version, l) } else { None }
+        };
+        let unread: Vec<String> =
+            version.floors.iter().filter(|f| !is_there(&f.table)).map(|f| f.table.to_string()).collect();
+        let can_be_counted = |sql: &String| !unread.iter().any(|floor| sql.contains(floor));
+        let lost =
+            |l: &Loss| (is_wanted(l) && is_whole(l)).then(|| fact::count_lost(version, l)).filter(can_be_counted);
+        let mut attempt = client.transaction()?;
+        let counted = facts::losses(&mut attempt, version, lost);
+        let losses = match counted {
+            Ok(mut losses) => {
+                losses.extend(facts::losses(&mut attempt, version, at_first)?);
+                losses
+            }
+            Err(error) => {
+                attempt.rollback()?;
+                return Err(refused(&facts::without_way_back(client, version, error)?));
+            }
+        };
+        attempt.rollback()?;
+        Ok((facts, later, losses))
     }
 }
 
@@ -885,7 +949,7 @@ fn materialize_in(
         }
     }
     let mut shown = Vec::new();
-    for relation in work.version.shown() {
+    for relation in work.version.shown().filter(|r| !materialize::is_catalogue_only(&work.version, r)) {
         shown.push((relation.name.clone(), sum(transaction, &rows::of_view(&work.version, relation))?));
     }
     run::steps(transaction, &part(rest), seen).map_err(Stop::Failed)?;

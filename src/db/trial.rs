@@ -63,7 +63,7 @@ impl Trial {
 /// The first law that is broken, with the row, what was written and what came of it.
 pub fn of_steps(transaction: &mut Transaction, version: &Version, steps: &[String]) -> Result<Vec<Trial>, Problem> {
     let mut trials = Vec::new();
-    for relation in version.relations.values() {
+    for relation in version.all() {
         if let Rows::Told(at) = relation.rows
             && steps.contains(&version.told[at].step)
         {
@@ -85,7 +85,9 @@ pub fn of_table(
     rows: i64,
 ) -> Result<Trial, Problem> {
     let next = shown_in(version);
-    let view = TableName { schema: next[&relation.name.schema].clone(), name: relation.name.name.clone() };
+    // What stands under a floor is in our own schema already.
+    let schema = next.get(&relation.name.schema).unwrap_or(&relation.name.schema);
+    let view = TableName { schema: schema.clone(), name: relation.name.name.clone() };
     let mut point = transaction.savepoint("refactor_trial")?;
     let tried = Trying { version, relation, told, view, start: Instant::now() }.run(&mut point, rows);
     point.rollback()?;

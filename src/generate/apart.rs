@@ -56,7 +56,7 @@ fn lock(key: &str) -> String {
 /// Only if a template cannot be rendered.
 pub fn guard(version: &Version, at: usize) -> Result<Vec<Piece>, askama::Error> {
     let union = &version.unions[at];
-    let shown = version.relations.values().find(|r| r.rows == Rows::United(at));
+    let shown = version.all().find(|r| r.rows == Rows::United(at));
     let name = shown.map_or_else(|| union.branches[0].table.clone(), |r| r.name.clone());
     let tables: Vec<&TableName> = union.branches.iter().map(|b| &b.table).collect();
     let mut pieces = Vec::new();

@@ -17,7 +17,7 @@ pub fn offenders(version: &Version, fact: &Fact) -> String {
 
 fn breaking(version: &Version, fact: &Fact) -> String {
     match &fact.claim {
-        Claim::Keeps { rule, words } => match version.relations.get(&words.table) {
+        Claim::Keeps { rule, words } => match version.named(&words.table) {
             Some(relation) => rule::offenders(version, relation, rule, &fact.step),
             None => "SELECT '' WHERE false".into(),
         },
@@ -254,7 +254,7 @@ fn partner(direction: Direction, hops: &[Hop]) -> String {
 pub fn read_from(version: &Version, fact: &Fact) -> Vec<Needed> {
     match &fact.claim {
         Claim::Keeps { rule, words } => {
-            version.relations.get(&words.table).map(|r| rule::read_from(version, r, rule)).unwrap_or_default()
+            version.named(&words.table).map(|r| rule::read_from(version, r, rule)).unwrap_or_default()
         }
         _ => Vec::new(),
     }

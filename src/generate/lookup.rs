@@ -76,7 +76,7 @@ fn without(lookup: &Lookup, member: usize) -> Option<String> {
 }
 
 /// `t.a = x AND (t.b = y OR t.b IS NULL AND y IS NULL)`: whether the row `t` of the other table is found by `stored`.
-fn found(lookup: &Lookup, t: &str, stored: &[String]) -> String {
+pub(super) fn found(lookup: &Lookup, t: &str, stored: &[String]) -> String {
     let always = lookup.always.iter().map(|(c, value)| is(t, c, value));
     let there = matched(t, &lookup.found_by, stored, &lookup.compared);
     all(&[there].into_iter().chain(always).collect::<Vec<_>>())

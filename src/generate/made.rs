@@ -1,12 +1,13 @@
 //! Whole tables: those that only the new shape has, and those that it no longer has.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 
 use crate::catalogue::entangled::renames;
 use crate::generate::carry::owner;
 use crate::generate::{comment, list, rights, rows};
 use crate::name::{Ident, TableName};
-use crate::relation::row_key;
 use crate::schema::{ConstraintKind, Field, Generated, Grant, Table};
 use crate::sql::{Literal, rename_in_definition};
 use crate::version::{Dropped, Made, Quarantined, Union, Version, lost_table};
@@ -16,9 +17,37 @@ use crate::version::{Dropped, Made, Quarantined, Union, Version, lost_table};
 struct Creation {
     table: TableName,
     owner: String,
-    names: String,
     lines: Vec<String>,
     more: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "free.sql", escape = "none")]
+struct Free {
+    names: String,
+}
+
+/// Lets tables of ours that are kept give up names of indexes and sequences that a new one needs.
+///
+/// # Errors
+/// Only if the template cannot be rendered.
+pub fn freed<'n>(names: impl Iterator<Item = &'n Ident>) -> Result<String, askama::Error> {
+    let names = names.map(|n| Literal(n.as_str().into()).to_string());
+    // An empty list is no list.
+    let names: Vec<String> = names.chain(["NULL".to_owned()]).collect();
+    Free { names: names.join(", ") }.render()
+}
+
+/// Names of indexes that tables of ours have which are there before this one.
+#[must_use]
+pub fn taken<'v>(version: &'v Version, table: &TableName) -> BTreeSet<&'v Ident> {
+    let floors = version.floors.iter().map(|f| (version.place_of(&f.step), &f.table));
+    let mut ours: Vec<(usize, &TableName)> =
+        floors.chain(version.made.iter().map(|m| (version.place_of(&m.step), &m.table))).collect();
+    ours.sort_by_key(|(place, _)| *place);
+    let before = ours.into_iter().map(|(_, name)| name).take_while(|name| *name != table);
+    let tables = before.filter_map(|name| version.schema.tables.get(name));
+    tables.flat_map(|t| t.indexes.iter().map(|i| &i.name).chain(t.constraints.iter().map(|c| &c.name))).collect()
 }
 
 /// Creates a new table, empty, in our own schema.
@@ -33,7 +62,11 @@ pub fn create(version: &Version, made: &Made) -> Result<String, askama::Error> {
     };
     let mut lines: Vec<String> = table.fields.iter().map(numbered).collect();
     let plain = table.constraints.iter().filter(|c| !matches!(c.kind, ConstraintKind::Foreign(_)));
-    lines.extend(plain.map(|c| format!("CONSTRAINT {} {}", c.name, c.definition)));
+    let taken = taken(version, &made.table);
+    let free = |name: &Ident| {
+        if taken.contains(name) { Ident::generated(&[made.table.name.as_str(), name.as_str()]) } else { name.clone() }
+    };
+    lines.extend(plain.map(|c| format!("CONSTRAINT {} {}", free(&c.name), c.definition)));
     let mut more = foreign_keys(table, &made.table);
     more.extend(rights::bare(&version.schema, &made.table));
     // What only judges rows must be nobody's to write until it has some.
@@ -45,11 +78,10 @@ pub fn create(version: &Version, made: &Made) -> Result<String, askama::Error> {
         Some(format!("COMMENT ON COLUMN {}.{} IS {comment}", made.table, f.name))
     }));
     let owner = table.owner.as_ref().map(|_| owner(version, &made.table).to_string()).unwrap_or_default();
-    let sequences = table.fields.iter().filter_map(|f| f.sequence.as_ref()).map(|s| &s.name);
-    let names = table.indexes.iter().map(|i| &i.name).chain(sequences).map(|n| Literal(n.as_str().into()).to_string());
-    // An empty list is no list.
-    let names: Vec<String> = names.chain(["NULL".to_owned()]).collect();
-    Creation { table: made.table.clone(), owner, names: names.join(", "), lines, more }.render()
+    let sequences = table.fields.iter().filter_map(|f| f.sequence.as_ref()).map(|s| s.name.clone());
+    let names: Vec<Ident> = table.indexes.iter().map(|i| free(&i.name)).chain(sequences).collect();
+    let freed = freed(names.iter())?;
+    Ok(freed + &Creation { table: made.table.clone(), owner, lines, more }.render()?)
 }
 
 /// Whoever may use a table may use another.
@@ -88,9 +120,8 @@ pub fn keep_apart(version: &Version, quarantined: &Quarantined) -> String {
         format!("CREATE TABLE {kept} (\n{}\n)", lines.join(",\n")),
         format!("INSERT INTO {kept} ({given})\nSELECT {given} FROM (\n{}\n) AS q", rows::select(version, relation)),
     ];
-    let key = row_key(table).unwrap_or_default();
-    let shown = key.iter().map(|c| Some(relation.showing(&version.schema, c)?.shape.name.clone()));
-    if let Some(key) = shown.collect::<Option<Vec<Ident>>>().filter(|key| !key.is_empty()) {
+    let shown = |key: &Vec<Ident>| !key.is_empty() && key.iter().all(|k| relation.field(k).is_some());
+    if let Some(key) = relation.row_key().filter(shown) {
         sql.push(format!("ALTER TABLE {kept} ADD PRIMARY KEY ({})", list(&key)));
     }
     for check in relation.constraints.iter().filter(|c| c.item.kind == ConstraintKind::Check) {

@@ -370,7 +370,8 @@ impl Columns {
                 _ => None,
             };
             let identity = identity.filter(|_| part.is_none());
-            let always = identity == Some(Identity::Always);
+            // What comes from a floor has got its number there.
+            let always = identity == Some(Identity::Always) && !version.is_under(relation);
             let filled = field.shape.generated.is_some() || always;
             if filled {
                 // Of another type than the base has, its number is known before the row is.
@@ -399,7 +400,13 @@ impl Columns {
                 } else {
                     format!("NEW.{name}")
                 };
-                self.write(column, format!("NEW.{name}"), value, true);
+                if identity == Some(Identity::Always) {
+                    // It is given once, and never again.
+                    self.insert.push(column.to_string());
+                    self.values.push(format!("NEW.{name}"));
+                } else {
+                    self.write(column, format!("NEW.{name}"), value, true);
+                }
             }
         }
     }
@@ -724,7 +731,7 @@ pub(super) fn goes_on(version: &Version, relation: &Relation) -> String {
     let differ = |one: &str, other: &str| format!("pg_catalog.record_image_ne({}, {})", row(one), row(other));
     let same = |one: &str, f: &Ident| format!("pg_catalog.record_image_eq(ROW({one}.{f}), ROW(OLD.{f}))");
     let untouched = fields.iter().map(|f| format!("({} OR {})", same("NEW", f), same("seen", f)));
-    let shared = version.relations.values().filter(|r| r.base == relation.base).count() > 1;
+    let shared = version.all().filter(|r| r.base == relation.base).count() > 1;
     let other = (!shared).then(|| differ("seen", "OLD"));
     let by_others: Vec<String> = other.into_iter().chain([differ("NEW", "OLD")]).chain(untouched).collect();
     let takes = |f: &&Ident| format!("  IF {} THEN NEW.{f} := seen.{f}; END IF;\n", same("NEW", f));

@@ -204,7 +204,7 @@ impl Right {
         Self { role, privilege, field: field.cloned(), grantable }
     }
 
-    fn on(&self, view: &TableName) -> String {
+    pub(super) fn on(&self, view: &TableName) -> String {
         let field = self.field.as_ref().map(|f| format!("({f})")).unwrap_or_default();
         let option = if self.grantable { " WITH GRANT OPTION" } else { "" };
         format!("GRANT {}{field} ON {view} TO {}{option}", self.privilege, grantee(self.role.as_ref()))

@@ -214,8 +214,7 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
         (0..shaped.names.len()).map(|j| format!("{} AS v{}", told_later(shaped, j, "NEW"), j + 1)).collect();
     let not_null = |j: &usize| {
         // A later NOT NULL binds new code only.
-        let mut all =
-            version.relations.values().flat_map(|r| r.fields.iter().filter(|f| r.demand(&f.shape.name).is_none()));
+        let mut all = version.all().flat_map(|r| r.fields.iter().filter(|f| r.demand(&f.shape.name).is_none()));
         all.any(|f| f.home == Home::Shaped(at, *j) && f.shape.not_null)
     };
     let mut required: Vec<String> = (0..shaped.names.len())

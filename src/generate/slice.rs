@@ -98,7 +98,7 @@ fn key_names(version: &Version, relation: &Relation, slice: &Slice) -> Vec<Ident
 #[must_use]
 pub fn held(version: &Version, relation: &Relation) -> Vec<Held> {
     let one = |(at, slice): (usize, &Slice)| {
-        let part = version.relations.values().find(|r| r.rows == Rows::Slice(at))?;
+        let part = version.all().find(|r| r.rows == Rows::Slice(at))?;
         let (constraint, key) = part.foreign_keys().find(|(_, key)| key.table == slice.table)?;
         let (name, of) = (&constraint.item.name, part.name.name.as_str());
         let message = format!(

@@ -11,9 +11,12 @@ use crate::name::{BODY, Ident, TableName};
 use crate::plan::materialize::fill::numbered_on;
 use crate::plan::{Installed, LENT, Plan, PlanStep, keep};
 use crate::relation::{Relation, Rows, row_key};
+use crate::schema::ConstraintKind;
 use crate::sql::Literal;
 pub use crate::version::lost_table;
-use crate::version::{Carry, Direction, Lookup, Missing, Numbering, OnOldWrite, RemarkKind, Told, Unlisted, Version};
+use crate::version::{
+    Carry, Direction, Floor, Lookup, Made, Missing, Numbering, OnOldWrite, RemarkKind, Told, Unlisted, Version,
+};
 
 /// The journal in the database.
 const JOURNAL: &str = "COMMENT ON SCHEMA refactor IS 'refactor: journal, complement and generated functions';
@@ -78,8 +81,40 @@ pub fn drop_tables(installed: &Installed, keep: &BTreeSet<TableName>) -> Vec<Pla
     if old.is_empty() {
         return Vec::new();
     }
-    let sql = format!("DROP TABLE {};", list(&old));
+    // New tables refer to floors until they can refer to the tables themselves.
+    let cascade = if old.iter().any(|t| is_floor(t)) { " CASCADE" } else { "" };
+    let sql = format!("DROP TABLE {}{cascade};", list(&old));
     vec![PlanStep::new("drop complement tables that nothing uses any more", sql)]
+}
+
+fn is_floor(table: &TableName) -> bool {
+    table.name.as_str().starts_with("floor_")
+}
+
+/// Foreign keys of new tables that went with a floor.
+fn bound_again(version: &Version, installed: &Installed, keep: &BTreeSet<TableName>) -> Vec<PlanStep> {
+    if !installed.tables.iter().any(|t| is_floor(t) && !keep.contains(t)) {
+        return Vec::new();
+    }
+    let there = version.made.iter().filter(|m| m.restores.is_none() && installed.tables.contains(&m.table));
+    let one = |made: &Made| {
+        let table = &version.schema.tables[&made.table];
+        let keys = table.constraints.iter().filter(|c| matches!(c.kind, ConstraintKind::Foreign(_)));
+        let lines: Vec<String> = keys
+            .zip(generate::made::foreign_keys(table, &made.table))
+            .map(|(key, line)| {
+                format!(
+                    "  IF NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conname = {} AND conrelid = {}::pg_catalog.regclass) THEN {line}; END IF;",
+                    Literal(key.name.as_str().to_owned()),
+                    Literal(made.table.to_string())
+                )
+            })
+            .collect();
+        let sentence = format!("let `{}` refer to what is real now", made.table.name);
+        (!lines.is_empty())
+            .then(|| PlanStep::new(sentence, format!("DO {BODY}\nBEGIN\n{}\nEND\n{BODY};", lines.join("\n"))))
+    };
+    there.filter_map(one).collect()
 }
 
 /// Drops those columns of complements that several fields share.
@@ -140,16 +175,8 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     plan.steps.extend(made(version, installed)?);
     plan.steps.extend(told_onward(version, installed));
     plan.steps.extend(pieces.into_iter().map(self::shown));
-    plan.steps.extend(numbered_told(version, installed));
-    plan.steps.extend(seeds(version, installed));
-    for numbering in version.numberings.iter().filter(|n| !installed.tables.contains(&n.kept())) {
-        let sentence = format!("number the rows of `{}` ({})", numbering.table.short(), numbering.step);
-        let lost = numbering.restores.as_ref().map(|step| lost_table(step));
-        let restored = lost.is_some_and(|t| installed.tables.contains(&t));
-        plan.steps.push(PlanStep::new(sentence, generate::numbering::seed(numbering, restored)));
-    }
-    plan.steps.extend(without_parts(version, installed));
-    plan.steps.extend(restores(version, installed));
+    plan.steps.extend(bound_again(version, installed, &keep));
+    plan.steps.extend(filled(version, installed));
     plan.steps.extend(version.unions.iter().filter_map(|u| generate::made::bind(version, u)).map(|(kept, sql)| {
         let lock = "SHARE ROW EXCLUSIVE on the tables that they refer to, for a catalogue update";
         PlanStep::new(format!("let the rows of `{kept}` refer to others again"), sql).locking(lock)
@@ -169,11 +196,39 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     Ok(plan)
 }
 
+/// What must be there for the rows that are: of each refactoring, once the floor that it stands on has its rows.
+fn filled(version: &Version, installed: &Installed) -> Vec<PlanStep> {
+    let mut steps = Vec::new();
+    for floor in version.floors.iter().filter(|f| installed.pieces.is_empty() || !installed.tables.contains(&f.table)) {
+        let table = &version.schema.tables[&floor.table];
+        let sentence = format!("copy the rows of `{}` for {}, which needs a table", floor.shows.short(), floor.step);
+        let step = PlanStep::new(sentence, generate::floor::fill(floor)).writing(table.rows, table.bytes);
+        steps.push((&floor.step, step));
+    }
+    steps.extend(numbered_told(version, installed));
+    steps.extend(seeds(version, installed));
+    for numbering in version.numberings.iter().filter(|n| !installed.tables.contains(&n.kept())) {
+        let sentence = format!("number the rows of `{}` ({})", numbering.table.short(), numbering.step);
+        let lost = numbering.restores.as_ref().map(|step| lost_table(step));
+        let restored = lost.is_some_and(|t| installed.tables.contains(&t));
+        steps.push((&numbering.step, PlanStep::new(sentence, generate::numbering::seed(numbering, restored))));
+    }
+    steps.extend(without_parts(version, installed));
+    steps.extend(restores(version, installed));
+    let floors: Vec<usize> = version.floors.iter().map(|f| version.place_of(&f.step)).collect();
+    steps.sort_by_key(|(step, _)| floors.iter().filter(|floor| **floor <= version.place_of(step)).count());
+    steps.into_iter().map(|(_, step)| step).collect()
+}
+
+/// A step of a plan, and the refactoring that it is for.
+type For<'v> = (&'v String, PlanStep);
+
 /// The tables of ours that a version needs, and those that must never go.
 pub(super) fn wanted(version: &Version, complements: &[Kept], installed: &Installed) -> BTreeSet<TableName> {
     let complements = complements.iter().map(|kept| kept.table.clone());
     let kept = installed.tables.iter().filter(|t| t.name.as_str().starts_with("lost_")).cloned();
-    complements.chain(version.made.iter().map(|m| m.table.clone())).chain(kept).collect()
+    let floors = version.floors.iter().map(|f| f.table.clone());
+    complements.chain(version.made.iter().map(|m| m.table.clone())).chain(floors).chain(kept).collect()
 }
 
 /// What the owners of tables need for their views.
@@ -193,12 +248,18 @@ pub(super) fn grants<'a>(version: &Version, shown_in: impl IntoIterator<Item = &
 
 /// The new tables that are not there.
 pub(super) fn made(version: &Version, installed: &Installed) -> Result<Vec<PlanStep>, askama::Error> {
-    let new = version.made.iter().filter(|m| m.restores.is_none() && !installed.tables.contains(&m.table));
-    new.map(|made| {
+    let is_new = |table: &TableName| !installed.tables.contains(table);
+    let floor = |floor: &Floor| {
+        let sentence = format!("create a table for the rows of `{}` that {} needs", floor.shows.short(), floor.step);
+        Ok(PlanStep::new(sentence, generate::floor::create(version, floor)?))
+    };
+    let new = version.floors.iter().filter(|f| is_new(&f.table));
+    let mut steps = new.map(floor).collect::<Result<Vec<PlanStep>, askama::Error>>()?;
+    for made in version.made.iter().filter(|m| m.restores.is_none() && is_new(&m.table)) {
         let sentence = format!("create table `{}` for {}", made.table.name, made.step);
-        Ok(PlanStep::new(sentence, generate::made::create(version, made)?))
-    })
-    .collect()
+        steps.push(PlanStep::new(sentence, generate::made::create(version, made)?));
+    }
+    Ok(steps)
 }
 
 /// A piece as a step, with the lock that its triggers need.
@@ -226,6 +287,7 @@ pub(super) fn brings_along(version: &Version, complements: &[Kept], installed: &
     };
     let is_restored = |step: &String| installed.tables.contains(&lost_table(step));
     !version.told.is_empty()
+        || version.floors.iter().any(|f| !installed.tables.contains(&f.table))
         || version.made.iter().any(|m| m.restores.is_some())
         || version.numberings.iter().filter_map(|n| n.restores.as_ref()).any(is_restored)
         || version.lookups.iter().filter_map(|l| l.restores.as_ref()).any(is_restored)
@@ -299,29 +361,29 @@ pub(super) fn brought_over(complements: &[Kept], installed: &Installed) -> Vec<P
 }
 
 /// Which rows of a table that is split have no such part.
-fn without_parts(version: &Version, installed: &Installed) -> Vec<PlanStep> {
+fn without_parts<'v>(version: &'v Version, installed: &Installed) -> Vec<For<'v>> {
     let mut steps = Vec::new();
     for slice in version.slices.iter().filter(|s| !installed.tables.contains(&generate::slice::absent(s))) {
         let kept = slice.restores.as_ref().map(|(step, _)| lost_table(step)).filter(|t| installed.tables.contains(t));
         if let Some(sql) = generate::slice::seed(slice, kept.as_ref()) {
             let sentence = format!("find the rows of `{}` without such a part ({})", slice.table.short(), slice.step);
-            steps.push(PlanStep::new(sentence, sql));
+            steps.push((&slice.step, PlanStep::new(sentence, sql)));
         }
     }
     steps
 }
 
 /// Lists the values that a new lookup needs in its table.
-fn seeds(version: &Version, installed: &Installed) -> Vec<PlanStep> {
+fn seeds<'v>(version: &'v Version, installed: &Installed) -> Vec<For<'v>> {
     let mut steps = Vec::new();
     for lookup in version.lookups.iter().filter(|l| l.unlisted == Unlisted::Insert) {
         if !is_listed(lookup, installed) {
             let sentence = format!("list the values in `{}` ({})", lookup.words.1.short(), lookup.step);
-            steps.push(PlanStep::new(sentence, generate::lookup::seed(version, lookup)));
+            steps.push((&lookup.step, PlanStep::new(sentence, generate::lookup::seed(version, lookup))));
             let kept = lookup.restores.as_ref().map(|step| lost_table(step)).filter(|t| installed.tables.contains(t));
             if let Some(kept) = kept {
                 let sentence = format!("list what was kept in `{}`", kept.name);
-                steps.push(PlanStep::new(sentence, generate::lookup::seed_kept(lookup, &kept)));
+                steps.push((&lookup.step, PlanStep::new(sentence, generate::lookup::seed_kept(lookup, &kept))));
             }
         }
     }
@@ -329,14 +391,17 @@ fn seeds(version: &Version, installed: &Installed) -> Vec<PlanStep> {
 }
 
 /// New tables that SQL of the user tells: their numbers start after those that are there.
-fn numbered_told(version: &Version, installed: &Installed) -> Vec<PlanStep> {
-    let new = |r: &&Relation| matches!(r.rows, Rows::Told(_)) && !installed.tables.contains(&r.base);
-    let one = |relation: &Relation| {
+fn numbered_told<'v>(version: &'v Version, installed: &Installed) -> Vec<For<'v>> {
+    let one = |relation: &'v Relation| {
+        let Rows::Told(at) = relation.rows else { return None };
+        if installed.tables.contains(&relation.base) {
+            return None;
+        }
         let numbers = numbered_on(relation, &generate::view::inner(relation).to_string());
         let sentence = format!("number the rows of `{}` on", relation.name.short());
-        Some(PlanStep::new(sentence, numbers.concat())).filter(|_| !numbers.is_empty())
+        (!numbers.is_empty()).then(|| (&version.told[at].step, PlanStep::new(sentence, numbers.concat())))
     };
-    version.relations.values().filter(new).filter_map(one).collect()
+    version.all().filter_map(one).collect()
 }
 
 /// SQL of the user, as it will be run: whoever gets it from others must be able to read it before.
@@ -513,17 +578,18 @@ fn trigger_reasons(carry: &Carry) -> Vec<String> {
 }
 
 /// Values kept when an earlier refactoring was materialized come back into the complement of the one that restores it.
-fn restores(version: &Version, installed: &Installed) -> Vec<PlanStep> {
+fn restores<'v>(version: &'v Version, installed: &Installed) -> Vec<For<'v>> {
     let one = || vec![Ident::new("refactor_value")];
     let carries = version.carries.iter().map(|c| {
         let place = Place::apart(&c.id, c.target_key(), one());
-        (c.restores.as_ref(), place, one(), &c.target, c.direction == Direction::Up)
+        (&c.step, (c.restores.as_ref(), place, one(), &c.target, c.direction == Direction::Up))
     });
-    let added = version.added.iter().map(|a| (a.restores.as_ref(), Place::of_added(a), one(), &a.table, false));
+    let added =
+        version.added.iter().map(|a| (&a.step, (a.restores.as_ref(), Place::of_added(a), one(), &a.table, false)));
     let shaped = version
         .shaped
         .iter()
-        .map(|s| (s.restores.as_ref(), Place::of_shaped(s), generate::shaped::kept(s), &s.table, false));
+        .map(|s| (&s.step, (s.restores.as_ref(), Place::of_shaped(s), generate::shaped::kept(s), &s.table, false)));
     let mut steps = Vec::new();
     for dormant in &version.dormant {
         let carry = &dormant.carry;
@@ -531,17 +597,17 @@ fn restores(version: &Version, installed: &Installed) -> Vec<PlanStep> {
         let up = carry.direction == Direction::Up;
         let kept = bring_back(version, installed, (carry.restores.as_ref(), place, one(), &carry.target, up));
         if let Some(step) = kept {
-            steps.push(step);
             let later = &version.carries[dormant.now];
+            steps.push((&later.step, step));
             let sentence = format!("tell the complement of {} what that of {} remembers", later.step, carry.step);
-            steps.push(PlanStep::new(sentence, generate::drawn::onward(carry, later)));
+            steps.push((&later.step, PlanStep::new(sentence, generate::drawn::onward(carry, later))));
         }
     }
     let looked_up = version.lookups.iter().flat_map(|l| l.kept.iter().map(move |k| (l, k)));
-    let looked_up =
-        looked_up.map(|(l, k)| (Some(&k.restores), Place::apart(&k.id, &k.key, one()), one(), &l.table, false));
+    let looked_up = looked_up
+        .map(|(l, k)| (&l.step, (Some(&k.restores), Place::apart(&k.id, &k.key, one()), one(), &l.table, false)));
     let all = carries.chain(added).chain(shaped).chain(looked_up);
-    steps.extend(all.filter_map(|kept| bring_back(version, installed, kept)));
+    steps.extend(all.filter_map(|(step, kept)| Some((step, bring_back(version, installed, kept)?))));
     steps
 }
 

@@ -17,6 +17,7 @@ use crate::name::{BODY, Ident, TableName};
 use crate::plan::defer::{change_state, clear, drop_columns, drop_tables};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::relation::{Home, Relation, Rows, row_key};
+use crate::schema::TableKind;
 use crate::sql::{self, Literal};
 use crate::version::{RemarkKind, Version, lost_table};
 
@@ -59,6 +60,8 @@ pub fn way(version: &Version, relation: &Relation, options: &Options) -> Way {
         Way::Beside
     } else if !reordered && !new_key && !divided && relation.fields.iter().all(|f| matches!(f.home, Home::Own(_))) {
         Way::Catalogue
+    } else if is_catalogue_only(version, relation) {
+        Way::InPlace
     } else if (reordered || new_key || version.table(relation).bytes >= options.rebuild_from)
         && rebuild::obstacle(version, relation).is_none()
     {
@@ -66,6 +69,19 @@ pub fn way(version: &Version, relation: &Relation, options: &Options) -> Way {
     } else {
         Way::InPlace
     }
+}
+
+/// Whether a table becomes what its view shows without a row being read or written, but for those that new code wrote
+/// meanwhile: its columns stay, or are new with one value for all rows. Then there is nothing to compare.
+#[must_use]
+pub fn is_catalogue_only(version: &Version, relation: &Relation) -> bool {
+    let constant = |home: &Home| match home {
+        Home::Own(_) => true,
+        Home::Added(at) => version.added[*at].told_by().is_empty() && version.table(relation).kind == TableKind::Plain,
+        _ => false,
+    };
+    let whole = relation.rows == Rows::Whole && !version.is_reordered(relation);
+    whole && !rebuild::has_new_key(version, relation) && relation.fields.iter().all(|f| constant(&f.home))
 }
 
 /// Why a relation cannot be made real at all: a new table like one that is not understood, a key for one that cannot be

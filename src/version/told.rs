@@ -43,7 +43,7 @@ impl Version {
                 return refuse(format!("the SQL of {} names `{}` as it is now", told.step, table.short()));
             }
             let shown = |version: &Self| {
-                let relation = version.relations.values().find(|r| r.rows == Rows::Told(at))?.clone();
+                let relation = version.all().find(|r| r.rows == Rows::Told(at))?.clone();
                 Some(Relation { name: told.table.clone(), touched_by: Vec::new(), is_shown: false, ..relation })
             };
             let refers = |version: &Self| {
@@ -51,7 +51,7 @@ impl Version {
                 keys.filter(|(_, key)| key.table == told.table).count()
             };
             if shown(self) != shown(next) || refers(next) > 0 {
-                let name = self.relations.values().find(|r| r.rows == Rows::Told(at)).map(|r| r.name.short());
+                let name = self.all().find(|r| r.rows == Rows::Told(at)).map(|r| r.name.short());
                 let name = name.unwrap_or_else(|| told.table.short());
                 return refuse(format!("{} tells `{name}` by SQL of its own, and is not real yet", told.step));
             }

@@ -110,7 +110,7 @@ fn declared_and_taken_back_leaves_nothing() {
 }
 
 /// What the new shape shows of every table, its columns in order.
-fn shown(database: &Database) -> BTreeMap<TableName, Vec<String>> {
+pub fn shown(database: &Database) -> BTreeMap<TableName, Vec<String>> {
     let version = place(database).version().unwrap();
     let mut next = database.next();
     let schemas = refactor::generate::shown_in(&version);

@@ -280,9 +280,13 @@ fn try_stack(seed: u64) {
         let output = shop.run(&words);
         let talk = String::from_utf8(output.stderr).unwrap();
         match output.status.code() {
-            Some(0) => taken.push(words.join(" ")),
+            Some(0) => {
+                eprintln!("{seed}: {}", words.join(" "));
+                taken.push(words.join(" "));
+            }
             Some(1) => {
                 assert!(talk.contains("\n  because ") && !talk.contains("SQLSTATE"), "{seed}: {words:?}\n{talk}");
+                eprintln!("{seed}: {}: refused: {}", words.join(" "), talk.lines().nth(1).unwrap_or_default().trim());
             }
             _ => panic!("{seed}: {words:?}\n{talk}"),
         }

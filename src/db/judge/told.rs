@@ -3,6 +3,7 @@
 use postgres::{Client, Error, Transaction};
 
 use super::{columns, columns_of, is_volatile};
+use crate::generate::list;
 use crate::problem::{Kind, Problem};
 use crate::refusal::Refusal;
 use crate::schema::Table;
@@ -35,6 +36,14 @@ pub fn judge(client: &mut Client, version: &Version, told: &Told, wish: &str) ->
             "CREATE SCHEMA IF NOT EXISTS {}; CREATE TABLE IF NOT EXISTS {missing} {}",
             missing.schema,
             columns_of(version, missing)
+        ))?;
+    }
+    for floor in version.floors.iter().filter(|f| told.names.contains(&f.table)) {
+        let (schema, name, key) = (&floor.table.schema, &floor.table, list(&floor.key));
+        let columns = columns_of(version, name);
+        let columns = columns.strip_suffix(')').unwrap_or(&columns);
+        transaction.batch_execute(&format!(
+            "CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE IF NOT EXISTS {name} {columns}, PRIMARY KEY ({key}))"
         ))?;
     }
     let judged = in_transaction(&mut transaction, told, table, wish);
