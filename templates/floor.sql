@@ -112,7 +112,7 @@ CREATE FUNCTION {{ down }}() RETURNS trigger
 LANGUAGE plpgsql AS {{ crate::name::BODY }}
 BEGIN
   -- What comes from below goes no further.
-  IF pg_catalog.current_setting({{ setting }}, true) = (pg_catalog.pg_trigger_depth() - 1)::text THEN
+  IF pg_catalog.current_setting({{ setting }}, true) OPERATOR(pg_catalog.=) (pg_catalog.pg_trigger_depth() - 1)::text THEN
     RETURN NULL;
   END IF;
   IF TG_OP = 'INSERT' THEN
@@ -134,7 +134,7 @@ FOR EACH ROW EXECUTE FUNCTION {{ down }}();
 CREATE FUNCTION {{ again }}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 BEGIN
-  IF pg_catalog.current_setting({{ setting }}, true) = (pg_catalog.pg_trigger_depth() - 1)::text THEN
+  IF pg_catalog.current_setting({{ setting }}, true) OPERATOR(pg_catalog.=) (pg_catalog.pg_trigger_depth() - 1)::text THEN
     RETURN NULL;
   END IF;
   -- The tables have the last word: a trigger of theirs may have stored something else.

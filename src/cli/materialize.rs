@@ -7,6 +7,7 @@ use crate::db::session::{Materialization, Place, Session};
 use crate::journal::Entry;
 use crate::plan::materialize::Options;
 use crate::problem::{Kind, Problem};
+use crate::version::Version;
 
 /// How to materialize.
 #[derive(Debug, Args)]
@@ -64,7 +65,11 @@ impl How {
                 })?
             }
         };
-        Ok((count, Options { rebuild_from: self.rebuild_from << 20 }))
+        Ok((count, self.options()))
+    }
+
+    fn options(&self) -> Options {
+        Options { rebuild_from: self.rebuild_from << 20 }
     }
 }
 
@@ -80,21 +85,25 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
     session.lock()?;
     let (mut place, left) = session.settled()?;
     context.tell_left(&left);
-    let comparison = agree(&files, &place)?;
-    let new = args.how.until(&comparison.to_apply);
-    if !new.is_empty() {
-        taken_along(context, &mut session, &mut place, new, args.dry_run)?;
-    }
-    let (mut count, options) = args.how.choose(&place)?;
-    if count == 0 {
+    let mut new = args.how.until(&agree(&files, &place)?.to_apply).to_vec();
+    let (mut count, options) =
+        if new.is_empty() { args.how.choose(&place)? } else { (place.pending().len(), args.how.options()) };
+    if count == 0 && new.is_empty() {
         context.ui.say("nothing is deferred: the tables are the newest shape");
         context.ui.json(&serde_json::json!({ "materialized": [], "deferred": [] }));
         return Ok(());
     }
-    taken_up(context, &mut session, &mut place, args.dry_run)?;
+    if count > 0 {
+        taken_up(context, &mut session, &mut place, args.dry_run)?;
+    }
     let mut done = Vec::new();
     let mut rest: Vec<String> = Vec::new();
-    while count > 0 {
+    while count > 0 || !new.is_empty() {
+        count += taken_along(context, &mut session, &mut place, &mut new, args.dry_run)?;
+        if count == 0 {
+            context.ui.say("nothing was done (--dry-run)");
+            return Ok(());
+        }
         let chunk = if args.step_by_step { 1 } else { count };
         let work = session.prepare_materialize(&place, chunk, options)?;
         plan::print(context.ui, &work.plan, args.dry_run);
@@ -117,24 +126,37 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What the database does not have yet is shown first, so that its facts are asked and its values are in their places.
+/// What the database does not have yet is shown first, so that its facts are asked and its values are in their places: as
+/// many as become real at once, since what would stand on a floor can stand on what is real then. Gives how many.
 fn taken_along(
     context: &Context,
     session: &mut Session,
     place: &mut Place,
-    new: &[Entry],
+    new: &mut Vec<Entry>,
     dry_run: bool,
-) -> Result<(), Problem> {
-    let names: Vec<&str> = new.iter().map(|e| e.step.name.as_str()).collect();
-    let mut deferred = session.prepare(place, new)?;
-    if dry_run {
-        context.ui.say(format!("shown in `next` first, then made real with the others: {}", names.join(", ")));
-        return Ok(());
+) -> Result<usize, Problem> {
+    let names = |entries: &[Entry]| entries.iter().map(|e| e.step.name.as_str()).collect::<Vec<_>>().join(", ");
+    if dry_run || new.is_empty() {
+        if !new.is_empty() {
+            context.ui.say(format!("shown in `next` first, then made real with the others: {}", names(new)));
+        }
+        return Ok(0);
     }
-    session.defer(place, &mut deferred, &mut |_, _| {})?;
-    context.ui.say(format!("shown in `next` first: {}", names.join(", ")));
-    *place = session.place()?;
-    Ok(())
+    let mut steps = place.pending();
+    let pending = steps.len();
+    steps.extend(new.iter().map(|e| e.step.clone()));
+    let at_once = Version::fold(place.schema.clone(), &steps).map_or_else(|(at, _)| at, |all| all.until_floor());
+    // Where nothing is left that could become real before, its refusal is the last word.
+    let count = at_once.saturating_sub(pending).max(usize::from(pending == 0));
+    if count > 0 {
+        let rest = new.split_off(count);
+        let mut deferred = session.prepare(place, new)?;
+        session.defer(place, &mut deferred, &mut |_, _| {})?;
+        context.ui.say(format!("shown in `next` first: {}", names(new)));
+        *place = session.place()?;
+        *new = rest;
+    }
+    Ok(count)
 }
 
 /// What becomes real is what the views show. If somebody has changed the tables or the views meanwhile, that is told, and

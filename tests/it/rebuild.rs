@@ -129,9 +129,11 @@ fn a_rebuild_is_a_rewrite_in_place() {
     ok(&rebuilt, &["materialize", "--yes", "--rebuild-from", "0"]);
     ok(&in_place, &["materialize", "--yes", "--rebuild-from", "1000000"]);
     let after = ["customers", "purchases", "lines"].map(|t| oid(&rebuilt, t));
-    for (before, after) in before.iter().zip(&after) {
+    for (before, after) in before.iter().zip(&after).take(2) {
         assert_ne!(before, after);
     }
+    // A new field with one value for all rows is the catalogue's alone.
+    assert_eq!(before[2], after[2]);
     assert_eq!(before, ["customers", "purchases", "lines"].map(|t| oid(&in_place, t)));
     assert_same(&rebuilt, &in_place);
     let next = "INSERT INTO customers (\"full name\") VALUES ('new') RETURNING id, s";
