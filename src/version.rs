@@ -1208,7 +1208,9 @@ impl Version {
     /// something of ours is called so.
     #[must_use]
     pub fn new_table(&self, step: &str, name: &Ident) -> TableName {
-        let ours = ["journal", "in_", "kept_", "lost_", "new_"].iter().any(|ours| name.as_str().starts_with(ours));
+        let ours = ["journal", "in_", "kept_", "lost_", "new_", "floor_", "under_"]
+            .iter()
+            .any(|ours| name.as_str().starts_with(ours));
         let own_name = own(&[name.as_str()]);
         if ours || self.schema.tables.contains_key(&own_name) {
             own(&["new", numbered(step), name.as_str()])

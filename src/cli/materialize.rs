@@ -98,11 +98,16 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
     }
     let mut done = Vec::new();
     let mut rest: Vec<String> = Vec::new();
-    while count > 0 || !new.is_empty() {
-        count += taken_along(context, &mut session, &mut place, &mut new, args.dry_run)?;
+    if args.dry_run && !new.is_empty() {
+        context.ui.say(format!("shown in `next` first, then made real with the others: {}", names(&new)));
         if count == 0 {
             context.ui.say("nothing was done (--dry-run)");
             return Ok(());
+        }
+    }
+    while count > 0 || !new.is_empty() {
+        if !args.dry_run && !new.is_empty() {
+            count += taken_along(context, &mut session, &mut place, &mut new)?;
         }
         let chunk = if args.step_by_step { 1 } else { count };
         let work = session.prepare_materialize(&place, chunk, options)?;
@@ -126,6 +131,10 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
     Ok(())
 }
 
+fn names(entries: &[Entry]) -> String {
+    entries.iter().map(|e| e.step.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 /// What the database does not have yet is shown first, so that its facts are asked and its values are in their places: as
 /// many as become real at once, since what would stand on a floor can stand on what is real then. Gives how many.
 fn taken_along(
@@ -133,15 +142,7 @@ fn taken_along(
     session: &mut Session,
     place: &mut Place,
     new: &mut Vec<Entry>,
-    dry_run: bool,
 ) -> Result<usize, Problem> {
-    let names = |entries: &[Entry]| entries.iter().map(|e| e.step.name.as_str()).collect::<Vec<_>>().join(", ");
-    if dry_run || new.is_empty() {
-        if !new.is_empty() {
-            context.ui.say(format!("shown in `next` first, then made real with the others: {}", names(new)));
-        }
-        return Ok(0);
-    }
     let mut steps = place.pending();
     let pending = steps.len();
     steps.extend(new.iter().map(|e| e.step.clone()));

@@ -121,16 +121,12 @@ pub fn create(version: &Version, floor: &Floor) -> Result<String, askama::Error>
         format!("  {} {}{}{default}{}", f.name, f.type_name, f.collate(), generated.unwrap_or_default())
     };
     let lines: Vec<String> = table.fields.iter().map(column).collect();
-    let taken = made::taken(version, name);
+    let free = made::free_names(version, name);
     let (mut keys, mut names, mut sql) = (Vec::new(), Vec::new(), Vec::new());
-    for (at, index) in table.indexes.iter().enumerate() {
+    for index in &table.indexes {
         let fields: Option<Vec<Ident>> = index.keys.iter().cloned().collect();
         let Some(fields) = fields.filter(|_| index.method.as_str() == "btree" && !index.partial) else { continue };
-        let name_of = if taken.contains(&index.name) {
-            Ident::generated(&[name.name.as_str(), &at.to_string()])
-        } else {
-            index.name.clone()
-        };
+        let name_of = free(&index.name);
         names.push(name_of.clone());
         let unique = index.unique && index.immediate;
         keys.extend(unique.then(|| fields.clone()));
@@ -302,7 +298,9 @@ fn sources(version: &Version, relation: &Relation, floor: &Floor) -> (Vec<Far>, 
     if key.is_none() && !matches!(relation.rows, Rows::Told(_) | Rows::Spread(_)) {
         tables.insert(base);
     }
-    let absent;
+    // Another relation of the table tells, too, that a row has no such part.
+    let sliced = if let Rows::Slice(at) = relation.rows { Some(&version.slices[at]) } else { None };
+    let absent = sliced.map(slice::absent);
     let mut reached: Vec<(&TableName, String)> = Vec::new();
     for field in &relation.fields {
         match field.home {
@@ -330,11 +328,8 @@ fn sources(version: &Version, relation: &Relation, floor: &Floor) -> (Vec<Far>, 
             | Home::United(_) => {}
         }
     }
-    if let Rows::Slice(at) = relation.rows {
-        // Another relation of the table tells, too, that a row has no such part.
-        let slice = &version.slices[at];
-        absent = slice::absent(slice);
-        reached.push((&absent, equal("b", &slice.key, "c", &complement_keys(slice.key.len()))));
+    if let (Some(slice), Some(absent)) = (sliced, &absent) {
+        reached.push((absent, equal("b", &slice.key, "c", &complement_keys(slice.key.len()))));
     }
     if key.is_none() {
         tables.extend(reached.drain(..).map(|(table, _)| table));
@@ -342,9 +337,7 @@ fn sources(version: &Version, relation: &Relation, floor: &Floor) -> (Vec<Far>, 
     reached.retain(|(table, _)| !tables.contains(table));
     reached.sort();
     reached.dedup();
-    let is_ours =
-        |table: &TableName| matches!(relation.rows, Rows::Slice(at) if slice::absent(&version.slices[at]) == *table);
-    let is_there = |table: &TableName| version.schema.tables.contains_key(table) || is_ours(table);
+    let is_there = |table: &TableName| version.schema.tables.contains_key(table) || absent.as_ref() == Some(table);
     let far = reached.iter().filter(|(table, _)| is_there(table)).enumerate().filter_map(|(at, (table, reached))| {
         let key = key.as_ref()?;
         let n = at.to_string();

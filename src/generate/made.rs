@@ -38,9 +38,17 @@ pub fn freed<'n>(names: impl Iterator<Item = &'n Ident>) -> Result<String, askam
     Free { names: names.join(", ") }.render()
 }
 
+/// What an index or constraint of a table of ours is called: as in its table to be, unless one that is there before it has
+/// the name.
+pub fn free_names(version: &Version, table: &TableName) -> impl Fn(&Ident) -> Ident {
+    let (taken, table) = (taken(version, table), table.name.clone());
+    move |name| {
+        if taken.contains(name) { Ident::generated(&[table.as_str(), name.as_str()]) } else { name.clone() }
+    }
+}
+
 /// Names of indexes that tables of ours have which are there before this one.
-#[must_use]
-pub fn taken<'v>(version: &'v Version, table: &TableName) -> BTreeSet<&'v Ident> {
+fn taken<'v>(version: &'v Version, table: &TableName) -> BTreeSet<&'v Ident> {
     let floors = version.floors.iter().map(|f| (version.place_of(&f.step), &f.table));
     let mut ours: Vec<(usize, &TableName)> =
         floors.chain(version.made.iter().map(|m| (version.place_of(&m.step), &m.table))).collect();
@@ -62,10 +70,7 @@ pub fn create(version: &Version, made: &Made) -> Result<String, askama::Error> {
     };
     let mut lines: Vec<String> = table.fields.iter().map(numbered).collect();
     let plain = table.constraints.iter().filter(|c| !matches!(c.kind, ConstraintKind::Foreign(_)));
-    let taken = taken(version, &made.table);
-    let free = |name: &Ident| {
-        if taken.contains(name) { Ident::generated(&[made.table.name.as_str(), name.as_str()]) } else { name.clone() }
-    };
+    let free = free_names(version, &made.table);
     lines.extend(plain.map(|c| format!("CONSTRAINT {} {}", free(&c.name), c.definition)));
     let mut more = foreign_keys(table, &made.table);
     more.extend(rights::bare(&version.schema, &made.table));

@@ -4,6 +4,7 @@ use postgres::{Client, Error, Transaction};
 
 use super::{columns, columns_of, is_volatile};
 use crate::generate::list;
+use crate::name::TableName;
 use crate::problem::{Kind, Problem};
 use crate::refusal::Refusal;
 use crate::schema::Table;
@@ -30,20 +31,15 @@ pub fn judge(client: &mut Client, version: &Version, told: &Told, wish: &str) ->
     }
     let table = &version.schema.tables[&told.table];
     let mut transaction = client.transaction()?;
-    for missing in told.names.iter().filter(|name| version.made.iter().any(|m| m.table == **name)) {
-        // What makes it is applied together with this, so it is not there yet.
+    let is_ours = |name: &TableName| version.floor(name).is_some() || version.made.iter().any(|m| m.table == *name);
+    for missing in told.names.iter().filter(|name| is_ours(name)) {
+        // What makes it is applied together with this, so it is not there yet. By the key of a floor rows may be grouped.
+        let columns = columns_of(version, missing);
+        let key = version.floor(missing).map(|f| format!(", PRIMARY KEY ({})", list(&f.key))).unwrap_or_default();
         transaction.batch_execute(&format!(
-            "CREATE SCHEMA IF NOT EXISTS {}; CREATE TABLE IF NOT EXISTS {missing} {}",
+            "CREATE SCHEMA IF NOT EXISTS {}; CREATE TABLE IF NOT EXISTS {missing} {}{key})",
             missing.schema,
-            columns_of(version, missing)
-        ))?;
-    }
-    for floor in version.floors.iter().filter(|f| told.names.contains(&f.table)) {
-        let (schema, name, key) = (&floor.table.schema, &floor.table, list(&floor.key));
-        let columns = columns_of(version, name);
-        let columns = columns.strip_suffix(')').unwrap_or(&columns);
-        transaction.batch_execute(&format!(
-            "CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE IF NOT EXISTS {name} {columns}, PRIMARY KEY ({key}))"
+            columns.strip_suffix(')').unwrap_or(&columns)
         ))?;
     }
     let judged = in_transaction(&mut transaction, told, table, wish);
@@ -134,7 +130,7 @@ fn nothing_else(transaction: &mut Transaction, told: &Told, wish: &str) -> Resul
          ORDER BY 1, 2",
         &[],
     )?;
-    let found = rows.iter().map(|row| crate::name::TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)));
+    let found = rows.iter().map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)));
     match found.into_iter().find(|table| !told.names.contains(table)) {
         None => Ok(()),
         Some(table) => Err(refused(wish, format!("`{}` is used where it is not seen as a table", table.short()))

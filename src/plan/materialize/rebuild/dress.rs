@@ -40,7 +40,6 @@ pub fn dress(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     .collect()
 }
 
-/// The owner; then defaults, NOT NULL and checks in one scan; then the sequences.
 /// A default that may draw from the sequence of a table which has gone to another schema by now, and has taken it along.
 fn drawn_elsewhere(version: &Version, default: &str) -> String {
     let moved = version.relations.values().filter(|r| r.is_heir() && r.name.schema != r.base.schema);
@@ -51,6 +50,7 @@ fn drawn_elsewhere(version: &Version, default: &str) -> String {
     })
 }
 
+/// The owner; then defaults, NOT NULL and checks in one scan; then the sequences.
 fn fields(version: &Version, relation: &Relation) -> Vec<String> {
     let name = &relation.name;
     let table = version.table(relation);
