@@ -119,7 +119,8 @@ fn twin(server: &Server, name: &str, rows: usize, entries: &[Entry]) -> Client {
     let mut session = Session::new(Client::connect(&server.url(name), NoTls).unwrap()).unwrap();
     declare(&mut session, entries);
     let place = session.place().unwrap();
-    let work = session.prepare_materialize(&place, entries.len(), Options { rebuild_from: 0 }).unwrap();
+    let work =
+        session.prepare_materialize(&place, entries.len(), &Options { rebuild_from: 0, ..Options::default() }).unwrap();
     session.materialize(&place, &work, &mut |_, _| {}).unwrap();
     client.batch_execute("VACUUM (FULL, ANALYZE) wide").unwrap();
     client

@@ -10,6 +10,7 @@ pub mod installed;
 pub mod judge;
 pub mod lock;
 pub mod message;
+pub mod readers;
 pub mod rights;
 pub mod run;
 pub mod session;

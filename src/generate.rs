@@ -7,6 +7,7 @@ pub mod calculated;
 pub mod carry;
 pub mod complement;
 pub mod copied;
+pub mod dependents;
 pub mod drawn;
 pub mod fact;
 pub mod floor;

@@ -1,6 +1,7 @@
 //! A plan: what will be done to a database, as data that can be printed before anything happens.
 
 pub mod defer;
+pub mod dependents;
 pub mod drift;
 pub mod keep;
 pub mod materialize;

@@ -507,8 +507,6 @@ pub struct View {
     pub name: TableName,
     /// A materialized view.
     pub materialized: bool,
-    /// `pg_get_viewdef`.
-    pub definition: String,
     /// The fields of base tables (and other views) it reads, as `pg_depend` knows them.
     pub reads: Vec<(TableName, Ident)>,
     /// Relations it reads (also when no single field is named).
@@ -526,6 +524,8 @@ pub struct Function {
     pub has_path: bool,
     /// The fields that `pg_depend` knows it reads (`BEGIN ATOMIC` functions).
     pub reads: Vec<(TableName, Ident)>,
+    /// Relations it reads (also when no single field is named).
+    pub relations: Vec<TableName>,
 }
 
 impl Schema {

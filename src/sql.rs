@@ -527,6 +527,75 @@ pub fn words(text: &str) -> Vec<String> {
     tokens.into_iter().filter_map(word).collect()
 }
 
+/// Puts queries in the place of tables in a view's or function's body as PostgreSQL prints it where no schema is on the path:
+/// every table with its schema, every field with the table's alias. None where a table is more than read.
+#[must_use]
+pub fn over_queries(body: &str, queries: &BTreeMap<TableName, String>) -> Option<String> {
+    // What may come after a table without an alias. PostgreSQL quotes an alias that is one of these.
+    const AFTER: [&str; 24] = [
+        "WHERE",
+        "GROUP",
+        "HAVING",
+        "WINDOW",
+        "UNION",
+        "INTERSECT",
+        "EXCEPT",
+        "ORDER",
+        "LIMIT",
+        "OFFSET",
+        "FETCH",
+        "FOR",
+        "JOIN",
+        "LEFT",
+        "RIGHT",
+        "FULL",
+        "INNER",
+        "CROSS",
+        "NATURAL",
+        "ON",
+        "USING",
+        "TABLESAMPLE",
+        "RETURNING",
+        "END",
+    ];
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, body).with_unescape(false).tokenize().ok()?;
+    let seen = |t: &&Token| !matches!(t, Token::Whitespace(_));
+    let is = |t: Option<&Token>, words: &[&str]| matches!(t, Some(Token::Word(w)) if w.quote_style.is_none() && words.iter().any(|word| w.value.eq_ignore_ascii_case(word)));
+    let table = |at: usize| match tokens.get(at..at + 3)? {
+        [Token::Word(schema), Token::Period, Token::Word(name)] => {
+            queries.get_key_value(&TableName { schema: named(schema), name: named(name) })
+        }
+        _ => None,
+    };
+    let mut text = String::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        let mut before = tokens[..at].iter().rev().filter(seen);
+        let (before, above) = (before.next(), before.next());
+        let after = tokens.get(at + 3..).and_then(|rest| rest.iter().find(seen));
+        let named = !matches!(before, Some(Token::Period | Token::DoubleColon))
+            && !matches!(after, Some(Token::Period | Token::LParen));
+        let Some((name, query)) = table(at).filter(|_| named) else {
+            text += &tokens[at].to_string();
+            at += 1;
+            continue;
+        };
+        let read = is(before, &["FROM"]) && !is(above, &["DELETE"])
+            || is(before, &["JOIN"])
+            || matches!(before, Some(Token::Comma | Token::LParen));
+        if !read {
+            return None;
+        }
+        text += &format!("({query})");
+        let has_alias = matches!(after, Some(Token::Word(_))) && !is(after, &AFTER);
+        if !has_alias {
+            text += &format!(" {}", name.name);
+        }
+        at += 3;
+    }
+    Some(text)
+}
+
 /// Puts another table (and another name of the object) into an index or trigger definition: `… ON old …` → `… ON new …`.
 #[must_use]
 pub fn retarget(definition: &str, from: &TableName, to: &TableName) -> String {

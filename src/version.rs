@@ -154,6 +154,8 @@ pub struct Remark {
     pub kind: RemarkKind,
     /// In words.
     pub text: String,
+    /// The function that it is about, where who has seen to it may go on.
+    pub code: Option<String>,
 }
 
 /// How grave a remark is.
@@ -764,7 +766,7 @@ impl Version {
         self.directly_after(step).or_else(|refusal| self.on_floors(step, refusal))
     }
 
-    fn directly_after(&self, step: &Step) -> Result<Self, Refusal> {
+    pub(crate) fn directly_after(&self, step: &Step) -> Result<Self, Refusal> {
         let mut next = step.refactoring.after(&step.name, self)?;
         self.leaves_told(&next)?;
         next.may_cross(self)?;
@@ -1266,7 +1268,12 @@ impl Version {
 
     /// Adds a remark, once.
     pub fn remark(&mut self, step: &str, kind: RemarkKind, text: impl Into<String>) {
-        let remark = Remark { step: step.to_owned(), kind, text: text.into() };
+        self.remark_on(step, kind, text, None);
+    }
+
+    /// The same of a function of the user's.
+    pub fn remark_on(&mut self, step: &str, kind: RemarkKind, text: impl Into<String>, code: Option<&str>) {
+        let remark = Remark { step: step.to_owned(), kind, text: text.into(), code: code.map(str::to_owned) };
         if !self.remarks.contains(&remark) {
             self.remarks.push(remark);
         }

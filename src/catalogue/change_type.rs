@@ -9,6 +9,7 @@ use crate::catalogue::{Refactor, Refactoring, entangled};
 use crate::name::{FieldRef, Ident, TableRef};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Relation};
+use crate::schema::kind::canonical;
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::codes::{self, Mapping};
 use crate::sql::{Expression, TypeName, lengths};
@@ -178,7 +179,10 @@ impl Refactor for ChangeType {
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
         let (_, field) = before.find_field(&self.field)?;
         let old = &field.shape;
-        if old.type_name == self.type_name.to_string() && self.using.is_none() && self.map.is_empty() {
+        if canonical(&old.type_name) == canonical(&self.type_name.to_string())
+            && self.using.is_none()
+            && self.map.is_empty()
+        {
             return Err(Refusal::Nothing(format!("it has the type {} already", old.type_name)));
         }
         let new_type = self.type_name.to_string();

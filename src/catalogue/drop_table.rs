@@ -104,11 +104,6 @@ impl Version {
             }
         }
         let schema = self.schema.clone();
-        for view in schema.views.iter().filter(|v| v.relations.contains(&relation.base)) {
-            let kind = if view.materialized { "materialized view" } else { "view" };
-            let text = format!("{kind} `{}` reads `{}`", view.name.short(), relation.base.short());
-            self.remark(step, RemarkKind::InTheWay, text);
-        }
         entangled::note_row_type(self, step, relation);
         let own: Vec<Ident> = relation.foreign_keys().map(|(key, _)| key.item.name.clone()).collect();
         for key in own {

@@ -257,21 +257,6 @@ pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field,
     {
         after.remark(step, RemarkKind::Lost, format!("extended statistics `{}`", statistics.name.short()));
     }
-    for view in schema.views.iter().filter(|v| v.reads.contains(&(relation.base.clone(), column.clone()))) {
-        let kind = if view.materialized { "materialized view" } else { "view" };
-        after.remark(
-            step,
-            RemarkKind::InTheWay,
-            format!("{kind} `{}` reads `{}.{column}`", view.name.short(), relation.base.short()),
-        );
-    }
-    for function in schema.functions.iter().filter(|f| f.reads.contains(&(relation.base.clone(), column.clone()))) {
-        after.remark(
-            step,
-            RemarkKind::InTheWay,
-            format!("function `{}` reads `{}.{column}`", function.signature, relation.base.short()),
-        );
-    }
     note_trigger_functions(after, step, relation, &column, None);
     let mentions = functions_that_mention(after, relation, &column);
     note_functions(after, step, &mentions, &format!("`{}.{column}`", relation.base.short()));
@@ -325,7 +310,8 @@ pub fn note_trigger_functions(
         let function = format!("function `{}` of the trigger `{name}` on `{on}`", trigger.function);
         match code.uses(relation.base.name.as_str(), column.as_str()) {
             Use::Sure if !knows_both => {
-                after.remark(step, RemarkKind::InTheWay, format!("{function} names `{column}`"));
+                let text = format!("{function} names `{column}`");
+                after.remark_on(step, RemarkKind::InTheWay, text, Some(&trigger.function));
             }
             Use::Sure | Use::Perhaps => {
                 let text = format!("{function} has the word `{column}`; see that it does without the field");
@@ -374,7 +360,9 @@ fn mentioning(version: &Version, words: &[&str]) -> Vec<String> {
         let code = Code::of(&f.text);
         words.iter().all(|w| code.has(w) || code.says(w) || has_word(&f.signature, w))
     };
-    let functions = version.schema.functions.iter().filter(|f| words.iter().all(|w| has(f, w)));
+    // A body that is parsed goes along with the tables.
+    let unparsed = version.schema.functions.iter().filter(|f| f.relations.is_empty());
+    let functions = unparsed.filter(|f| words.iter().all(|w| has(f, w)));
     functions.filter(is_there).map(|f| f.signature.clone()).collect()
 }
 

@@ -360,11 +360,6 @@ pub fn remarks(after: &mut Version, step: &str, relations: &[&Relation], branche
             let text = format!("`{}` from publication `{}`", relation.name.short(), publication.name);
             after.remark(step, RemarkKind::Lost, text);
         }
-        for view in schema.views.iter().filter(|v| v.relations.contains(&relation.base)) {
-            let kind = if view.materialized { "materialized view" } else { "view" };
-            let text = format!("{kind} `{}` reads `{}`", view.name.short(), relation.base.short());
-            after.remark(step, RemarkKind::InTheWay, text);
-        }
         entangled::note_row_type(after, step, relation);
     }
     let heir = relations[0];

@@ -255,7 +255,7 @@ impl Show<'_> {
         let query = "SELECT customer_id, billing_country FROM customer ORDER BY customer_id";
         let before = Grid::of(&mut self.new, query)?;
         let place = self.session.place()?;
-        let work = self.session.prepare_materialize(&place, 1, Options::default())?;
+        let work = self.session.prepare_materialize(&place, 1, &Options::default())?;
         for (at, step) in work.plan.steps.iter().enumerate() {
             self.out(format!("   {:2}. {}", at + 1, step.sentence));
         }

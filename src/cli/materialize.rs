@@ -34,6 +34,12 @@ pub struct How {
     /// Rebuild tables of at least this many megabytes, rewrite smaller ones in place
     #[arg(long, value_name = "MB", default_value_t = 64)]
     rebuild_from: i64,
+    /// Give up a view or function that has no meaning in the new shape
+    #[arg(long, value_name = "NAME")]
+    drop: Vec<String>,
+    /// Go on though this function names what goes: it has been seen to
+    #[arg(long, value_name = "FUNCTION")]
+    accept: Vec<String>,
 }
 
 impl How {
@@ -69,7 +75,7 @@ impl How {
     }
 
     fn options(&self) -> Options {
-        Options { rebuild_from: self.rebuild_from << 20 }
+        Options { rebuild_from: self.rebuild_from << 20, drop: self.drop.clone(), accept: self.accept.clone() }
     }
 }
 
@@ -110,7 +116,7 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
             count += taken_along(context, &mut session, &mut place, &mut new)?;
         }
         let chunk = if args.step_by_step { 1 } else { count };
-        let work = session.prepare_materialize(&place, chunk, options)?;
+        let work = session.prepare_materialize(&place, chunk, &options)?;
         plan::print(context.ui, &work.plan, args.dry_run);
         if args.dry_run {
             context.ui.json(&work.plan);

@@ -45,7 +45,7 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<(), Problem> {
                 context.ui.json(&Plan::default());
                 return Ok(());
             }
-            session.prepare_materialize(&place, count, options)?.plan
+            session.prepare_materialize(&place, count, &options)?.plan
         }
     };
     if context.ui.json {

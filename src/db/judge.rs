@@ -270,7 +270,11 @@ fn follow(client: &mut Client, version: &Version, table: &TableName, column: &Id
     let row = if is_there { format!("(LIKE {table} INCLUDING STATISTICS)") } else { columns_of(version, table) };
     let mut retype = |indexes: &[&Index]| {
         let mut lines = vec![format!("CREATE TEMPORARY TABLE {} {row} ON COMMIT DROP", tried.name)];
-        lines.extend(indexes.iter().map(|index| retarget(&index.definition, table, &tried)));
+        // Without their names: a table that is not real yet may have one of another.
+        lines.extend(indexes.iter().map(|index| {
+            let definition = retarget(&index.definition, table, &tried);
+            definition.replacen(&format!(" INDEX {} ON ", index.name), " INDEX ON ", 1)
+        }));
         lines.push(format!("ALTER TABLE {tried} ALTER COLUMN {column} TYPE {kind} USING NULL::{kind}"));
         let mut transaction = client.transaction()?;
         let result = transaction.batch_execute(&lines.join(";\n"));

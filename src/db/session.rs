@@ -13,20 +13,22 @@ use crate::catalogue::{Refactor, Refactoring};
 use crate::db::facts::{self, Answer};
 use crate::db::run::{self, Patience, Tries};
 use crate::db::trial::{self, Trial};
-use crate::db::{crossing, installed, judge, lock, rights};
+use crate::db::{crossing, installed, judge, lock, readers, rights};
 use crate::fact::{Fact, Loss};
 use crate::generate::place::Needed;
 use crate::generate::{OWN, all, complement, fact, floor, lookup, rows, shown_in, slice};
 use crate::journal::{Entry, Recorded, State};
 use crate::name::{Ident, TableName, delimited, shell};
 use crate::plan::defer::{change_state, defer, record, record_inverse, take_down, told_back, unwanted};
+use crate::plan::dependents::{self, Dependent, Fate};
 use crate::plan::drift::drift;
+use crate::plan::materialize::readers::Readers;
 use crate::plan::materialize::{self, Options};
 use crate::plan::meets;
 use crate::plan::{Installed, Plan, PlanStep, Stranger};
 use crate::problem::{Kind, Problem};
 use crate::refusal::Refusal;
-use crate::relation::{Rows, row_key};
+use crate::relation::{Relation, Rows, row_key};
 use crate::schema::{Schema, read};
 use crate::sql::{Expression, Literal};
 use crate::version::{Made, RemarkKind, Step, Unlisted, Version};
@@ -175,8 +177,6 @@ pub struct Materialization {
     pub names: Vec<String>,
     /// Those that stay deferred.
     pub rest: Vec<Step>,
-    /// How the plan was chosen.
-    pub options: Options,
     /// How many of its steps come before the views can be compared with anything: locks, and complements told anew.
     first: usize,
 }
@@ -295,6 +295,7 @@ impl Session {
         }
         occupied(&version, &place.installed)?;
         note_what_cannot_be(&mut version, entries);
+        note_what_reads_it(&mut version, place, entries);
         note_what_meets_it(&mut version, entries, &place.installed);
         let stages = stages(entries, &versions);
         let names: Vec<&str> = entries.iter().map(|e| e.step.name.as_str()).collect();
@@ -575,7 +576,7 @@ impl Session {
         &mut self,
         place: &Place,
         count: usize,
-        options: Options,
+        options: &Options,
     ) -> Result<Materialization, Problem> {
         let pending = place.pending();
         let all = place.fold(&pending[..count])?;
@@ -600,11 +601,13 @@ impl Session {
         if !broken.is_empty() {
             return Err(Problem::facts(&wish, &broken));
         }
-        let mut plan = materialize::materialize(&version, &place.installed, &names, &options)?;
+        let readers = self.readers(place, &version, now, options)?;
+        let mut plan = materialize::materialize(&version, &place.installed, &names, options, &readers)?;
+        let head = plan.steps.iter().position(|step| step.lock.is_none()).unwrap_or(plan.steps.len());
         // After the lock, before anything else.
         let told = told_back(&place.version()?, &version, &place.installed);
-        let first = 1 + told.len();
-        plan.steps.splice(1..1, told);
+        let first = head + told.len();
+        plan.steps.splice(head..head, told);
         plan.steps.extend(inverses(place, now)?);
         let then: BTreeSet<(&String, String)> = all
             .floors
@@ -623,12 +626,28 @@ impl Session {
         if !plan.obstacles.is_empty() {
             return Err(Problem {
                 what: format!("cannot {wish}"),
+                hint: Some(readers.hint(&plan.obstacles)),
                 why: plan.obstacles,
-                hint: Some("change or drop these first; the deferred shape goes on working".into()),
                 kind: Kind::Obstacle,
             });
         }
-        Ok(Materialization { plan, version, names, rest: rest.to_vec(), options, first })
+        Ok(Materialization { plan, version, names, rest: rest.to_vec(), first })
+    }
+
+    /// What reads the tables, and what becomes of it when these refactorings become real.
+    fn readers(
+        &mut self,
+        place: &Place,
+        version: &Version,
+        steps: &[Step],
+        options: &Options,
+    ) -> Result<Readers, Problem> {
+        let is_rebuilt = |r: &Relation| materialize::way(version, r, options) == materialize::Way::Rebuild;
+        let found = dependents::dependents(version, is_rebuilt, || dependents::old(&place.schema, steps));
+        let mut transaction = self.client.transaction()?;
+        let bodies = readers::bodies(&mut transaction, &found)?;
+        transaction.rollback()?;
+        Ok(Readers::new(found, &bodies, options))
     }
 
     /// Makes refactorings real, compares every table with what its view showed, and shows the rest anew.
@@ -791,6 +810,31 @@ fn note_what_cannot_be(version: &mut Version, entries: &[Entry]) {
     }
     for (step, why) in reasons.into_iter().filter(|(step, _)| is_new(step)) {
         version.remark(&step, RemarkKind::InTheWay, why);
+    }
+}
+
+/// Tells early what reads the tables by their numbers, and becomes another or stands in the way.
+fn note_what_reads_it(version: &mut Version, place: &Place, entries: &[Entry]) {
+    let (Some(last), pending) = (entries.last(), place.pending()) else { return };
+    let steps: Vec<Step> = pending.into_iter().chain(entries.iter().map(|e| e.step.clone())).collect();
+    let (before, _) = steps.split_at(steps.len() - entries.len());
+    let found = |version: &Version, steps: &[Step]| {
+        dependents::dependents(version, |_| false, || dependents::old(&place.schema, steps))
+    };
+    let known = place.version().map(|version| found(&version, before)).unwrap_or_default();
+    let new: Vec<Dependent> = found(version, &steps).into_iter().filter(|d| !known.contains(d)).collect();
+    for reader in new {
+        let (who, reads) = (reader.who(), &reader.reads);
+        let (kind, text) = match reader.fate {
+            Fate::Stays => continue,
+            Fate::Anew => (RemarkKind::Note, format!("{who} reads `{reads}`, and is made anew when this becomes real")),
+            Fate::Over(_) => (
+                RemarkKind::Note,
+                format!("{who} reads `{reads}`, and will read it where it is when this becomes real"),
+            ),
+            Fate::Lost => (RemarkKind::InTheWay, format!("{who} reads `{reads}`")),
+        };
+        version.remark(&last.step.name, kind, text);
     }
 }
 

@@ -69,22 +69,26 @@ pub fn calculated(calculated: &Calculated, row: &str) -> String {
 #[must_use]
 pub fn carried(carry: &Carry, row: &str) -> String {
     let names = Names::of(carry);
+    let key = if carry.direction == Direction::Up { carry.target_key() } else { &carry.row_key };
+    let complement_row = equal("x", &names.complement_keys(carry), row, key);
+    let kept = format!("SELECT x.{} AS v FROM {} AS x WHERE {complement_row}", names.value, names.complement);
+    let stored = at_the_other_end(carry, row);
+    match carry.direction {
+        Direction::Up => format!("(SELECT s.v FROM ({stored}\n    UNION ALL {kept}) AS s LIMIT 1)"),
+        Direction::Down => format!("(SELECT t.v FROM ({kept}\n    UNION ALL {stored}) AS t LIMIT 1)"),
+    }
+}
+
+/// The value, as `v`, that is stored at the other end of a carried value's way.
+#[must_use]
+pub fn at_the_other_end(carry: &Carry, row: &str) -> String {
     match carry.direction {
         Direction::Up => {
-            let keys: Vec<Ident> = carry.target_key().to_vec();
             let last = carry.hops.len() - 1;
-            let in_group = equal(&format!("a{last}"), &carry.hops[last].from_columns, row, &keys);
-            let complement_row = equal("x", &names.complement_keys(carry), row, &keys);
-            format!(
-                "(SELECT s.v FROM (SELECT a0.{column} AS v FROM {members} WHERE {in_group}\n    UNION ALL SELECT x.{value} FROM {complement} AS x WHERE {complement_row}) AS s LIMIT 1)",
-                column = carry.column,
-                members = members(carry),
-                value = names.value,
-                complement = names.complement,
-            )
+            let in_group = equal(&format!("a{last}"), &carry.hops[last].from_columns, row, carry.target_key());
+            format!("SELECT a0.{} AS v FROM {} WHERE {in_group}", carry.column, members(carry))
         }
         Direction::Down => {
-            let complement_row = equal("x", &names.complement_keys(carry), row, &carry.row_key);
             let mut from = format!("{} AS s", carry.source);
             let first = &carry.hops[0];
             let way = if carry.hops.len() == 1 {
@@ -102,12 +106,7 @@ pub fn carried(carry: &Carry, row: &str) -> String {
                 }
                 equal("m1", &first.to_columns, row, &first.from_columns)
             };
-            format!(
-                "(SELECT t.v FROM (SELECT x.{value} AS v FROM {complement} AS x WHERE {complement_row}\n    UNION ALL SELECT s.{column} FROM {from} WHERE {way}) AS t LIMIT 1)",
-                value = names.value,
-                complement = names.complement,
-                column = carry.column,
-            )
+            format!("SELECT s.{} AS v FROM {from} WHERE {way}", carry.column)
         }
     }
 }

@@ -56,6 +56,13 @@ fn left(lookup: &Lookup, member: usize) -> String {
     }
 }
 
+/// What a row of the other table tells of one field, or what is told where there is none: without the complement.
+#[must_use]
+pub fn told(lookup: &Lookup, member: usize, row: &str) -> String {
+    let bare = Lookup { kept: Vec::new(), ..lookup.clone() };
+    looked_up(&bare, member, &each_of(row, &lookup.columns), "")
+}
+
 fn looked_up(lookup: &Lookup, member: usize, stored: &[String], is_kept: &str) -> String {
     let (shows, other, found) = (&lookup.shows[member], &lookup.other, found(lookup, "o", stored));
     let kept = lookup.kept.iter().filter(|k| k.member == member);

@@ -1,8 +1,10 @@
 //! The rows of a relation, as queries: what its view shows, and what its table must hold afterwards.
 
+use std::collections::BTreeSet;
+
 use crate::generate::carry::Names;
 use crate::generate::place::{self, Place};
-use crate::generate::{all, equal, get, identity, link, list, lookup, numbering, shaped, spread, united};
+use crate::generate::{OWN, all, equal, get, identity, link, list, lookup, numbering, shaped, spread, united};
 use crate::name::{Ident, delimited};
 use crate::relation::{Field, Home, Relation, Rows, row_key};
 use crate::schema::kind::without_modifier;
@@ -18,6 +20,30 @@ pub fn select(version: &Version, relation: &Relation) -> String {
     let fields: Vec<String> =
         relation.fields.iter().map(|f| format!("{} AS {}", get::get(version, relation, f), f.shape.name)).collect();
     delimited(format!("SELECT {} FROM {}{}", list(&fields), source(version, relation), filter(version, relation)))
+}
+
+/// The rows of a relation that everything is real of which its fields are told: without a complement. Only the fields that
+/// are wanted. None where there is more to it.
+#[must_use]
+pub fn when_real(version: &Version, relation: &Relation, wanted: &BTreeSet<&Ident>) -> Option<String> {
+    let is_real = relation.base.schema.as_str() != OWN && matches!(relation.rows, Rows::Whole | Rows::Part(_));
+    if !is_real || relation.mark().is_some() {
+        return None;
+    }
+    let mut fields = Vec::new();
+    for name in wanted {
+        let field = relation.field(name)?;
+        let value = match field.home {
+            Home::Own(_) | Home::Calculated(_) => get::get(version, relation, field),
+            Home::Carried(at) => format!("({} LIMIT 1)", get::at_the_other_end(&version.carries[at], "b")),
+            Home::Looked(at, member) => lookup::told(&version.lookups[at], member, "b"),
+            Home::Shaped(at, member) => shaped::told(&version.shaped[at], member, "b"),
+            Home::Added(_) | Home::Numbered(_) | Home::United(_) => return None,
+        };
+        fields.push(format!("{value} AS {name}"));
+    }
+    let rows = filter(version, relation);
+    Some(delimited(format!("SELECT {} FROM {}{rows}", list(&fields), source(version, relation))))
 }
 
 /// The same rows, joined instead of looked up one by one: for reading all of them.

@@ -5,6 +5,7 @@
 
 pub mod attach;
 pub mod fill;
+pub mod readers;
 pub mod rebuild;
 pub mod rules;
 pub mod unite;
@@ -15,11 +16,13 @@ use crate::fact::{KeyField, LossKind};
 use crate::generate::{self, MARK, complement, fact, list, numbering, own, rights, shaped};
 use crate::name::{BODY, Ident, TableName};
 use crate::plan::defer::{change_state, clear, drop_columns, drop_tables};
+use crate::plan::dependents::is_called;
+use crate::plan::materialize::readers::Readers;
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::relation::{Home, Relation, Rows, row_key};
 use crate::schema::TableKind;
 use crate::sql::{self, Literal};
-use crate::version::{RemarkKind, Version, lost_table};
+use crate::version::{Remark, RemarkKind, Version, lost_table};
 
 /// How a table gets its new shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,16 +38,20 @@ pub enum Way {
 }
 
 /// What the user may choose.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// Tables of at least this many bytes are rebuilt rather than rewritten in place.
     pub rebuild_from: i64,
+    /// Views and functions that go, where they have no meaning in the new shape.
+    pub drop: Vec<String>,
+    /// Functions that the user has seen to, though they name what goes.
+    pub accept: Vec<String>,
 }
 
 impl Default for Options {
     /// 64 MB: below, a rewrite in place takes about a second.
     fn default() -> Self {
-        Self { rebuild_from: 64 << 20 }
+        Self { rebuild_from: 64 << 20, drop: Vec::new(), accept: Vec::new() }
     }
 }
 
@@ -114,9 +121,11 @@ pub fn materialize(
     installed: &Installed,
     names: &[String],
     options: &Options,
+    readers: &Readers,
 ) -> Result<Plan, askama::Error> {
     let mut plan = Plan { title: format!("materialize {}", names.join(", ")), ..Plan::default() };
-    remarks(version, &mut plan);
+    remarks(version, options, &mut plan);
+    readers.tell(&mut plan);
     let ways: Vec<(&Relation, Way)> = version.touched().map(|r| (r, way(version, r, options))).collect();
     let going =
         |wanted: Way| -> Vec<&Relation> { ways.iter().filter(|(_, way)| *way == wanted).map(|(r, _)| *r).collect() };
@@ -142,6 +151,7 @@ pub fn materialize(
         }
     }
     let built: Vec<&Relation> = rebuilt.iter().chain(&beside).copied().collect();
+    plan.steps.extend(readers.lock()?);
     plan.steps.push(lock(version, &built));
     for (at, _) in version.losses.iter().enumerate() {
         plan.steps.extend(keep_loss(version, at, &mut plan.notes));
@@ -155,6 +165,7 @@ pub fn materialize(
     }
     let in_place = |way: &Way| matches!(way, Way::Catalogue | Way::InPlace);
     let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| in_place(way)).map(|(r, _)| *r).collect();
+    plan.steps.extend(readers.down(version)?);
     // What is dropped must not keep a column from another type.
     plan.steps.extend(rules::take_off(version, &kept, &rebuilt));
     for (relation, way) in &ways {
@@ -202,12 +213,15 @@ pub fn materialize(
     plan.steps.extend(restored_keys(version));
     plan.steps.extend(taken_over(version));
     plan.steps.extend(fill::drop_fillers(version));
+    plan.steps.extend(readers.up()?);
     plan.steps.push(PlanStep::new("write the journal", change_state(names, "materialized")));
     Ok(plan)
 }
 
-fn remarks(version: &Version, plan: &mut Plan) {
-    for remark in &version.remarks {
+fn remarks(version: &Version, options: &Options, plan: &mut Plan) {
+    let is_accepted =
+        |r: &&Remark| r.code.as_ref().is_some_and(|code| options.accept.iter().any(|a| is_called(code, a)));
+    for remark in version.remarks.iter().filter(|r| !is_accepted(r)) {
         let text = format!("{} ({})", remark.text, remark.step);
         match remark.kind {
             RemarkKind::Lost => plan.losses.push(text),
@@ -344,12 +358,19 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
     vec![PlanStep::new(format!("keep what has no place in the new shape in `{kept}`"), sql).writing(table.rows, 0)]
 }
 
+/// Columns that a table keeps, with the names that they get; and those that it does not keep.
+fn column_names<'v>(version: &'v Version, relation: &'v Relation) -> (Vec<(Ident, Ident)>, Vec<&'v Ident>) {
+    let stay = relation.fields.iter().filter_map(|f| Some((version.stays(relation, f)?.clone(), f.shape.name.clone())));
+    let stay: Vec<(Ident, Ident)> = stay.collect();
+    let all = version.table(relation).fields.iter().map(|f| &f.name);
+    let gone = all.filter(|name| !stay.iter().any(|(column, _)| column == *name)).collect();
+    (stay, gone)
+}
+
 /// Drops and renames columns of a table that keeps its identity.
 fn columns(version: &Version, relation: &Relation) -> Vec<PlanStep> {
-    let table = version.table(relation);
     let base = &relation.base;
-    let shown: BTreeSet<&Ident> = relation.fields.iter().filter_map(|f| version.stays(relation, f)).collect();
-    let gone: Vec<&Ident> = table.fields.iter().map(|f| &f.name).filter(|name| !shown.contains(name)).collect();
+    let (_, gone) = column_names(version, relation);
     let mut steps = Vec::new();
     if !gone.is_empty() {
         let drops: Vec<String> = gone.iter().map(|c| format!("DROP COLUMN {c}")).collect();

@@ -82,6 +82,29 @@ const ALIASES: [(&str, &str); 14] = [
     ("timestamptz", "timestamp with time zone"),
 ];
 
+/// A type as PostgreSQL writes it, however a person did: `VARCHAR(20)` → `character varying(20)`.
+#[must_use]
+pub fn canonical(type_name: &str) -> String {
+    if type_name.contains('"') {
+        return type_name.to_owned();
+    }
+    let lower = type_name.to_lowercase();
+    let (family, rest) = (without_modifier(&lower), lower.find('(').zip(lower.find(')')));
+    let family = family.split_whitespace().collect::<Vec<_>>().join(" ");
+    let modifier = rest.map(|(open, close)| lower[open..=close].replace(' ', ""));
+    let known = ALIASES.iter().find(|(alias, _)| *alias == family).map_or(&*family, |(_, name)| *name);
+    match (known, modifier) {
+        ("char" | "character", None) => "character(1)".to_owned(),
+        ("char", Some(modifier)) => format!("character{modifier}"),
+        (_, None) => known.to_owned(),
+        // It stands before the words that tell of the zone.
+        (_, Some(modifier)) => match known.split_once(' ').filter(|(_, zone)| zone.ends_with("time zone")) {
+            Some((head, zone)) => format!("{head}{modifier} {zone}"),
+            None => format!("{known}{modifier}"),
+        },
+    }
+}
+
 /// `numeric(10,2)` → `numeric`, `timestamp(3) with time zone` → `timestamp with time zone`.
 #[must_use]
 pub fn without_modifier(type_name: &str) -> String {
@@ -96,6 +119,24 @@ pub fn without_modifier(type_name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_type_has_one_name() {
+        for (written, name) in [
+            ("VARCHAR(20)", "character varying(20)"),
+            ("character varying(20)", "character varying(20)"),
+            ("int", "integer"),
+            ("char", "character(1)"),
+            ("numeric(10, 2)", "numeric(10,2)"),
+            ("decimal(10,2)", "numeric(10,2)"),
+            ("timestamptz(3)", "timestamp(3) with time zone"),
+            ("timestamp(3) with time zone", "timestamp(3) with time zone"),
+            ("timestamp", "timestamp without time zone"),
+            ("\"Odd\"", "\"Odd\""),
+        ] {
+            assert_eq!(canonical(written), name, "{written}");
+        }
+    }
 
     #[test]
     fn names_are_found_as_they_are_written() {

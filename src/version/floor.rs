@@ -9,7 +9,7 @@ use crate::name::{Ident, TableName, listed, own};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Field as RelationField, Home, Origin, Relation, Rows};
 use crate::schema::{
-    Constraint, ConstraintKind, Field, ForeignKey, Identity, Index, ReplicaIdentity, Table, TableKind, Trigger,
+    Constraint, ConstraintKind, Field, ForeignKey, Identity, Index, ReplicaIdentity, Schema, Table, TableKind, Trigger,
 };
 use crate::sql::{rename_in_definition, rename_in_trigger, retarget};
 use crate::version::{RemarkKind, Step, Version, numbered};
@@ -119,11 +119,7 @@ impl Version {
             };
             let table = own(&[&["floor"], &*place].concat());
             if under.is_heir() {
-                let columns =
-                    self.table(&under).fields.iter().filter_map(|c| {
-                        Some((c.name.clone(), under.showing(&self.schema, &c.name)?.shape.name.clone()))
-                    });
-                moved.insert(under.base.clone(), (table.clone(), columns.collect()));
+                moved.insert(under.base.clone(), (table.clone(), self.named_now(&under)));
             }
             under.name = own(&[&["under"], &*place].concat());
             // What is written to a floor is numbered there.
@@ -135,7 +131,7 @@ impl Version {
             after.under.insert(under.name.clone(), under);
         }
         for (floor, relation) in lowered {
-            let table = self.as_table(&relation, &floor, &moved);
+            let table = self.as_table(&relation, &floor.table, &moved);
             let mut above = Relation::of(&floor.table, &table);
             above.name = floor.shows.clone();
             above.is_shown = true;
@@ -152,15 +148,30 @@ impl Version {
         after
     }
 
-    /// A relation as the table that it will be, if nothing else happens to it.
-    fn as_table(&self, relation: &Relation, floor: &Floor, moved: &Moved) -> Table {
-        let base = self.table(relation);
-        let names: BTreeMap<Ident, Ident> = base
-            .fields
-            .iter()
+    /// The schema once all of this version is real.
+    pub(crate) fn as_schema(&self) -> Schema {
+        let mut moved = Moved::new();
+        for relation in self.relations.values().filter(|r| r.is_heir() && r.is_touched()) {
+            moved.insert(relation.base.clone(), (relation.name.clone(), self.named_now(relation)));
+        }
+        let mut schema = Schema::clone(&self.schema);
+        schema.tables = self.relations.values().map(|r| (r.name.clone(), self.as_table(r, &r.name, &moved))).collect();
+        schema
+    }
+
+    /// The fields that show the columns of a relation's table.
+    fn named_now(&self, relation: &Relation) -> BTreeMap<Ident, Ident> {
+        let columns = self.table(relation).fields.iter();
+        columns
             .filter_map(|c| Some((c.name.clone(), relation.showing(&self.schema, &c.name)?.shape.name.clone())))
-            .filter(|(column, field)| column != field)
-            .collect();
+            .collect()
+    }
+
+    /// A relation as the table that it will be, if nothing else happens to it.
+    fn as_table(&self, relation: &Relation, name: &TableName, moved: &Moved) -> Table {
+        let base = self.table(relation);
+        let mut names = self.named_now(relation);
+        names.retain(|column, field| column != field);
         let fields = (1..).zip(&relation.fields).map(|(number, field)| {
             let not_null = field.shape.not_null || relation.demand(&field.shape.name).is_some();
             let generated = field.shape.generated.clone().map(|mut g| {
@@ -188,12 +199,12 @@ impl Version {
         let keeps = |c: &&Attached<Constraint>| c.item.kind != ConstraintKind::NotNull;
         let constraints: Vec<Constraint> =
             relation.constraints.iter().filter(keeps).map(|c| as_constraint(c, moved)).collect();
-        let mut indexes: Vec<Index> = relation.indexes.iter().map(|i| as_index(i, relation, &floor.table)).collect();
+        let mut indexes: Vec<Index> = relation.indexes.iter().map(|i| as_index(i, relation, name)).collect();
         for key in &constraints {
             let unique = matches!(key.kind, ConstraintKind::Primary | ConstraintKind::Unique);
             let served = |i: &Index| i.constraint.as_ref() == Some(&key.name);
             if unique && !indexes.iter().any(served) {
-                let index = Index::unique(&key.name, &floor.table, &key.fields);
+                let index = Index::unique(&key.name, name, &key.fields);
                 indexes.push(Index { constraint: Some(key.name.clone()), immediate: !key.deferrable, ..index });
             }
         }
@@ -210,8 +221,8 @@ impl Version {
         if relation.is_heir() {
             let follow = |t: &Trigger| {
                 let definition = rename_in_trigger(&t.definition, &names);
-                let name = |f: &Ident| names.get(f).unwrap_or(f).clone();
-                Trigger { definition, fields: t.fields.iter().map(name).collect(), ..t.clone() }
+                let renamed = |f: &Ident| names.get(f).unwrap_or(f).clone();
+                Trigger { definition, fields: t.fields.iter().map(renamed).collect(), ..t.clone() }
             };
             Table { triggers: table.triggers.iter().map(follow).collect(), ..table }
         } else {

@@ -175,15 +175,15 @@ fn a_fault_while_undoing_leaves_the_new_shape() {
 fn a_fault_while_materializing_leaves_all_deferred() {
     for rebuild_from in [0, 64 << 20] {
         let shop = deferred();
-        let options = Options { rebuild_from };
+        let options = Options { rebuild_from, ..Options::default() };
         let shown = shop.rows("SELECT * FROM next.clients");
         let steps = {
             let mut session = session(&shop);
             let place = session.place().unwrap();
-            session.prepare_materialize(&place, COMMANDS.len(), options).unwrap().plan.steps.len()
+            session.prepare_materialize(&place, COMMANDS.len(), &options).unwrap().plan.steps.len()
         };
         with_faults(&shop, steps, |session, place, at| {
-            let mut work = session.prepare_materialize(place, COMMANDS.len(), options).unwrap();
+            let mut work = session.prepare_materialize(place, COMMANDS.len(), &options).unwrap();
             work.plan.steps.insert(at, bomb(at));
             session.materialize(place, &work, &mut |_, _| {}).is_ok()
         });

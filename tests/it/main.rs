@@ -9,6 +9,7 @@ mod concurrency;
 mod cycle;
 mod data;
 mod deferring;
+mod dependents;
 mod drifting;
 mod failure;
 mod floors;

@@ -10,7 +10,7 @@ use crate::cycle::shown;
 use crate::rebuild::{all_rows, assert_same, ok};
 use crate::support::{Database, rows};
 
-const TABLES: &str = "
+pub const TABLES: &str = "
     CREATE SCHEMA side;
     CREATE TABLE r (id int PRIMARY KEY, tax int, zone text);
     CREATE TABLE p (id serial PRIMARY KEY, r_id int REFERENCES r, v int DEFAULT 1 CONSTRAINT small CHECK (v < 100), w text,
@@ -34,7 +34,7 @@ const TABLES: &str = "
     INSERT INTO q2 SELECT 100 + i, i, i FROM generate_series(1, 3) AS i;";
 
 /// Something for each verb to do, most of it with table `p`.
-const COMMANDS: [&[&str]; 50] = [
+pub const COMMANDS: [&[&str]; 50] = [
     &["add-calculated", "p.upper_w", "text", "upper(w)"],
     &["add-check", "p", "v < 1000", "--name", "v_small"],
     &["add-field", "p.extra", "int", "--default", "5"],

@@ -1,7 +1,7 @@
 //! Filling new columns of a table that keeps its identity: one `ADD COLUMN`, one rewrite.
 
 use crate::generate::place::Place;
-use crate::generate::{get, list, lookup, made, rows, shaped};
+use crate::generate::{all, get, list, lookup, made, rows, shaped};
 use crate::name::{BODY, Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::{Way, draft, filler};
@@ -153,11 +153,12 @@ pub fn numbered_on(relation: &Relation, rows: &str) -> Vec<String> {
 /// Rows that another table has now.
 #[must_use]
 pub fn let_go(version: &Version, relation: &Relation) -> Option<PlanStep> {
-    let rows = get::rows(version, relation, "b");
-    if rows.is_empty() || relation.quarantines().next().is_some() {
+    let elsewhere = relation.conditions().iter().filter(|c| c.check.is_some());
+    let rows: Vec<String> = elsewhere.map(|c| format!("({})", get::over(&c.holds, "b"))).collect();
+    if rows.is_empty() || !relation.is_heir() {
         return None;
     }
-    let (table, base) = (version.table(relation), &relation.base);
+    let (table, base, rows) = (version.table(relation), &relation.base, all(&rows));
     let sql = format!("DELETE FROM {base} AS b WHERE ({rows}) IS NOT TRUE;");
     let sentence = format!("let go of the rows of `{}` that have a table of their own now", base.short());
     Some(PlanStep::new(sentence, without_triggers(base, table, &sql)))
@@ -167,11 +168,12 @@ pub fn let_go(version: &Version, relation: &Relation) -> Option<PlanStep> {
 /// is put apart later. All new fields are filled by now, and read these rows where they came before the rule.
 #[must_use]
 pub fn put_apart(version: &Version, ways: &[(&Relation, Way)]) -> Vec<PlanStep> {
-    let quarantined = ways.iter().filter(|(r, _)| r.quarantines().next().is_some()).count();
+    let ways = || ways.iter().filter(|(r, _)| r.is_heir());
+    let quarantined = ways().filter(|(r, _)| r.quarantines().next().is_some()).count();
     // A table that is built anew has not got them. But while its old one is there, they refer to others.
     let stays = |way: &Way| *way != Way::Rebuild || quarantined > 1;
     let mut apart: Vec<(&Relation, &Condition)> =
-        ways.iter().filter(|(_, way)| stays(way)).flat_map(|(r, _)| r.quarantines().map(|c| (*r, c))).collect();
+        ways().filter(|(_, way)| stays(way)).flat_map(|(r, _)| r.quarantines().map(|c| (*r, c))).collect();
     apart.sort_by_key(|(_, condition)| version.place_of(&condition.step));
     let delete = |(relation, condition): &(&Relation, &Condition)| {
         let base = &relation.base;

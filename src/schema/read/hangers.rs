@@ -9,7 +9,8 @@ use super::{Catalogue, Columns, Tables};
 use crate::name::{Ident, TableName};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Grant, Sequence};
 
-/// What `pg_depend` knows of, without the table's own parts, foreign keys, and our own views; then what it does not know.
+/// What `pg_depend` knows of, without the table's own parts, foreign keys, the user's views and functions (which are made
+/// anew), and our own views; then what it does not know.
 const HELD: &str = r#"
 WITH ours AS (
   SELECT oid FROM pg_namespace
@@ -33,7 +34,10 @@ FROM (
       WHEN 'pg_rewrite'::regclass THEN EXISTS (
         SELECT FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class
         WHERE r.oid = d.objid AND r.ev_class <> d.refobjid AND c.relnamespace NOT IN (SELECT oid FROM ours)
+          AND (r.rulename <> '_RETURN' OR c.relnamespace <> ALL ($2))
       )
+      WHEN 'pg_proc'::regclass THEN
+        NOT EXISTS (SELECT FROM pg_proc WHERE oid = d.objid AND prosqlbody IS NOT NULL AND pronamespace = ANY ($2))
       WHEN 'pg_trigger'::regclass THEN
         NOT EXISTS (SELECT FROM pg_trigger WHERE oid = d.objid AND (tgrelid = d.refobjid OR tgisinternal))
       WHEN 'pg_policy'::regclass THEN
@@ -50,6 +54,7 @@ FROM (
   JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
   JOIN pg_class AS v ON v.oid = r.ev_class
   WHERE c.conrelid = ANY($1) AND v.relnamespace NOT IN (SELECT oid FROM ours)
+    AND (r.rulename <> '_RETURN' OR v.relnamespace <> ALL ($2))
   UNION
   SELECT o.refobjid, pg_describe_object(d.classid, d.objid, 0)
   FROM pg_depend AS o

@@ -4,6 +4,7 @@ use postgres::{Error, GenericClient};
 
 use super::names::{PG_PROC, PG_REWRITE};
 use super::{Catalogue, Columns};
+use crate::name::TableName;
 use crate::schema::{Function, View};
 
 const VIEWS: &str = "
@@ -11,7 +12,6 @@ SELECT c.oid,
        n.nspname::text AS schema,
        c.relname::text AS name,
        c.relkind = 'm' AS materialized,
-       pg_get_viewdef(c.oid) AS definition,
        r.oid AS rule
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -41,30 +41,35 @@ pub(super) fn read(client: &mut impl GenericClient, catalogue: &Catalogue) -> Re
     let mut views = Vec::new();
     for row in client.query(VIEWS, &[&catalogue.schemas])? {
         let (oid, rule): (u32, u32) = (row.column("oid")?, row.column("rule")?);
-        let mut relations: Vec<u32> =
-            catalogue.uses.of(PG_REWRITE, rule, 0).iter().map(|(relation, _)| *relation).collect();
-        relations.retain(|relation| *relation != oid);
-        relations.dedup();
         views.push(View {
             name: row.relation()?,
             materialized: row.column("materialized")?,
-            definition: row.column("definition")?,
             reads: catalogue.uses.named(&catalogue.names, PG_REWRITE, rule),
-            relations: relations.iter().filter_map(|relation| catalogue.names.relation(*relation).cloned()).collect(),
+            relations: relations(catalogue, PG_REWRITE, rule, oid),
         });
     }
     Ok(views)
+}
+
+/// What an object reads besides itself.
+fn relations(catalogue: &Catalogue, class: u32, object: u32, itself: u32) -> Vec<TableName> {
+    let mut relations: Vec<u32> = catalogue.uses.of(class, object, 0).iter().map(|(relation, _)| *relation).collect();
+    relations.retain(|relation| *relation != itself);
+    relations.dedup();
+    relations.iter().filter_map(|relation| catalogue.names.relation(*relation).cloned()).collect()
 }
 
 /// Reads the user's functions and procedures.
 pub(super) fn read_functions(client: &mut impl GenericClient, catalogue: &Catalogue) -> Result<Vec<Function>, Error> {
     let mut functions = Vec::new();
     for row in client.query(FUNCTIONS, &[&catalogue.schemas])? {
+        let oid = row.column("oid")?;
         functions.push(Function {
             signature: row.column("signature")?,
             text: row.column("text")?,
             has_path: row.column("has_path")?,
-            reads: catalogue.uses.named(&catalogue.names, PG_PROC, row.column("oid")?),
+            reads: catalogue.uses.named(&catalogue.names, PG_PROC, oid),
+            relations: relations(catalogue, PG_PROC, oid, 0),
         });
     }
     Ok(functions)
