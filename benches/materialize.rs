@@ -117,7 +117,7 @@ impl Bench {
         let measured = self.measure(|| {
             let place = session.place().unwrap();
             marks.push(("prepare: facts and losses".into(), Instant::now()));
-            let work = session.prepare_materialize(&place, 1, Options { rebuild_from }).unwrap();
+            let work = session.prepare_materialize(&place, 1, &Options { rebuild_from, ..Options::default() }).unwrap();
             let mut seen = |_: usize, sentence: &str| marks.push((sentence.to_owned(), Instant::now()));
             session.materialize(&place, &work, &mut seen).unwrap();
             ended = Instant::now();

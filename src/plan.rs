@@ -17,6 +17,9 @@ use crate::name::delimited;
 pub struct Plan {
     /// In one sentence.
     pub title: String,
+    /// What is done beforehand, each step a transaction of its own that makes nobody wait for long.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<PlanStep>,
     /// Step by step, all in one transaction.
     pub steps: Vec<PlanStep>,
     /// What cannot be recovered from the new shape alone.
@@ -25,6 +28,9 @@ pub struct Plan {
     pub obstacles: Vec<String>,
     /// What is good to know.
     pub notes: Vec<String>,
+    /// The rules that are asked beforehand.
+    #[serde(skip)]
+    pub ready: materialize::ready::Ready,
 }
 
 /// One step of a plan.
@@ -98,6 +104,8 @@ pub struct Installed {
     pub pieces: std::collections::BTreeSet<String>,
     /// Complement tables and tables with kept losses.
     pub tables: Vec<crate::name::TableName>,
+    /// Indexes, and rules on tables, that a run has made ready which was cut off.
+    pub ready: Vec<(Option<crate::name::Ident>, crate::name::TableName)>,
     /// The columns of complements that several fields share, but for their keys.
     pub shared: Vec<(crate::name::TableName, crate::name::Ident)>,
     /// Somebody's objects that use ours, as PostgreSQL describes them.

@@ -34,6 +34,9 @@ pub struct How {
     /// Rebuild tables of at least this many megabytes, rewrite smaller ones in place
     #[arg(long, value_name = "MB", default_value_t = 64)]
     rebuild_from: i64,
+    /// Make new rules and indexes of tables of at least this many megabytes ready while others write
+    #[arg(long, value_name = "MB", default_value_t = 4)]
+    beside_from: i64,
     /// Give up a view or function that has no meaning in the new shape
     #[arg(long, value_name = "NAME")]
     drop: Vec<String>,
@@ -75,7 +78,12 @@ impl How {
     }
 
     fn options(&self) -> Options {
-        Options { rebuild_from: self.rebuild_from << 20, drop: self.drop.clone(), accept: self.accept.clone() }
+        Options {
+            rebuild_from: self.rebuild_from << 20,
+            beside_from: self.beside_from << 20,
+            drop: self.drop.clone(),
+            accept: self.accept.clone(),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use postgres::{Error, GenericClient, Row};
 use crate::db::around;
 use crate::journal::{Entry, JournalError, Recorded, State};
 use crate::name::{Ident, TableName};
+use crate::plan::materialize::ready::READY;
 use crate::plan::{Installed, LENT};
 
 pub(super) fn name(row: &Row, schema: usize) -> TableName {
@@ -66,6 +67,18 @@ fn read_all(client: &mut impl GenericClient) -> Result<Installed, Error> {
         list.push(name(&row, 0));
     }
     installed.shared = shared(client)?;
+    for row in client.query(
+        "SELECT c.conname::text, n.nspname::text, t.relname::text
+         FROM pg_constraint AS c JOIN pg_class AS t ON t.oid = c.conrelid JOIN pg_namespace AS n ON n.oid = t.relnamespace
+         WHERE starts_with(c.conname, $1)
+         UNION ALL
+         SELECT NULL, n.nspname::text, c.relname::text
+         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         WHERE c.relkind = 'i' AND starts_with(c.relname, $1) ORDER BY 1, 2, 3",
+        &[&READY],
+    )? {
+        installed.ready.push((row.get::<_, Option<String>>(0).map(Ident::new), name(&row, 1)));
+    }
     installed.secured = named(
         client,
         "SELECT n.nspname::text, c.relname::text FROM pg_policy AS p JOIN pg_class AS c ON c.oid = p.polrelid

@@ -14,7 +14,7 @@ use crate::db::facts::{self, Answer};
 use crate::db::run::{self, Patience, Tries};
 use crate::db::trial::{self, Trial};
 use crate::db::{crossing, installed, judge, lock, readers, rights};
-use crate::fact::{Fact, Loss};
+use crate::fact::{Claim, Fact, Loss};
 use crate::generate::place::Needed;
 use crate::generate::{OWN, all, complement, fact, floor, lookup, rows, shown_in, slice};
 use crate::journal::{Entry, Recorded, State};
@@ -655,6 +655,17 @@ impl Session {
     /// # Errors
     /// Whatever the server says, or a table that differs from its view. The database is then as it was.
     pub fn materialize(&mut self, place: &Place, work: &Materialization, seen: Seen) -> Result<(), Problem> {
+        let done = self.get_ready(place, &work.plan, seen).and_then(|()| self.make_real(place, work, seen));
+        done.map_err(|mut problem| {
+            if let Err(error) = self.not_ready(place).as_ref().map_err(|e| e.why.join("; ")) {
+                problem.why.push(format!("what was made ready could not be taken back now: {error}"));
+                problem.why.push("the next run of `refactor materialize` or `refactor undo` takes it back".into());
+            }
+            problem
+        })
+    }
+
+    fn make_real(&mut self, place: &Place, work: &Materialization, seen: Seen) -> Result<(), Problem> {
         let mut tries = self.patience.begin();
         loop {
             let mut transaction = self.client.transaction()?;
@@ -986,7 +997,11 @@ fn materialize_in(
     let (locking, rest) = work.plan.steps.split_at(work.first);
     let part = |steps: &[crate::plan::PlanStep]| Plan { steps: steps.to_vec(), ..work.plan.clone() };
     run::steps(transaction, &part(locking), seen).map_err(Stop::Failed)?;
-    for wanted in &work.version.facts() {
+    let is_asked = |fact: &&Fact| match &fact.claim {
+        Claim::Keeps { rule, .. } => work.plan.ready.keeps(&fact.step, &rule.name),
+        _ => false,
+    };
+    for wanted in work.version.facts().iter().filter(|fact| !is_asked(fact)) {
         let answer = facts::ask_still(transaction, &work.version, wanted)?;
         if !answer.holds() {
             return Err(Problem::facts(&work.plan.title, &[answer]).into());

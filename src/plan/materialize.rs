@@ -6,6 +6,7 @@
 pub mod attach;
 pub mod fill;
 pub mod readers;
+pub mod ready;
 pub mod rebuild;
 pub mod rules;
 pub mod unite;
@@ -18,6 +19,7 @@ use crate::name::{BODY, Ident, TableName};
 use crate::plan::defer::{change_state, clear, drop_columns, drop_tables};
 use crate::plan::dependents::is_called;
 use crate::plan::materialize::readers::Readers;
+use crate::plan::materialize::ready::Ready;
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::relation::{Home, Relation, Rows, row_key};
 use crate::schema::TableKind;
@@ -42,6 +44,8 @@ pub enum Way {
 pub struct Options {
     /// Tables of at least this many bytes are rebuilt rather than rewritten in place.
     pub rebuild_from: i64,
+    /// New rules and indexes of tables of at least this many bytes are made ready while others write.
+    pub beside_from: i64,
     /// Views and functions that go, where they have no meaning in the new shape.
     pub drop: Vec<String>,
     /// Functions that the user has seen to, though they name what goes.
@@ -51,7 +55,7 @@ pub struct Options {
 impl Default for Options {
     /// 64 MB: below, a rewrite in place takes about a second.
     fn default() -> Self {
-        Self { rebuild_from: 64 << 20, drop: Vec::new(), accept: Vec::new() }
+        Self { rebuild_from: 64 << 20, beside_from: 4 << 20, drop: Vec::new(), accept: Vec::new() }
     }
 }
 
@@ -150,6 +154,8 @@ pub fn materialize(
             plan.notes.push(format!("`{name}` is rewritten in place, not rebuilt, since {why}"));
         }
     }
+    let ready = Ready::new(version, &ways, options);
+    plan.before = ready.before().collect();
     let built: Vec<&Relation> = rebuilt.iter().chain(&beside).copied().collect();
     plan.steps.extend(readers.lock()?);
     plan.steps.push(lock(version, &built));
@@ -204,17 +210,18 @@ pub fn materialize(
     plan.steps.extend(kept.iter().flat_map(|r| trigger_arguments(version, r)));
     plan.steps.extend(rebuilt.iter().flat_map(|r| rebuild::dress(version, r)));
     plan.steps.extend(kept.iter().flat_map(|r| attach::attach(version, r)));
-    plan.steps.extend(kept.iter().flat_map(|r| rules::set(version, r)));
+    plan.steps.extend(kept.iter().flat_map(|r| rules::set(version, r, &ready)));
     // Their numbers come from the sequences of the others.
     plan.steps.extend(beside.iter().flat_map(|r| rebuild::dress(version, r)));
     plan.steps.extend(rebuilt.iter().chain(&beside).flat_map(|r| rebuild::foreign_keys(version, r)));
     plan.steps.extend(rebuild::foreign_keys_here(version, &rebuilt, &keep));
-    plan.steps.extend(kept.iter().flat_map(|r| attach::foreign_keys(version, r)));
+    plan.steps.extend(kept.iter().flat_map(|r| attach::foreign_keys(version, r, &ready)));
     plan.steps.extend(restored_keys(version));
     plan.steps.extend(taken_over(version));
     plan.steps.extend(fill::drop_fillers(version));
     plan.steps.extend(readers.up()?);
     plan.steps.push(PlanStep::new("write the journal", change_state(names, "materialized")));
+    plan.ready = ready;
     Ok(plan)
 }
 

@@ -27,6 +27,7 @@ mod onward;
 mod page;
 mod pages;
 mod read;
+mod ready;
 mod rebuild;
 mod reshape;
 mod rights;

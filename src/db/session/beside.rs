@@ -13,7 +13,7 @@ use crate::db::{installed, lock};
 use crate::generate::beside::{Beside, READ};
 use crate::plan::defer::defer;
 use crate::plan::watch::{self, Watch};
-use crate::plan::{Installed, Plan};
+use crate::plan::{Installed, Plan, PlanStep};
 use crate::problem::{Kind, Problem};
 use crate::version::Version;
 
@@ -40,7 +40,11 @@ const SHORT: Duration = Duration::from_millis(30);
 pub fn left_over(place: &Place) -> Result<Vec<String>, Problem> {
     // Where the refactorings make no sense any more nothing can be told, and something else is to be done first.
     let Ok(version) = place.version() else { return Ok(Vec::new()) };
-    Ok(watch::left_over(&version, &place.installed)?)
+    let ready = place.installed.ready.iter().map(|(rule, on)| match rule {
+        Some(rule) => format!("constraint {rule} on `{}`", on.short()),
+        None => format!("index `{}`", on.short()),
+    });
+    Ok(watch::left_over(&version, &place.installed)?.into_iter().chain(ready).collect())
 }
 
 impl Session {
@@ -61,8 +65,40 @@ impl Session {
     /// Shows exactly what the journal has.
     fn take_back(&mut self, place: &Place, installed: &Installed) -> Result<(), Problem> {
         let title = "take back what was begun";
+        self.not_ready(place)?;
         let plan = defer(&place.version()?, installed, title, String::new())?;
         self.run(&plan, &place.schema.code_path(), &mut |_, _| {}, &mut |_| Ok(()))
+    }
+
+    /// Makes rules and indexes ready, while others write.
+    pub(super) fn get_ready(&mut self, place: &Place, plan: &Plan, seen: Seen) -> Result<(), Problem> {
+        for (at, step) in plan.before.iter().enumerate() {
+            seen(at, &step.sentence);
+            if step.lock.is_some() {
+                let one = Plan { title: plan.title.clone(), steps: vec![step.clone()], ..Plan::default() };
+                self.run(&one, &place.schema.code_path(), &mut |_, _| {}, &mut |_| Ok(()))?;
+            } else {
+                // Whoever it waits for, nobody waits for it.
+                let done = self.client.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0");
+                let done = done.and_then(|()| self.client.batch_execute(&step.sql));
+                done.map_err(|e| Problem::server(format!("cannot {}: {}", plan.title, step.sentence), &e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what was made ready.
+    pub(super) fn not_ready(&mut self, place: &Place) -> Result<(), Problem> {
+        let title = "take back what was made ready";
+        for (rule, on) in installed::read(&mut self.client)?.ready {
+            let sql = match rule {
+                Some(rule) => format!("ALTER TABLE {on} DROP CONSTRAINT IF EXISTS {rule};"),
+                None => format!("DROP INDEX IF EXISTS {on};"),
+            };
+            let plan = Plan { title: title.to_owned(), steps: vec![PlanStep::new(title, sql)], ..Plan::default() };
+            self.run(&plan, &place.schema.code_path(), &mut |_, _| {}, &mut |_| Ok(()))?;
+        }
+        Ok(())
     }
 
     /// The same after a problem, which says so if that fails, too.

@@ -4,6 +4,7 @@
 use crate::catalogue::entangled::renames;
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
+use crate::plan::materialize::ready::Ready;
 use crate::relation::{Attached, Home, Origin, Relation};
 use crate::schema::{Constraint, ConstraintKind, Field, ForeignKey, Grant, Index};
 use crate::sql::{Literal, rename_in_definition};
@@ -44,10 +45,13 @@ pub fn attach(version: &Version, relation: &Relation) -> Vec<PlanStep> {
 
 /// Foreign keys that came along or are new.
 #[must_use]
-pub fn foreign_keys(version: &Version, relation: &Relation) -> Vec<PlanStep> {
+pub fn foreign_keys(version: &Version, relation: &Relation, ready: &Ready) -> Vec<PlanStep> {
     let mut lines = Vec::new();
     for constraint in relation.constraints.iter().filter(|c| came_along(version, relation, c)) {
-        if let ConstraintKind::Foreign(key) = &constraint.item.kind {
+        let ConstraintKind::Foreign(key) = &constraint.item.kind else { continue };
+        if let Some(named) = ready.then(relation, &constraint.item.name) {
+            lines.extend(named.iter().cloned());
+        } else {
             let text = foreign_key(version, &constraint.item, key);
             lines.extend(constraint_lines(&relation.name, &constraint.item, &text));
         }

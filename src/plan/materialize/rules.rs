@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::name::TableName;
 use crate::plan::PlanStep;
 use crate::plan::materialize::attach::{constraint_lines, definition, index_lines};
+use crate::plan::materialize::ready::Ready;
 use crate::relation::{Home, NamesFields, Origin, Relation, Rows};
 use crate::schema::{Constraint, ConstraintKind, Index};
 use crate::version::Version;
@@ -78,13 +79,14 @@ fn dropped<'v, T: NamesFields>(
 
 /// Sets what refactorings bring, but for foreign keys, which come when all tables are in place.
 #[must_use]
-pub fn set(version: &Version, relation: &Relation) -> Vec<PlanStep> {
+pub fn set(version: &Version, relation: &Relation, ready: &Ready) -> Vec<PlanStep> {
     let name = &relation.name;
     let mut changes = Vec::new();
     for field in &relation.fields {
         let Home::Own(at) = field.home else { continue };
         let (is, wanted, this) = (&version.table(relation).fields[at], &field.shape, &field.shape.name);
-        if is.not_null != wanted.not_null {
+        let asked = relation.demand(this).and_then(|rule| ready.then(relation, &rule.item.name));
+        if is.not_null != wanted.not_null && asked.is_none() {
             let how = if wanted.not_null { "SET" } else { "DROP" };
             changes.push(format!("ALTER COLUMN {this} {how} NOT NULL"));
         }
@@ -104,10 +106,16 @@ pub fn set(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         lines.push(format!("ALTER TABLE {name} {};", changes.join(", ")));
     }
     for index in relation.indexes.iter().filter(|i| i.brought_by().is_some()) {
-        lines.extend(index_lines(version, name, index));
+        match ready.then(relation, &index.item.name) {
+            Some(named) => lines.extend(named.iter().cloned()),
+            None => lines.extend(index_lines(version, name, index)),
+        }
     }
     for constraint in relation.constraints.iter().filter(|c| c.brought_by().is_some()) {
-        if !matches!(constraint.item.kind, ConstraintKind::Foreign(_) | ConstraintKind::NotNull) {
+        let is_key = matches!(constraint.item.kind, ConstraintKind::Foreign(_));
+        if let Some(named) = ready.then(relation, &constraint.item.name).filter(|_| !is_key) {
+            lines.extend(named.iter().cloned());
+        } else if !matches!(constraint.item.kind, ConstraintKind::Foreign(_) | ConstraintKind::NotNull) {
             lines.extend(constraint_lines(name, &constraint.item, &definition(constraint)));
         }
     }

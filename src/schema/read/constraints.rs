@@ -29,6 +29,7 @@ LEFT JOIN pg_description AS d
 WHERE c.conrelid = ANY($1)
   AND c.contype IN ('p', 'u', 'c', 'x', 'f')
   AND p.conrelid IS DISTINCT FROM c.conrelid
+  AND NOT starts_with(c.conname, 'refactor_ready')
 ORDER BY c.conname";
 
 /// Reads the constraints of all tables.

@@ -124,6 +124,7 @@ FROM pg_constraint AS c
 JOIN pg_class AS t ON t.oid = c.conrelid
 JOIN pg_namespace AS n ON n.oid = t.relnamespace
 WHERE c.contype = 'f' AND c.confrelid = ANY($1) AND c.conrelid <> ALL ($1)
+  AND NOT starts_with(c.conname, 'refactor_ready')
 ORDER BY n.nspname, t.relname, c.conname";
 
 const NOT_NULLS: &str = "

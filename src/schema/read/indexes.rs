@@ -33,6 +33,7 @@ LEFT JOIN pg_constraint AS k
 LEFT JOIN pg_description AS d
   ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid AND d.objsubid = 0
 WHERE i.indrelid = ANY($1)
+  AND NOT starts_with(c.relname, 'refactor_ready')
 ORDER BY c.relname";
 
 const TARGETS: &str = "
