@@ -14,8 +14,9 @@ use crate::fact::{Claim, Elsewhere, Fact, KeyField, Loss, Words};
 use crate::name::{FieldRef, Ident, TableName, TableRef, own};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Condition, Field, Hidden, Home, Relation, Rows, Stores, is_indexed};
+use crate::schema::kind::{canonical, without_modifier};
 use crate::schema::{Constraint, ForeignKey, Schema, Table, TableKind};
-use crate::sql::{Expression, Literal};
+use crate::sql::{Expression, Literal, lengths};
 pub use crossing::Suspect;
 pub use floor::Floor;
 pub use told::Told;
@@ -567,6 +568,24 @@ pub struct Shaped {
     pub restores: Option<String>,
     /// Whether the complement keeps them in one row with other fields of the table ([`Added::shared`]).
     pub shared: bool,
+}
+
+impl Shaped {
+    /// Whether only the limit of a type changes, or goes: then each stored value stays as it is.
+    #[must_use]
+    pub fn relabels(&self) -> bool {
+        match (&self.columns[..], &self.column_types[..], &self.types[..], &self.get[..]) {
+            ([column], [from], [to], [get]) => {
+                let get = get.to_string();
+                let cast = get.strip_prefix(&format!("{column}::")).map(canonical);
+                let wanted = canonical(to);
+                let is_same = get == column.to_string()
+                    || cast.is_some_and(|cast| cast == wanted || cast == without_modifier(&wanted));
+                self.stays.is_some() && is_same && lengths::relabels(from, to)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Fields that are told by the row of another table which is found by what the row stores. Either a foreign key, told by

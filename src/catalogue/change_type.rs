@@ -73,8 +73,13 @@ impl ChangeType {
         plain && family_after.is_some() && family_after == family(old_type)
     }
 
-    /// The least and the most that a whole number could be before it could be more.
-    fn widened(&self, old_type: &str) -> Option<(i64, i64)> {
+    /// The least and the most that a number could be before it could be more.
+    fn widened(&self, old_type: &str) -> Option<(String, String)> {
+        let plain = self.using.is_none() && self.back.is_none() && self.map.is_empty();
+        let new_type = self.type_name.to_string();
+        if let Some(most) = lengths::most(old_type).filter(|_| plain && lengths::relabels(old_type, &new_type)) {
+            return Some((format!("-{most}"), most));
+        }
         let bits = |kind: &str| match bare(kind).as_str() {
             "smallint" | "int2" => Some(16),
             "integer" | "int" | "int4" => Some(32),
@@ -82,10 +87,9 @@ impl ChangeType {
             "numeric" | "decimal" if !kind.contains('(') => Some(128),
             _ => None,
         };
-        let (before, after) = (bits(old_type)?, bits(&self.type_name.to_string())?);
-        let plain = self.using.is_none() && self.back.is_none() && self.map.is_empty();
+        let (before, after) = (bits(old_type)?, bits(&new_type)?);
         let most = i64::MAX >> (64_u32.checked_sub(before)?);
-        (plain && before < after).then_some((-most - 1, most))
+        (plain && before < after).then_some(((-most - 1).to_string(), most.to_string()))
     }
 
     /// The same where keys rest on it, which stay as all that hangs on the field.

@@ -999,6 +999,8 @@ fn materialize_in(
     run::steps(transaction, &part(locking), seen).map_err(Stop::Failed)?;
     let is_asked = |fact: &&Fact| match &fact.claim {
         Claim::Keeps { rule, .. } => work.plan.ready.keeps(&fact.step, &rule.name),
+        // What is stored fits a larger limit.
+        Claim::Fits { .. } => work.version.shaped.iter().any(|s| s.step == fact.step && s.relabels()),
         _ => false,
     };
     for wanted in work.version.facts().iter().filter(|fact| !is_asked(fact)) {

@@ -83,11 +83,12 @@ pub fn way(version: &Version, relation: &Relation, options: &Options) -> Way {
 }
 
 /// Whether a table becomes what its view shows without a row being read or written, but for those that new code wrote
-/// meanwhile: its columns stay, or are new with one value for all rows. Then there is nothing to compare.
+/// meanwhile: its columns stay, or get a larger limit, or are new with one value for all rows. Then there is nothing to compare.
 #[must_use]
 pub fn is_catalogue_only(version: &Version, relation: &Relation) -> bool {
     let constant = |home: &Home| match home {
         Home::Own(_) => true,
+        Home::Shaped(at, _) => version.shaped[*at].relabels(),
         Home::Added(at) => version.added[*at].told_by().is_empty() && version.table(relation).kind == TableKind::Plain,
         _ => false,
     };
@@ -288,6 +289,9 @@ fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanS
         };
         let step = PlanStep::new(sentence, generate::made::keep_apart(version, quarantined));
         return vec![step.writing(version.table(&quarantined.rows).rows, 0)];
+    }
+    if matches!(loss.kind, LossKind::Unfaithful(at) if version.shaped[at].relabels()) {
+        return Vec::new(); // Nothing that is stored becomes another value.
     }
     let Some(table) = version.schema.tables.get(&loss.table) else { return Vec::new() };
     let key: Vec<String> = match &loss.key[..] {

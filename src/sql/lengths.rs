@@ -1,5 +1,7 @@
 //! Types with a length: a cast cuts what is longer, and says nothing; what is stored is refused instead.
 
+use crate::schema::kind::{canonical, without_modifier};
+
 /// A type with a length.
 enum Length {
     /// `varchar(n)`, `char(n)`: spaces at the end may go.
@@ -103,9 +105,100 @@ pub fn assigns(from: &str, to: &str) -> bool {
         || TIMES.iter().any(|(time, others)| *time == from && others.contains(&to.as_str()))
 }
 
+/// The largest number of a type with a precision: `99.99` of `numeric(4,2)`.
+#[must_use]
+pub fn most(type_name: &str) -> Option<String> {
+    let name = canonical(type_name);
+    let inside = name.strip_prefix("numeric(")?.strip_suffix(')')?;
+    let (precision, scale) = inside.split_once(',').unwrap_or((inside, "0"));
+    let (precision, scale): (usize, usize) = (precision.parse().ok()?, scale.parse().ok()?);
+    let whole = "9".repeat(precision.checked_sub(scale)?);
+    let whole = if whole.is_empty() { "0".to_owned() } else { whole };
+    Some(if scale == 0 { whole } else { format!("{whole}.{}", "9".repeat(scale)) })
+}
+
+/// Whether PostgreSQL stores values of one type as they are when their field gets the other: a larger limit, or none
+/// (`varchar_support`, `numeric_support`, `TemporalSimplify` and `pg_cast` in its sources).
+#[must_use]
+pub fn relabels(from: &str, to: &str) -> bool {
+    let parts = |name: &str| {
+        let name = canonical(name);
+        let inside = name.find('(').zip(name.find(')')).map(|(open, close)| name[open + 1..close].to_owned());
+        let limits: Option<Vec<u32>> = inside.map(|text| text.split(',').map_while(|n| n.parse().ok()).collect());
+        (without_modifier(&name), limits)
+    };
+    let ((from, had), (to, has)) = (parts(from), parts(to));
+    let wider = |had: &[u32], has: &[u32]| {
+        let (scale, new_scale) = (had.get(1).unwrap_or(&0), has.get(1).unwrap_or(&0));
+        had.first() <= has.first() && scale == new_scale
+    };
+    match (from.as_str(), to.as_str()) {
+        ("character varying", "text") | ("cidr", "inet") => true,
+        ("text", "character varying") => has.is_none(),
+        (
+            "character varying"
+            | "bit varying"
+            | "numeric"
+            | "timestamp without time zone"
+            | "timestamp with time zone"
+            | "time without time zone"
+            | "time with time zone",
+            same,
+        ) if same == from => has.is_none_or(|has| had.is_some_and(|had| wider(&had, &has))),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_largest_number_has_all_digits() {
+        for (name, number) in [
+            ("numeric(4,2)", Some("99.99")),
+            ("decimal(3)", Some("999")),
+            ("numeric(2,2)", Some("0.99")),
+            ("numeric", None),
+            ("numeric(3,-2)", None),
+            ("int", None),
+        ] {
+            assert_eq!(most(name).as_deref(), number, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_larger_limit_is_the_same_bytes() {
+        let yes = [
+            ("varchar(50)", "character varying(100)"),
+            ("varchar(50)", "text"),
+            ("text", "varchar"),
+            ("numeric(10,2)", "numeric(12,2)"),
+            ("numeric(10)", "numeric"),
+            ("timestamp(3)", "timestamp"),
+            ("timestamp(3) with time zone", "timestamptz(6)"),
+            ("cidr", "inet"),
+        ];
+        let no = [
+            ("varchar(50)", "varchar(40)"),
+            ("varchar", "varchar(40)"),
+            ("text", "varchar(4)"),
+            ("char(5)", "text"),
+            ("char(5)", "char(6)"),
+            ("numeric(10,2)", "numeric(12,3)"),
+            ("numeric", "numeric(10,2)"),
+            ("timestamp", "timestamptz"),
+            ("timestamp", "timestamp(3)"),
+            ("int", "bigint"),
+            ("varchar(3)[]", "text[]"),
+        ];
+        for (from, to) in yes {
+            assert!(relabels(from, to), "{from} → {to}");
+        }
+        for (from, to) in no {
+            assert!(!relabels(from, to), "{from} → {to}");
+        }
+    }
 
     #[test]
     fn a_length_is_read() {

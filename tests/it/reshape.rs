@@ -352,3 +352,42 @@ fn a_numbered_key_gets_another_type_in_another_schema() {
         }
     }
 }
+
+#[test]
+fn a_larger_limit_rewrites_nothing_and_brings_what_was_too_long() {
+    for (old, new, value, longer) in [
+        ("varchar(5)", "varchar(9)", "'abc'", "'abcdefg'"),
+        ("varchar(5)", "text", "'abcde'", "'abcdefghijk'"),
+        ("text", "varchar", "'abc'", "'abcdefghi'"),
+        ("numeric(4,2)", "numeric(8,2)", "1.25", "123456.75"),
+        ("numeric(4,2)", "numeric", "1.25", "123456.123456"),
+        ("timestamp(0)", "timestamp(3)", "'2026-01-01 10:00:01'", "'2026-01-01 10:00:01.123'"),
+        ("timestamptz(0)", "timestamptz", "'2026-01-01 10:00:01+00'", "'2026-01-01 10:00:01.123456+00'"),
+        ("bit varying(3)", "bit varying(5)", "B'101'", "B'10101'"),
+        ("cidr", "inet", "'10.0.0.0/8'", "'10.1.2.3/8'"),
+    ] {
+        let database = Database::new(&format!(
+            "CREATE TABLE t (id int PRIMARY KEY, v {old} NOT NULL DEFAULT {value}, w text); CREATE INDEX ON t (v);
+             CREATE VIEW seen AS SELECT id, v FROM t;
+             INSERT INTO t SELECT i, {value}, 'w' FROM generate_series(1, 5) AS i;"
+        ));
+        let file = "SELECT relfilenode FROM pg_class WHERE relname IN ('t', 't_v_idx')";
+        let files = database.rows(file);
+        database.ok(&["change-type", "t.v", new]);
+        let mut next = database.next();
+        next.batch_execute(&format!("UPDATE t SET v = {longer} WHERE id = 2; INSERT INTO t (id, v) VALUES (6, {longer}); INSERT INTO t (id) VALUES (7)"))
+            .unwrap();
+        let shown = crate::support::rows(&mut next, "SELECT * FROM t");
+        drop(next);
+        database.ok(&["materialize", "--yes", "--rebuild-from", "0"]);
+        assert_eq!(database.rows("SELECT * FROM t"), shown, "{old} → {new}");
+        assert_eq!(database.rows("SELECT id, v FROM t"), database.rows("SELECT * FROM seen"), "{old} → {new}");
+        assert_eq!(database.rows(file), files, "{old} → {new} rewrote something");
+        let more = "SELECT attnotnull, atthasdef FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'v'";
+        assert_eq!(database.rows(more), ["(t,t)"]);
+        assert_eq!(
+            database.rows("SELECT relname FROM pg_class WHERE relname LIKE 'longer%' OR relname LIKE 'lost%'"),
+            [""; 0]
+        );
+    }
+}

@@ -1,14 +1,14 @@
 //! Filling new columns of a table that keeps its identity: one `ADD COLUMN`, one rewrite.
 
 use crate::generate::place::Place;
-use crate::generate::{all, get, list, lookup, made, rows, shaped};
+use crate::generate::{all, get, list, lookup, made, own, rows, shaped};
 use crate::name::{BODY, Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::{Way, draft, filler};
 use crate::relation::{Condition, Home, Relation, Rows};
 use crate::schema::{Table, TableKind};
 use crate::sql::Literal;
-use crate::version::{Added, Carry, Direction, Version};
+use crate::version::{Added, Carry, Direction, Shaped, Version};
 
 /// Adds and fills the columns that a relation has and its table has not.
 ///
@@ -32,7 +32,7 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                 let id = Ident::generated(&[shaped.id.as_str(), &member.to_string()]);
                 let columns = once_each(shaped.key.iter().chain(&shaped.columns));
                 let body = shaped::get(shaped, member, "b");
-                functions.push(function(version, &id, base, &columns, kind, &body));
+                let function = function(version, &id, base, &columns, kind, &body);
                 let call = format!("{}({})", filler(&id), list(&columns));
                 if let Some(column) = version.stays(relation, field) {
                     // PostgreSQL takes the sequence of an identity along.
@@ -43,8 +43,18 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                     if given && !field.shape.not_null {
                         adds.push(format!("ALTER COLUMN {column} DROP NOT NULL"));
                     }
-                    fills.push(format!("ALTER COLUMN {column} TYPE {kind}{} USING {call}", field.shape.collate()));
+                    let retyped = format!("ALTER COLUMN {column} TYPE {kind}{}", field.shape.collate());
+                    if shaped.relabels() {
+                        let (keep, bring) = longer(shaped, base, column);
+                        functions.push(keep);
+                        adds.push(retyped);
+                        updates.push(bring);
+                    } else {
+                        functions.push(function);
+                        fills.push(format!("{retyped} USING {call}"));
+                    }
                 } else {
+                    functions.push(function);
                     adds.push(format!("ADD COLUMN {draft} boolean"));
                     fills.push(format!("ALTER COLUMN {draft} TYPE {kind} USING {call}"));
                 }
@@ -114,6 +124,24 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         steps.push(PlanStep::new(format!("bring the values written meanwhile to `{}`", base.short()), sql));
     }
     steps
+}
+
+/// What new code wrote that the old type had no place for is put aside while the field gets its type.
+fn longer(shaped: &Shaped, base: &TableName, column: &Ident) -> (String, String) {
+    let (place, aside) = (Place::of_shaped(shaped), own(&["longer", shaped.id.as_str()]));
+    let keys: Vec<String> = place.keys().iter().map(|k| format!("x.{k}")).collect();
+    let value = place.value();
+    let keep = format!(
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;\nCREATE TABLE {aside} AS SELECT {}, x.{value} AS refactor_value FROM {} AS x JOIN {base} AS b ON {};",
+        list(&keys),
+        place.table,
+        place.has_of("x", "b"),
+    );
+    let bring = format!(
+        "UPDATE {base} AS b SET {column} = x.refactor_value FROM {aside} AS x WHERE {};\nDROP TABLE {aside};\nRESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin;",
+        place.belongs("x", "b"),
+    );
+    (keep, bring)
 }
 
 /// Gives a table that SQL of the user tells its rows.
