@@ -14,7 +14,7 @@ use crate::fact::{Claim, Elsewhere, Fact, KeyField, Loss, Words};
 use crate::name::{FieldRef, Ident, TableName, TableRef, own};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Condition, Field, Hidden, Home, Relation, Rows, Stores, is_indexed};
-use crate::schema::kind::{canonical, without_modifier};
+use crate::schema::kind::{canonical, typed_constant, without_modifier};
 use crate::schema::{Constraint, ForeignKey, Schema, Table, TableKind};
 use crate::sql::{Expression, Literal, lengths};
 pub use crossing::Suspect;
@@ -799,6 +799,11 @@ impl Version {
             }
         }
         for relation in next.relations.values_mut() {
+            if relation.touched_by.last() == Some(&step.name) {
+                for Field { shape, .. } in &mut relation.fields {
+                    shape.default = shape.default.take().map(|default| typed_constant(&default, &shape.type_name));
+                }
+            }
             let Relation { fields, passing, .. } = relation;
             passing.retain(|c| c.item.fields.iter().all(|f| fields.iter().any(|shown| shown.shape.name == *f)));
         }

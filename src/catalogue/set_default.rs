@@ -7,6 +7,7 @@ use crate::catalogue::drop_default::DropDefault;
 use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::name::{FieldRef, shell};
 use crate::refusal::Refusal;
+use crate::schema::kind::typed_constant;
 use crate::sql::Expression;
 use crate::version::Version;
 
@@ -45,7 +46,7 @@ impl Refactor for SetDefault {
                 hint: Some(format!("say `refactor drop-default {}`", shell(&self.field.to_string()))),
             });
         }
-        let default = Some(self.default.to_string());
+        let default = Some(typed_constant(&self.default.to_string(), &field.shape.type_name));
         if field.shape.default == default {
             return Err(Refusal::Nothing(format!("its default is `{}` already", self.default)));
         }

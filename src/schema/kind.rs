@@ -105,6 +105,18 @@ pub fn canonical(type_name: &str) -> String {
     }
 }
 
+/// A string constant with its type, as PostgreSQL prints a default: read again, it must not become another type's.
+#[must_use]
+pub fn typed_constant(default: &str, type_name: &str) -> String {
+    let inside = default.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+    let is_constant = inside.is_some_and(|text| !text.replace("\'\'", "").contains('\''));
+    let family = without_modifier(&canonical(type_name));
+    match family.as_str() {
+        "text" | "character varying" if is_constant => format!("{default}::{family}"),
+        _ => default.to_owned(),
+    }
+}
+
 /// `numeric(10,2)` → `numeric`, `timestamp(3) with time zone` → `timestamp with time zone`.
 #[must_use]
 pub fn without_modifier(type_name: &str) -> String {
