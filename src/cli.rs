@@ -8,6 +8,7 @@ mod exec;
 mod extras;
 mod materialize;
 mod plan;
+mod rehearse;
 mod show;
 mod status;
 mod undo;
@@ -97,6 +98,8 @@ enum Verb {
     Check(check::Check),
     /// Make deferred refactorings real
     Materialize(materialize::Materialize),
+    /// Make everything real on a copy of the database, and run a command there
+    Rehearse(rehearse::Rehearse),
     /// Try the laws of the views on the real rows, in a transaction that is rolled back
     Verify(verify::Verify),
     /// See a field move on a private server with sample data
@@ -108,20 +111,31 @@ enum Verb {
 }
 
 /// What a verb works with.
+#[derive(Clone)]
 pub struct Context {
     globals: Globals,
     /// How to speak.
     pub ui: Ui,
+    /// The database, if another than what the options say.
+    at: Option<Target>,
 }
 
 impl Context {
     /// The server to talk to.
     fn target(&self) -> Result<Target, Problem> {
+        if let Some(at) = &self.at {
+            return Ok(at.clone());
+        }
         let target = Target::resolve(self.globals.database_url.as_deref())?;
         if let Some(warning) = target.warning() {
             self.ui.warn(warning);
         }
         Ok(target)
+    }
+
+    /// The same on another database.
+    fn at(&self, target: Target) -> Self {
+        Self { globals: self.globals.clone(), ui: self.ui, at: Some(target) }
     }
 
     fn session(&self) -> Result<Session, Problem> {
@@ -165,7 +179,7 @@ impl Context {
 #[must_use]
 pub fn run(command: Command) -> ExitCode {
     let ui = Ui { json: command.globals.json, quiet: command.globals.quiet };
-    let context = Context { globals: command.globals, ui };
+    let context = Context { globals: command.globals, ui, at: None };
     let done = match command.verb {
         Verb::Declare(refactoring) => declare::run(&context, refactoring),
         Verb::Status => status::run(&context),
@@ -177,6 +191,7 @@ pub fn run(command: Command) -> ExitCode {
         Verb::Url => exec::url(&context),
         Verb::Check(args) => check::run(&context, &args),
         Verb::Materialize(args) => materialize::run(&context, &args),
+        Verb::Rehearse(args) => return rehearse::run(&context, &args),
         Verb::Verify(args) => verify::run(&context, &args),
         Verb::Demo(args) => demo::run(&context, &args),
         Verb::Completions(args) => {
@@ -191,9 +206,13 @@ pub fn run(command: Command) -> ExitCode {
             if problem.kind != Kind::Told {
                 ui.problem(&problem);
             }
-            ExitCode::from(if problem.kind == Kind::Usage { 2 } else { 1 })
+            exit_code(&problem)
         }
     }
+}
+
+fn exit_code(problem: &Problem) -> ExitCode {
+    ExitCode::from(if problem.kind == Kind::Usage { 2 } else { 1 })
 }
 
 /// What is written for these may begin with a minus.

@@ -3,6 +3,7 @@
 
 mod around;
 pub mod connect;
+pub mod copy;
 pub mod crossing;
 pub mod embedded;
 pub mod facts;

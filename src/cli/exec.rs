@@ -5,7 +5,7 @@ use std::process::{Command as Process, ExitCode};
 use clap::Args;
 use postgres::SimpleQueryMessage;
 
-use crate::cli::Context;
+use crate::cli::{Context, exit_code};
 use crate::db::connect::Target;
 use crate::generate::shown_in;
 use crate::problem::{Kind, Problem};
@@ -78,7 +78,7 @@ pub fn run(context: &Context, args: &Exec) -> ExitCode {
     };
     run().unwrap_or_else(|problem| {
         context.ui.problem(&problem);
-        ExitCode::from(if problem.kind == Kind::Usage { 2 } else { 1 })
+        exit_code(&problem)
     })
 }
 

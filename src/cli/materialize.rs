@@ -7,6 +7,7 @@ use crate::db::session::{Materialization, Place, Session};
 use crate::journal::Entry;
 use crate::plan::materialize::Options;
 use crate::problem::{Kind, Problem};
+use crate::ui::Ui;
 use crate::version::Version;
 
 /// How to materialize.
@@ -23,6 +24,9 @@ pub struct Materialize {
     /// One refactoring a transaction, instead of all at once
     #[arg(long)]
     step_by_step: bool,
+    /// Say only what is lost.
+    #[arg(skip)]
+    terse: bool,
 }
 
 /// What shapes the plan.
@@ -92,8 +96,18 @@ fn is_named(name: &str, called: &str) -> bool {
     name == called || name.starts_with(&format!("{called}-"))
 }
 
+/// Makes all real without asking, and says only what is lost. Gives what became real.
+pub fn unasked(context: &Context, how: &How) -> Result<Vec<String>, Problem> {
+    let context = Context { ui: Ui { json: false, ..context.ui }, ..context.clone() };
+    all(&context, &Materialize { yes: true, dry_run: false, how: how.clone(), step_by_step: false, terse: true })
+}
+
 /// Plans, asks, and makes real.
 pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
+    all(context, args).map(|_| ())
+}
+
+fn all(context: &Context, args: &Materialize) -> Result<Vec<String>, Problem> {
     let files = context.files()?;
     let mut session = context.session()?;
     session.lock()?;
@@ -103,9 +117,11 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
     let (mut count, options) =
         if new.is_empty() { args.how.choose(&place)? } else { (place.pending().len(), args.how.options()) };
     if count == 0 && new.is_empty() {
-        context.ui.say("nothing is deferred: the tables are the newest shape");
+        if !args.terse {
+            context.ui.say("nothing is deferred: the tables are the newest shape");
+        }
         context.ui.json(&serde_json::json!({ "materialized": [], "deferred": [] }));
-        return Ok(());
+        return Ok(Vec::new());
     }
     if count > 0 {
         taken_up(context, &mut session, &mut place, args.dry_run)?;
@@ -116,7 +132,7 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
         context.ui.say(format!("shown in `next` first, then made real with the others: {}", names(&new)));
         if count == 0 {
             context.ui.say("nothing was done (--dry-run)");
-            return Ok(());
+            return Ok(Vec::new());
         }
     }
     while count > 0 || !new.is_empty() {
@@ -125,24 +141,32 @@ pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
         }
         let chunk = if args.step_by_step { 1 } else { count };
         let work = session.prepare_materialize(&place, chunk, &options)?;
-        plan::print(context.ui, &work.plan, args.dry_run);
+        if args.terse {
+            work.plan.losses.iter().for_each(|loss| context.ui.warn(format!("lost: {loss}")));
+        } else {
+            plan::print(context.ui, &work.plan, args.dry_run);
+        }
         if args.dry_run {
             context.ui.json(&work.plan);
             context.ui.say("nothing was done (--dry-run)");
-            return Ok(());
+            return Ok(Vec::new());
         }
         if !args.yes && !context.ui.ask("Do this?") {
             return Err(Problem::new(Kind::Declined, "nothing was materialized", "it was not confirmed")
                 .hint("answer `y`, or pass `--yes` in scripts"));
         }
-        one(context, &mut session, &place, &work)?;
+        if args.terse {
+            session.materialize(&place, &work, &mut |_, _| {})?;
+        } else {
+            one(context, &mut session, &place, &work)?;
+        }
         count -= work.names.len();
         done.extend(work.names);
         rest = work.rest.into_iter().map(|step| step.name).collect();
         place = session.place()?;
     }
     context.ui.json(&serde_json::json!({ "materialized": done, "deferred": rest }));
-    Ok(())
+    Ok(done)
 }
 
 fn names(entries: &[Entry]) -> String {

@@ -115,17 +115,23 @@ pub fn set_path(set: &str, path: &[Ident]) -> String {
     format!("{set} search_path = pg_catalog, {path}pg_temp")
 }
 
+/// What a plan's transaction sets.
+#[must_use]
+pub fn settings(lock_timeout: Duration, path: &[Ident]) -> String {
+    let path = set_path("SET LOCAL", path);
+    format!(
+        "SET LOCAL lock_timeout = {}; {path}; SET LOCAL check_function_bodies = false; SET LOCAL client_min_messages = warning; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;",
+        lock_timeout.as_millis()
+    )
+}
+
 /// Prepares a transaction for a plan: lock timeout, and a `search_path` for the names in the user's expressions (all
 /// of ours are qualified).
 ///
 /// # Errors
 /// When the server says so.
 pub fn prepare(transaction: &mut Transaction<'_>, lock_timeout: Duration, path: &[Ident]) -> Result<(), Error> {
-    let path = set_path("SET LOCAL", path);
-    transaction.batch_execute(&format!(
-        "SET LOCAL lock_timeout = {}; {path}; SET LOCAL check_function_bodies = false; SET LOCAL client_min_messages = warning; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;",
-        lock_timeout.as_millis()
-    ))
+    transaction.batch_execute(&settings(lock_timeout, path))
 }
 
 /// Runs the steps of a plan in a transaction. `seen` hears of each step before it runs.

@@ -29,6 +29,7 @@ mod pages;
 mod read;
 mod ready;
 mod rebuild;
+mod rehearse;
 mod reshape;
 mod rights;
 mod rules;

@@ -33,6 +33,13 @@ impl Target {
         variables
     }
 
+    /// The variables through which a child process sees the same database as it is.
+    #[must_use]
+    pub fn environment_alone(&self) -> Vec<(String, String)> {
+        let known = VARIABLES.iter().filter(|(name, _)| *name != "PGAPPNAME");
+        known.filter_map(|(name, keyword)| Some(((*name).to_owned(), self.value(keyword)?.to_owned()))).collect()
+    }
+
     /// The options of the session with a search path added.
     pub(super) fn options(&self, search_path: &str) -> String {
         let mut options = self.value("options").unwrap_or_default().to_owned();

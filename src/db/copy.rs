@@ -1,0 +1,254 @@
+//! A copy of a database, made for a rehearsal and dropped after it.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use postgres::Client;
+use postgres::error::SqlState;
+
+use crate::db::connect::Target;
+use crate::db::embedded::Server;
+use crate::name::Ident;
+use crate::problem::{Kind, Problem};
+use crate::sql::Literal;
+
+/// What the comment of such a database begins with.
+const MARK: &str = "refactor: rehearsal";
+
+/// How a copy was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// By the server, file by file.
+    Template,
+    /// By `pg_dump`, on the same server.
+    Dump,
+    /// The same without rows.
+    Tables,
+    /// By `pg_dump`, on a private server.
+    Private,
+}
+
+impl How {
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Template => "copied by the server",
+            Self::Dump => "copied by pg_dump, since others are connected or it is somebody else's,",
+            Self::Tables => "copied by pg_dump, its tables without rows,",
+            Self::Private => "copied by pg_dump to a private server, since you may not create databases",
+        }
+    }
+}
+
+/// A copy. Dropped with this, unless it is kept.
+pub struct Copy {
+    /// The copy itself.
+    pub target: Target,
+    /// How it was made.
+    pub how: How,
+    /// How long that took.
+    pub time: Duration,
+    name: String,
+    /// Tells others that the copy is in use.
+    keeper: Option<Client>,
+    kept: bool,
+    _server: Option<Server>,
+}
+
+impl Copy {
+    /// Copies a database, with its rows or only its tables.
+    ///
+    /// # Errors
+    /// When there is no way to make one; says what was tried.
+    pub fn of(source: &Target, schema_only: bool) -> Result<Self, Problem> {
+        let start = Instant::now();
+        let name = name(source.database());
+        let database = Ident::new(&*name);
+        let mut keeper = maintenance(source, &name)?;
+        tidy(&mut keeper)?;
+        let failed = |error: &postgres::Error| Problem::server("cannot copy the database", error);
+        let by_server = !schema_only && {
+            let template = Ident::new(source.database());
+            let create = format!("CREATE DATABASE {database} TEMPLATE {template}");
+            let free = !is_in_use(&mut keeper, source.database())?;
+            match free.then(|| keeper.batch_execute(&create)) {
+                None => false,
+                Some(Ok(())) => true,
+                Some(Err(error)) if error.code() == Some(&SqlState::OBJECT_IN_USE) || is_forbidden(&error) => false,
+                Some(Err(error)) => return Err(failed(&error)),
+            }
+        };
+        let how = if by_server {
+            How::Template
+        } else {
+            match keeper.batch_execute(&format!("CREATE DATABASE {database} TEMPLATE template0")) {
+                Ok(()) if schema_only => How::Tables,
+                Ok(()) => How::Dump,
+                Err(error) if is_forbidden(&error) => How::Private,
+                Err(error) => return Err(failed(&error)),
+            }
+        };
+        let mut copy = if how == How::Private {
+            let server = Server::start().map_err(Problem::from)?;
+            let target = Target::resolve(Some(&server.url("postgres")))?;
+            Self { target, how, time: Duration::ZERO, name, keeper: None, kept: false, _server: Some(server) }
+        } else {
+            let target = source.with_database(&name);
+            Self { target, how, time: Duration::ZERO, name, keeper: Some(keeper), kept: false, _server: None }
+        };
+        copy.mark(&format!("{MARK} of {}", source.database()))?;
+        if how != How::Template {
+            fill(source, &copy.target, how, schema_only)?;
+        }
+        copy.settings(source)?;
+        copy.time = start.elapsed();
+        Ok(copy)
+    }
+
+    fn mark(&mut self, text: &str) -> Result<(), Problem> {
+        let comment = format!("COMMENT ON DATABASE {} IS {}", Ident::new(&*self.name), Literal(text.to_owned()));
+        match &mut self.keeper {
+            Some(keeper) => Ok(keeper.batch_execute(&comment)?),
+            None => Ok(()),
+        }
+    }
+
+    /// What is set for a database, or for somebody in it, is no part of it.
+    fn settings(&mut self, source: &Target) -> Result<(), Problem> {
+        let Some(keeper) = &mut self.keeper else { return Ok(()) };
+        let rows = keeper.query(
+            "SELECT CASE s.setrole WHEN 0 THEN format('ALTER DATABASE %I', $2::text)
+                      ELSE format('ALTER ROLE %I IN DATABASE %I', pg_get_userbyid(s.setrole), $2::text) END
+                    || format(' SET %I = ', split_part(c, '=', 1))
+                    -- Lists are lists of names.
+                    || CASE WHEN lower(split_part(c, '=', 1)) IN ('search_path', 'datestyle', 'temp_tablespaces', 'session_preload_libraries',
+                          'local_preload_libraries') THEN substr(c, strpos(c, '=') + 1) ELSE quote_literal(substr(c, strpos(c, '=') + 1)) END
+             FROM pg_db_role_setting AS s JOIN pg_database AS d ON d.oid = s.setdatabase, unnest(s.setconfig) AS c
+             WHERE d.datname = $1",
+            &[&source.database(), &self.name],
+        )?;
+        for row in rows {
+            // What only an administrator may set does not matter to a rehearsal.
+            let _ = keeper.batch_execute(row.get(0));
+        }
+        Ok(())
+    }
+
+    /// Lets the copy stay.
+    ///
+    /// # Errors
+    /// When the server says so, or when it goes with this process.
+    pub fn keep(&mut self) -> Result<(), Problem> {
+        if self.how == How::Private {
+            let why = "it is on a private server, which ends with this process";
+            return Err(
+                Problem::new(Kind::Usage, "cannot keep the copy", why).hint("ask for the right to create databases")
+            );
+        }
+        self.kept = true;
+        self.mark("refactor: kept rehearsal")
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        if let (Some(keeper), false) = (&mut self.keeper, self.kept) {
+            let _ = keeper.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", Ident::new(&*self.name)));
+        }
+    }
+}
+
+/// Whether others are connected: the server would wait for them for five seconds.
+fn is_in_use(keeper: &mut Client, database: &str) -> Result<bool, Problem> {
+    let query = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend')";
+    Ok(keeper.query_one(query, &[&database])?.get(0))
+}
+
+fn is_forbidden(error: &postgres::Error) -> bool {
+    error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)
+}
+
+fn name(source: &str) -> String {
+    let tail = format!("_rehearsal_{}", std::process::id());
+    let mut head = source;
+    while head.len() + tail.len() > 63 {
+        head = &head[..head.char_indices().next_back().map_or(0, |(at, _)| at)];
+    }
+    format!("{head}{tail}")
+}
+
+/// A session beside the database, under the name of the copy.
+fn maintenance(source: &Target, name: &str) -> Result<Client, Problem> {
+    let connect = |database| source.with_database(database).connect();
+    let mut client = connect("postgres").or_else(|_| connect("template1"))?;
+    client.execute("SELECT set_config('application_name', $1, false)", &[&name])?;
+    Ok(client)
+}
+
+/// Drops what a rehearsal has left that was cut off: nobody keeps it.
+fn tidy(keeper: &mut Client) -> Result<(), Problem> {
+    let left = keeper.query(
+        "SELECT d.datname::text FROM pg_database AS d
+         WHERE starts_with(shobj_description(d.oid, 'pg_database'), $1) AND pg_has_role(d.datdba, 'USAGE')
+           AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.application_name = d.datname::text)",
+        &[&MARK],
+    )?;
+    for row in left {
+        let name: String = row.get(0);
+        let _ = keeper.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", Ident::new(name)));
+    }
+    Ok(())
+}
+
+/// Brings tables and rows over; of the rows at least those that say what is real.
+fn fill(source: &Target, copy: &Target, how: How, schema_only: bool) -> Result<(), Problem> {
+    let mut bare: Vec<&str> = Vec::new();
+    if how == How::Private {
+        bare.extend(["--no-owner", "--no-privileges"]);
+    }
+    if !schema_only {
+        return piped(source, copy, &bare);
+    }
+    piped(source, copy, &[&bare[..], &["--schema-only"]].concat())?;
+    piped(source, copy, &[&bare[..], &["--data-only", "--table=refactor.journal", "--strict-names"]].concat()).or_else(
+        |problem| {
+            // Nothing is declared yet.
+            if problem.why.iter().any(|why| why.contains("no matching tables")) { Ok(()) } else { Err(problem) }
+        },
+    )
+}
+
+fn piped(source: &Target, copy: &Target, options: &[&str]) -> Result<(), Problem> {
+    let failed = |program: &str, why: String| {
+        Problem::new(Kind::Server, "cannot copy the database", format!("{program}: {}", why.trim()))
+            .hint("`pg_dump` and `psql` of the server's version or a later one must be on the PATH")
+    };
+    let with = |program: &str, target: &Target| {
+        let mut command = Command::new(program);
+        command.env_remove("PGSERVICE").envs(target.environment_alone());
+        command
+    };
+    let mut dump = with("pg_dump", source)
+        .args(options)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| failed("pg_dump", e.to_string()))?;
+    let Some(text) = dump.stdout.take() else { return Err(failed("pg_dump", "no output".into())) };
+    let load = with("psql", copy)
+        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"])
+        .stdin(text)
+        .stdout(Stdio::null())
+        .output()
+        .map_err(|e| failed("psql", e.to_string()))?;
+    let dumped = dump.wait_with_output().map_err(|e| failed("pg_dump", e.to_string()))?;
+    let said = |output: &[u8]| String::from_utf8_lossy(output).into_owned();
+    if !dumped.status.success() && load.status.success() {
+        return Err(failed("pg_dump", said(&dumped.stderr)));
+    }
+    if !load.status.success() {
+        return Err(failed("psql", said(&load.stderr)));
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! A rehearsal: everything real on a copy, a command run there, and nothing left.
+
+use crate::rebuild::dump;
+use crate::support::{Database, maintenance_url, tool};
+
+const TABLES: &str = "
+    CREATE TABLE t (id int PRIMARY KEY, v int, w text);
+    INSERT INTO t SELECT i, i, 'w' || i FROM generate_series(1, 20) AS i;";
+
+fn declared() -> Database {
+    let database = Database::new(TABLES);
+    database.ok(&["rename-field", "t.v", "amount"]);
+    database.ok(&["add-unique", "t", "w"]);
+    database
+}
+
+/// Copies of a database that are there.
+fn copies(database: &Database) -> Vec<String> {
+    database.rows(&format!("SELECT datname FROM pg_database WHERE datname LIKE '{}_rehearsal_%'", database.name))
+}
+
+const COUNT: [&str; 5] = ["--", "psql", "-XAtc", "SELECT count(amount) FROM t", "-q"];
+
+fn rehearse(database: &Database, more: &[&str]) -> String {
+    database.ok(&[&["rehearse"], more, &COUNT[..]].concat())
+}
+
+/// Whether `pg_dump` fits the server.
+fn can_dump(database: &Database) -> bool {
+    !dump(database).is_empty()
+}
+
+#[test]
+fn a_command_finds_everything_real_and_nothing_is_left() {
+    let database = declared();
+    let before = database.rows("SELECT * FROM t");
+    database
+        .client()
+        .batch_execute(&format!(
+            "ALTER DATABASE {} SET search_path = public; ALTER DATABASE {} SET work_mem = '5MB'",
+            database.name, database.name
+        ))
+        .unwrap();
+    // No session is left on it by then.
+    while !crate::support::rows(
+        &mut postgres::Client::connect(&maintenance_url(), postgres::NoTls).unwrap(),
+        &format!("SELECT pid FROM pg_stat_activity WHERE datname = '{}'", database.name),
+    )
+    .is_empty()
+    {}
+    let output = database.run(&[
+        "rehearse",
+        "--",
+        "psql",
+        "-XAtc",
+        "SELECT count(amount) FROM t",
+        "-c",
+        "SHOW work_mem",
+        "-c",
+        "SHOW search_path",
+    ]);
+    let (said, told) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(said, "20\n5MB\npublic\n", "{told}");
+    assert!(told.contains("copied by the server") && told.contains("0002-add-unique-w-to-t"), "{told}");
+    assert_eq!(copies(&database), [""; 0]);
+    assert_eq!(database.rows("SELECT * FROM t"), before);
+    assert_eq!(database.run(&["rehearse", "--", "sh", "-c", "exit 7"]).status.code(), Some(7));
+    assert_eq!(database.run(&["rehearse", "--", "no-such-program"]).status.code(), Some(2));
+    assert_eq!(copies(&database), [""; 0]);
+}
+
+#[test]
+fn a_database_in_use_is_copied_too_with_or_without_rows() {
+    let database = declared();
+    if !can_dump(&database) {
+        return;
+    }
+    let _connected = database.client();
+    assert_eq!(rehearse(&database, &[]), "20\n");
+    assert_eq!(rehearse(&database, &["--schema-only"]), "0\n");
+    assert_eq!(rehearse(&database, &["--to", "0001"]), "20\n");
+    assert_eq!(copies(&database), [""; 0]);
+}
+
+#[test]
+fn who_may_not_create_databases_gets_a_private_server() {
+    let database = declared();
+    if !can_dump(&database) {
+        return;
+    }
+    let make = "DO $$ BEGIN CREATE ROLE rehearser LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+    database
+        .client()
+        .batch_execute(&format!(
+            "{make}; GRANT pg_read_all_data TO rehearser; GRANT CONNECT ON DATABASE {} TO rehearser",
+            database.name
+        ))
+        .unwrap();
+    let url = database.url().replacen("postgres@", "rehearser@", 1);
+    let output = tool(database.directory.path(), &url, &[&["rehearse"], &COUNT[..]].concat());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "20\n", "{told}");
+    assert!(told.contains("private server"), "{told}");
+}
+
+#[test]
+fn what_cannot_be_real_is_told_and_the_copy_goes() {
+    let database = declared();
+    database.client().batch_execute("INSERT INTO t VALUES (99, 1, 'w1')").unwrap();
+    let told = database.refused(&["rehearse", "--", "true"]);
+    assert!(told.contains("2 rows of `t` do not: 1, 99"), "{told}");
+    assert_eq!(copies(&database), [""; 0]);
+}
+
+#[test]
+fn a_copy_is_kept_when_that_is_asked_and_goes_when_a_run_was_cut_off() {
+    let database = declared();
+    let url = database.ok(&["rehearse", "--keep"]);
+    let [kept] = &copies(&database)[..] else { panic!("{url}") };
+    let kept = kept.trim_matches(['(', ')']).to_owned();
+    assert!(url.contains(&kept), "{url}");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_refactor"))
+        .args(["rehearse", "--", "sh", "-c", "echo there; sleep 60"])
+        .current_dir(database.directory.path())
+        .env("DATABASE_URL", database.url())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut there = [0; 5];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut there).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let still = |copies: &[String]| copies.iter().filter(|c| !c.contains(&kept)).count();
+    assert_eq!(still(&copies(&database)), 1);
+    // The server notices a moment later that it is gone.
+    while still(&copies(&database)) > 0 {
+        assert_eq!(database.run(&["rehearse", "--", "true"]).status.code(), Some(0));
+    }
+    database.client().batch_execute(&format!("DROP DATABASE {kept}")).unwrap();
+}
