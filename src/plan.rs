@@ -6,6 +6,7 @@ pub mod drift;
 pub mod keep;
 pub mod materialize;
 pub mod meets;
+pub mod script;
 pub mod watch;
 
 use serde::Serialize;

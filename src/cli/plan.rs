@@ -4,8 +4,9 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::materialize::How;
 use crate::cli::{Context, agree};
+use crate::db::session::Session;
 use crate::plan::Plan;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::ui::Ui;
 
 /// Which plan.
@@ -19,6 +20,9 @@ pub struct PlanArgs {
     /// Print the SQL too
     #[arg(long)]
     sql: bool,
+    /// Print nothing but a script for psql that makes all real
+    #[arg(long, conflicts_with_all = ["sql", "json"])]
+    script: bool,
 }
 
 /// The verbs with plans.
@@ -36,6 +40,11 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<(), Problem> {
     let mut session = context.session()?;
     let place = session.place()?;
     let comparison = agree(&files, &place)?;
+    if args.script && matches!(args.of, Of::Apply) {
+        let why = "what is shown is made anew whenever something changes";
+        return Err(Problem::new(Kind::Usage, "cannot write this as a script", why)
+            .hint("`refactor plan materialize --script`"));
+    }
     let plan = match args.of {
         Of::Apply => session.prepare(&place, &comparison.to_apply)?.plan,
         Of::Materialize => {
@@ -45,7 +54,12 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<(), Problem> {
                 context.ui.json(&Plan::default());
                 return Ok(());
             }
-            session.prepare_materialize(&place, count, &options)?.plan
+            let work = session.prepare_materialize(&place, count, &options)?;
+            if args.script {
+                context.ui.raw(Session::script(&place, &work)?);
+                return Ok(());
+            }
+            work.plan
         }
     };
     if context.ui.json {

@@ -14,7 +14,7 @@ use crate::db::facts::{self, Answer};
 use crate::db::run::{self, Patience, Tries};
 use crate::db::trial::{self, Trial};
 use crate::db::{crossing, installed, judge, lock, readers, rights};
-use crate::fact::{Claim, Fact, Loss};
+use crate::fact::{Fact, Loss};
 use crate::generate::place::Needed;
 use crate::generate::{OWN, all, complement, fact, floor, lookup, rows, shown_in, slice};
 use crate::journal::{Entry, Recorded, State};
@@ -24,11 +24,11 @@ use crate::plan::dependents::{self, Dependent, Fate};
 use crate::plan::drift::drift;
 use crate::plan::materialize::readers::Readers;
 use crate::plan::materialize::{self, Options};
-use crate::plan::meets;
 use crate::plan::{Installed, Plan, PlanStep, Stranger};
+use crate::plan::{meets, script};
 use crate::problem::{Kind, Problem};
 use crate::refusal::Refusal;
-use crate::relation::{Relation, Rows, row_key};
+use crate::relation::{Relation, row_key};
 use crate::schema::{Schema, read};
 use crate::sql::{Expression, Literal};
 use crate::version::{Made, RemarkKind, Step, Unlisted, Version};
@@ -650,6 +650,23 @@ impl Session {
         Ok(Readers::new(found, &bodies, options))
     }
 
+    /// A materialization as a script for `psql`.
+    ///
+    /// # Errors
+    /// When others stay deferred: they would be shown anew as only this tool can tell.
+    pub fn script(place: &Place, work: &Materialization) -> Result<String, Problem> {
+        if let Some(step) = work.rest.first() {
+            let why = format!("{} stays deferred, and is shown anew over what is real then", step.name);
+            return Err(Problem::new(Kind::Usage, "cannot write this as a script", why)
+                .hint("write one for all that is deferred, or let `refactor materialize` do it"));
+        }
+        let last: Vec<String> =
+            unwanted(&place.installed, &BTreeSet::new()).map(|schema| place.installed.leave(schema).1).collect();
+        let settings = run::settings(Duration::from_secs(2), &place.schema.code_path());
+        let settings = format!("{AS_WE_READ};\n{settings}");
+        Ok(script::script(&work.plan, &work.version, work.first, &settings, &last))
+    }
+
     /// Makes refactorings real, compares every table with what its view showed, and shows the rest anew.
     ///
     /// # Errors
@@ -693,11 +710,8 @@ impl Session {
     }
 
     fn analyze(&mut self, version: &Version) -> Result<(), Problem> {
-        let new = |f: &crate::relation::Field| !matches!(f.home, crate::relation::Home::Own(_));
-        let rewritten =
-            version.touched().filter(|r| version.is_reordered(r) || r.rows != Rows::Whole || r.fields.iter().any(new));
-        for relation in rewritten {
-            self.client.batch_execute(&format!("ANALYZE {}", relation.name))?;
+        for table in script::analyzed(version) {
+            self.client.batch_execute(&format!("ANALYZE {table}"))?;
         }
         Ok(())
     }
@@ -997,13 +1011,8 @@ fn materialize_in(
     let (locking, rest) = work.plan.steps.split_at(work.first);
     let part = |steps: &[crate::plan::PlanStep]| Plan { steps: steps.to_vec(), ..work.plan.clone() };
     run::steps(transaction, &part(locking), seen).map_err(Stop::Failed)?;
-    let is_asked = |fact: &&Fact| match &fact.claim {
-        Claim::Keeps { rule, .. } => work.plan.ready.keeps(&fact.step, &rule.name),
-        // What is stored fits a larger limit.
-        Claim::Fits { .. } => work.version.shaped.iter().any(|s| s.step == fact.step && s.relabels()),
-        _ => false,
-    };
-    for wanted in work.version.facts().iter().filter(|fact| !is_asked(fact)) {
+    let asked = |fact: &&Fact| !work.plan.ready.answers(&work.version, fact);
+    for wanted in work.version.facts().iter().filter(asked) {
         let answer = facts::ask_still(transaction, &work.version, wanted)?;
         if !answer.holds() {
             return Err(Problem::facts(&work.plan.title, &[answer]).into());

@@ -33,6 +33,7 @@ mod rehearse;
 mod reshape;
 mod rights;
 mod rules;
+mod script;
 mod secured;
 mod server;
 mod shared;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::fact::{Claim, Fact};
 use crate::generate::list;
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
@@ -79,10 +80,17 @@ impl Ready {
         self.items.iter().find(|i| i.table == relation.base && i.name == *name).map(|i| &i.then)
     }
 
-    /// Whether a rule has been asked of all rows.
+    /// Whether a fact holds whatever was written since it was asked: PostgreSQL has asked it of all rows, or what is stored
+    /// fits a larger limit.
     #[must_use]
-    pub fn keeps(&self, step: &str, rule: &Ident) -> bool {
-        self.items.iter().any(|i| i.step.as_deref() == Some(step) && i.name == *rule)
+    pub fn answers(&self, version: &Version, fact: &Fact) -> bool {
+        match &fact.claim {
+            Claim::Keeps { rule, .. } => {
+                self.items.iter().any(|i| i.step.as_ref() == Some(&fact.step) && i.name == rule.name)
+            }
+            Claim::Fits { .. } => version.shaped.iter().any(|s| s.step == fact.step && s.relabels()),
+            _ => false,
+        }
     }
 }
 

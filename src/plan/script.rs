@@ -1,0 +1,69 @@
+//! A materialization as a script for `psql`: the same statements, checks and comparisons, run by somebody else.
+
+use crate::generate::{fact, rows};
+use crate::name::{BODY, TableName, delimited};
+use crate::plan::Plan;
+use crate::plan::materialize::is_catalogue_only;
+use crate::relation::{Home, Rows};
+use crate::sql::Literal;
+use crate::version::Version;
+
+/// The tables of which rows are written, so that the planner must learn of them.
+pub fn analyzed(version: &Version) -> impl Iterator<Item = &TableName> {
+    let new = |f: &crate::relation::Field| !matches!(f.home, Home::Own(_));
+    let rewritten =
+        version.touched().filter(move |r| version.is_reordered(r) || r.rows != Rows::Whole || r.fields.iter().any(new));
+    rewritten.map(|r| &r.name)
+}
+
+/// The script. `settings`: of its transaction; `first`: how many steps come before the facts are asked; `last`: what is done when all is real.
+#[must_use]
+pub fn script(plan: &Plan, version: &Version, first: usize, settings: &str, last: &[String]) -> String {
+    let mut text = format!(
+        "-- {}\n-- For psql, as who would run `refactor materialize`. All or nothing: what stops it is rolled back, and what was made ready\n-- before stays under names that begin with `refactor_ready`, until the next `refactor apply`, `materialize` or `undo`.\n\\set ON_ERROR_STOP on\n",
+        plan.title.replace('\n', " ")
+    );
+    for loss in &plan.losses {
+        text += &format!("-- lost: {}\n", loss.replace('\n', " "));
+    }
+    let said = |sentence: &str, sql: &str| {
+        format!("\n-- {}\n{};\n", sentence.replace('\n', " "), sql.trim_end().trim_end_matches(';'))
+    };
+    for step in &plan.before {
+        text += &said(&step.sentence, &step.sql);
+    }
+    text += &format!("\nBEGIN;\n{}\n", settings.replace("; ", ";\n"));
+    let (locking, rest) = plan.steps.split_at(first.min(plan.steps.len()));
+    locking.iter().for_each(|step| text += &said(&step.sentence, &step.sql));
+    for wanted in version.facts().iter().filter(|fact| !plan.ready.answers(version, fact)) {
+        let sentence = wanted.sentence();
+        let body = format!(
+            "DO {BODY}\nBEGIN\n  IF EXISTS (\n{}\n  ) THEN\n    RAISE EXCEPTION USING MESSAGE = {};\n  END IF;\nEND\n{BODY}",
+            fact::offenders_still(version, wanted),
+            Literal(format!("it does not hold any more: {sentence}")),
+        );
+        text += &said(&format!("still: {sentence}"), &delimited(body));
+    }
+    let compared: Vec<_> = version.shown().filter(|r| !is_catalogue_only(version, r)).collect();
+    for (at, relation) in compared.iter().enumerate() {
+        let sum = rows::of_view(version, relation);
+        let sql = format!(
+            "SELECT pg_catalog.set_config('refactor.sum_{at}', (SELECT s::text FROM ({sum}) AS s), true) AS sum"
+        );
+        text += &said(&format!("what the view of `{}` shows", relation.name.short()), &sql);
+    }
+    rest.iter().for_each(|step| text += &said(&step.sentence, &step.sql));
+    for (at, relation) in compared.iter().enumerate() {
+        let name = relation.name.short();
+        let body = format!(
+            "DO {BODY}\nBEGIN\n  IF pg_catalog.current_setting('refactor.sum_{at}') <> (SELECT s::text FROM ({}) AS s) THEN\n    RAISE EXCEPTION USING MESSAGE = {};\n  END IF;\nEND\n{BODY}",
+            rows::of_table(version, relation),
+            Literal(format!("the table `{name}` would not hold what its view showed")),
+        );
+        text += &said(&format!("`{name}` holds what its view showed"), &delimited(body));
+    }
+    last.iter().for_each(|sql| text += &format!("\n{}\n", sql.trim_end()));
+    text += "\nCOMMIT;\n";
+    analyzed(version).for_each(|table| text += &format!("ANALYZE {table};\n"));
+    text
+}
