@@ -105,8 +105,8 @@ pub struct Installed {
     pub pieces: std::collections::BTreeSet<String>,
     /// Complement tables and tables with kept losses.
     pub tables: Vec<crate::name::TableName>,
-    /// Indexes, and rules on tables, that a run has made ready which was cut off.
-    pub ready: Vec<(Option<crate::name::Ident>, crate::name::TableName)>,
+    /// What a run has made ready that was cut off, in words, each with what takes it back.
+    pub ready: Vec<(String, String)>,
     /// The columns of complements that several fields share, but for their keys.
     pub shared: Vec<(crate::name::TableName, crate::name::Ident)>,
     /// Somebody's objects that use ours, as PostgreSQL describes them.

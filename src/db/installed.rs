@@ -67,18 +67,7 @@ fn read_all(client: &mut impl GenericClient) -> Result<Installed, Error> {
         list.push(name(&row, 0));
     }
     installed.shared = shared(client)?;
-    for row in client.query(
-        "SELECT c.conname::text, n.nspname::text, t.relname::text
-         FROM pg_constraint AS c JOIN pg_class AS t ON t.oid = c.conrelid JOIN pg_namespace AS n ON n.oid = t.relnamespace
-         WHERE starts_with(c.conname, $1)
-         UNION ALL
-         SELECT NULL, n.nspname::text, c.relname::text
-         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-         WHERE c.relkind = 'i' AND starts_with(c.relname, $1) ORDER BY 1, 2, 3",
-        &[&READY],
-    )? {
-        installed.ready.push((row.get::<_, Option<String>>(0).map(Ident::new), name(&row, 1)));
-    }
+    installed.ready = ready(client)?;
     installed.secured = named(
         client,
         "SELECT n.nspname::text, c.relname::text FROM pg_policy AS p JOIN pg_class AS c ON c.oid = p.polrelid
@@ -132,6 +121,42 @@ fn read_all(client: &mut impl GenericClient) -> Result<Installed, Error> {
         .collect();
     around::read(client, &mut installed)?;
     Ok(installed)
+}
+
+/// What a run has made ready that was cut off.
+fn ready(client: &mut impl GenericClient) -> Result<Vec<(String, String)>, Error> {
+    let mut ready = Vec::new();
+    for (rule, on) in on_tables(
+        client,
+        &format!(
+            "SELECT c.conname::text, n.nspname::text, t.relname::text
+             FROM pg_constraint AS c JOIN pg_class AS t ON t.oid = c.conrelid JOIN pg_namespace AS n ON n.oid = t.relnamespace
+             WHERE starts_with(c.conname, '{READY}') ORDER BY 1, 2, 3"
+        ),
+    )? {
+        let drop = format!("ALTER TABLE {on} DROP CONSTRAINT IF EXISTS {rule};");
+        ready.push((format!("constraint {rule} on `{}`", on.short()), drop));
+    }
+    for index in named(
+        client,
+        &format!(
+            "SELECT n.nspname::text, c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+             WHERE c.relkind = 'i' AND starts_with(c.relname, '{READY}') ORDER BY 1, 2"
+        ),
+    )? {
+        ready.push((format!("index `{}`", index.short()), format!("DROP INDEX IF EXISTS {index};")));
+    }
+    // Its comment is what it is the log of.
+    for row in client.query(
+        "SELECT 'refactor', c.relname::text, obj_description(c.oid, 'pg_class')
+         FROM pg_class AS c WHERE c.relnamespace = 'refactor'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^ready_log_[0-9]+$'",
+        &[],
+    )? {
+        let (log, of): (TableName, Option<String>) = (name(&row, 0), row.get(2));
+        let of = of.map(|of| format!("\nDROP TABLE IF EXISTS {of};")).unwrap_or_default();
+        ready.push((format!("`{log}`"), format!("DROP FUNCTION IF EXISTS {log}() CASCADE;\nDROP TABLE {log};{of}")));
+    }
+    Ok(ready)
 }
 
 /// The columns of complements that several fields share.

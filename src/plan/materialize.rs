@@ -3,6 +3,7 @@
 //! One transaction: lock → keep the values that have no home → take the views down → fill new columns while their sources
 //! are still there → drop, rename → constraints, indexes, rights of what came along.
 
+mod archive;
 pub mod attach;
 pub mod fill;
 pub mod readers;
@@ -13,18 +14,17 @@ pub mod unite;
 
 use std::collections::BTreeSet;
 
-use crate::fact::{KeyField, LossKind};
-use crate::generate::{self, MARK, complement, fact, list, numbering, own, rights, shaped};
-use crate::name::{BODY, Ident, TableName};
+use crate::generate::{self, complement, list, own};
+use crate::name::{Ident, TableName};
 use crate::plan::defer::{change_state, clear, drop_columns, drop_tables};
 use crate::plan::dependents::is_called;
 use crate::plan::materialize::readers::Readers;
 use crate::plan::materialize::ready::Ready;
 use crate::plan::{Installed, Plan, PlanStep};
-use crate::relation::{Home, Relation, Rows, row_key};
+use crate::relation::{Home, Relation, Rows};
 use crate::schema::TableKind;
 use crate::sql::{self, Literal};
-use crate::version::{Remark, RemarkKind, Version, lost_table};
+use crate::version::{Remark, RemarkKind, Version};
 
 /// How a table gets its new shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,7 +161,13 @@ pub fn materialize(
     plan.steps.extend(readers.lock()?);
     plan.steps.push(lock(version, &built));
     for (at, _) in version.losses.iter().enumerate() {
-        plan.steps.extend(keep_loss(version, at, &mut plan.notes));
+        let Some(archive) = archive::archive(version, at, &mut plan.notes) else { continue };
+        if ready.may_archive(version, at) {
+            plan.before.extend(archive.before());
+            plan.steps.push(archive.then());
+        } else {
+            plan.steps.push(archive.at_once());
+        }
     }
     // A column that a view shows cannot change its type, and the complements are read until all is filled.
     plan.steps.extend(clear(installed));
@@ -273,100 +279,6 @@ fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
     let names = list(&ordered.iter().map(|t| t.short()).collect::<Vec<_>>());
     PlanStep::new("stop everybody else on these tables", sql)
         .locking(format!("ACCESS EXCLUSIVE on {names}, until the end"))
-}
-
-/// Keeps values that the new shape has no place for, with the key of their row.
-fn keep_loss(version: &Version, at: usize, notes: &mut Vec<String>) -> Vec<PlanStep> {
-    let loss = &version.losses[at];
-    if loss.kind.is_of_table() {
-        return Vec::new(); // The table itself is kept.
-    }
-    if let LossKind::Quarantined(at) | LossKind::Marked(at) = loss.kind {
-        let quarantined = &version.quarantined[at];
-        let sentence = match loss.kind {
-            LossKind::Marked(_) => format!("keep the marked rows in `{}`", lost_table(&quarantined.step)),
-            _ => format!("keep the rows in quarantine in `{}`", lost_table(&quarantined.step)),
-        };
-        let step = PlanStep::new(sentence, generate::made::keep_apart(version, quarantined));
-        return vec![step.writing(version.table(&quarantined.rows).rows, 0)];
-    }
-    if matches!(loss.kind, LossKind::Unfaithful(at) if version.shaped[at].relabels()) {
-        return Vec::new(); // Nothing that is stored becomes another value.
-    }
-    let Some(table) = version.schema.tables.get(&loss.table) else { return Vec::new() };
-    let key: Vec<String> = match &loss.key[..] {
-        [] => row_key(table).into_iter().flatten().map(|k| format!("t.{k}")).collect(),
-        fields => fields
-            .iter()
-            .map(|(_, field)| match field {
-                KeyField::Stored(column) => format!("t.{column}"),
-                KeyField::Elsewhere(place) => generate::get::elsewhere(version, *place, "t"),
-            })
-            .collect(),
-    };
-    let key_names: Vec<Ident> = match &loss.key[..] {
-        [] => row_key(table).into_iter().flatten().collect(),
-        fields => fields.iter().map(|(name, _)| name.clone()).collect(),
-    };
-    if key.is_empty() {
-        notes.push(format!(
-            "values of `{}.{}` cannot be kept for later, since the table has no key",
-            loss.words.table.short(),
-            loss.words.field
-        ));
-        return Vec::new();
-    }
-    let kept = version.kept_in(loss);
-    if let LossKind::Renumbered(at) = loss.kind {
-        let sentence = format!("keep the numbers of `{}` in `{kept}`", loss.words.table.short());
-        return vec![PlanStep::new(sentence, numbering::keep(version, at, &kept)).writing(table.rows, 0)];
-    }
-    let columns = generate::get::complement_keys(key.len());
-    let mut selected: Vec<String> = key.iter().zip(&columns).map(|(k, c)| format!("{k} AS {c}")).collect();
-    match loss.kind {
-        LossKind::Unfaithful(at) => selected.extend(shaped::originals(&version.shaped[at], "t")),
-        LossKind::Unreal(place) => {
-            selected.push(format!("{} AS refactor_value", generate::get::elsewhere(version, place, "t")));
-        }
-        LossKind::Halfway(at) => {
-            let carried = generate::get::carried(&version.dormant[at].carry, "t");
-            selected.push(format!("{carried} AS refactor_value"));
-        }
-        LossKind::All
-        | LossKind::Unreached(_)
-        | LossKind::Stayed(_)
-        | LossKind::Apart(_)
-        | LossKind::Unlisted(_)
-        | LossKind::Table
-        | LossKind::Replaced
-        | LossKind::Unshown(_)
-        | LossKind::Unreferring(_)
-        | LossKind::Renumbered(_)
-        | LossKind::Quarantined(_)
-        | LossKind::Marked(_) => {
-            selected.extend(loss.columns.iter().map(|c| format!("t.{c} AS refactor_value")));
-        }
-    }
-    let is_key = loss.kind == LossKind::All && row_key(table).as_ref() == Some(&loss.columns);
-    let sequence =
-        table.fields.iter().find(|f| is_key && loss.columns.contains(&f.name)).and_then(|f| f.sequence.as_ref());
-    let position = sequence.map(|s| numbering::keep_position(s, &kept)).unwrap_or_default();
-    let comment = Literal(format!(
-        "{MARK} values of {}.{} that the new shape has no place for, by {} of {}",
-        loss.words.table.short(),
-        loss.words.field,
-        list(&key_names),
-        loss.words.table.short(),
-    ));
-    let bare = rights::bare(&version.schema, &kept).map(|revoke| revoke + ";\n").unwrap_or_default();
-    let sql = format!(
-        "CREATE TABLE {kept} AS\nSELECT {} FROM {} AS t\nWHERE {};\nALTER TABLE {kept} ADD PRIMARY KEY ({});\nCOMMENT ON TABLE {kept} IS {comment};\n{bare}{position}DO {BODY}BEGIN IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF; END{BODY};",
-        list(&selected),
-        loss.table,
-        fact::lost_rows(version, loss),
-        list(&columns),
-    );
-    vec![PlanStep::new(format!("keep what has no place in the new shape in `{kept}`"), sql).writing(table.rows, 0)]
 }
 
 /// Columns that a table keeps, with the names that they get; and those that it does not keep.

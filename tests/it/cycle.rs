@@ -125,7 +125,7 @@ pub fn shown(database: &Database) -> BTreeMap<TableName, Vec<String>> {
 const WAYS: [&str; 2] = ["64", "0"];
 
 fn materialize(database: &Database, way: &str) {
-    database.ok(&["materialize", "--yes", "--rebuild-from", way]);
+    database.ok(&["materialize", "--yes", "--rebuild-from", way, "--beside-from", way]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! New rules and indexes of large tables are made ready while everybody works.
 
 use crate::rebuild::{assert_same, ok};
+use crate::script::psql;
 use crate::support::Database;
 
 const TABLES: &str = "
@@ -106,4 +107,59 @@ fn rows_that_somebody_writes_meanwhile_against_a_rule_stop_it_and_leave_nothing(
     assert_eq!(database.rows(READY), [""; 0]);
     database.client().batch_execute("DELETE FROM t WHERE id = 999").unwrap();
     ok(&database, &["materialize", "--yes", "--beside-from", "0"]);
+}
+
+const LEAVING: &str = "CREATE TABLE t (a int, b int NOT NULL DEFAULT 1, w text, d date);
+    INSERT INTO t (a, w) SELECT i, 'w' || i FROM generate_series(1, 30) AS i;";
+
+/// Writes of others while values are copied that a dropped field leaves.
+const WRITES: [&str; 8] = [
+    "INSERT INTO t (a, w, d) VALUES (100, 'new', '2026-02-02')",
+    "UPDATE t SET w = 'other' WHERE a IN (3, 4)",
+    "UPDATE t SET w = NULL WHERE a = 5",
+    "UPDATE t SET a = a + 1000 WHERE a IN (6, 7)",
+    "DELETE FROM t WHERE a IN (8, 9); INSERT INTO t (a, w) VALUES (8, '9'), (9, '8')",
+    "DELETE FROM t WHERE a < 3; INSERT INTO t (a, w) VALUES (1, 'again')",
+    "SET session_replication_role = replica; UPDATE t SET w = 'replicated' WHERE a = 20; RESET session_replication_role",
+    "TRUNCATE t; INSERT INTO t (a, w) VALUES (1, 'only')",
+];
+
+#[test]
+fn what_a_dropped_field_leaves_is_copied_while_others_write() {
+    for key in ["PRIMARY KEY (a)", "PRIMARY KEY (b, a)"] {
+        let database = Database::new(LEAVING);
+        database.client().batch_execute(&format!("ALTER TABLE t ADD {key}")).unwrap();
+        ok(&database, &["drop-field", "t.w"]);
+        ok(&database, &["rename-field", "t.a", "number"]);
+        let script = database.ok(&["plan", "--script", "--beside-from", "0"]);
+        let (before, then) = script.split_once("\nBEGIN;\n").unwrap();
+        assert!(before.contains("watch who writes `t`"), "{before}");
+        for count in [0, 3, WRITES.len() - 1, WRITES.len()] {
+            let (beside, at_once) = (database.copy(), database.copy());
+            psql(&beside, before).unwrap();
+            for write in WRITES.iter().take(count) {
+                beside.client().batch_execute(write).unwrap();
+                at_once.client().batch_execute(write).unwrap();
+            }
+            psql(&beside, &format!("BEGIN;\n{then}")).unwrap();
+            ok(&at_once, &["materialize", "--yes"]);
+            assert_same(&beside, &at_once);
+            let kept = "SELECT * FROM refactor.\"lost_0001-drop-w-from-t\"";
+            assert_eq!(beside.rows(kept), at_once.rows(kept), "{key} after {count}");
+        }
+        for steps in [1, 2] {
+            let cut = database.copy();
+            cut_off(&cut, steps);
+            assert_eq!(cut.rows("SELECT relname FROM pg_class WHERE relname LIKE 'ready_log%'").len(), 1);
+            let back = cut.copy();
+            ok(&back, &["undo", "--all", "--yes"]);
+            let left = "SELECT relname FROM pg_class WHERE relname ~ '^(ready_log|lost_)'
+                UNION ALL SELECT tgname FROM pg_trigger WHERE tgname LIKE '~refactor%'";
+            assert_eq!(back.rows(left), [""; 0]);
+            ok(&cut, &["materialize", "--yes", "--beside-from", "0"]);
+            let at_once = database.copy();
+            ok(&at_once, &["materialize", "--yes"]);
+            assert_same(&cut, &at_once);
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::matrix::{COMMANDS, TABLES};
 use crate::rebuild::{assert_same, ok};
 use crate::support::Database;
 
-fn psql(database: &Database, script: &str) -> Result<(), String> {
+pub fn psql(database: &Database, script: &str) -> Result<(), String> {
     let mut child = Command::new("psql")
         .args(["-X", "-q", &database.url()])
         .stdin(Stdio::piped())

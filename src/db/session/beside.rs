@@ -13,7 +13,7 @@ use crate::db::{installed, lock};
 use crate::generate::beside::{Beside, READ};
 use crate::plan::defer::defer;
 use crate::plan::watch::{self, Watch};
-use crate::plan::{Installed, Plan, PlanStep};
+use crate::plan::{Plan, PlanStep};
 use crate::problem::{Kind, Problem};
 use crate::version::Version;
 
@@ -40,10 +40,7 @@ const SHORT: Duration = Duration::from_millis(30);
 pub fn left_over(place: &Place) -> Result<Vec<String>, Problem> {
     // Where the refactorings make no sense any more nothing can be told, and something else is to be done first.
     let Ok(version) = place.version() else { return Ok(Vec::new()) };
-    let ready = place.installed.ready.iter().map(|(rule, on)| match rule {
-        Some(rule) => format!("constraint {rule} on `{}`", on.short()),
-        None => format!("index `{}`", on.short()),
-    });
+    let ready = place.installed.ready.iter().map(|(words, _)| words.clone());
     Ok(watch::left_over(&version, &place.installed)?.into_iter().chain(ready).collect())
 }
 
@@ -58,15 +55,16 @@ impl Session {
         if left.is_empty() {
             return Ok((place, left));
         }
-        self.take_back(&place, &place.installed)?;
+        self.take_back(&place)?;
         Ok((self.place()?, left))
     }
 
     /// Shows exactly what the journal has.
-    fn take_back(&mut self, place: &Place, installed: &Installed) -> Result<(), Problem> {
+    fn take_back(&mut self, place: &Place) -> Result<(), Problem> {
         let title = "take back what was begun";
         self.not_ready(place)?;
-        let plan = defer(&place.version()?, installed, title, String::new())?;
+        let installed = installed::read(&mut self.client)?;
+        let plan = defer(&place.version()?, &installed, title, String::new())?;
         self.run(&plan, &place.schema.code_path(), &mut |_, _| {}, &mut |_| Ok(()))
     }
 
@@ -90,11 +88,7 @@ impl Session {
     /// Takes back what was made ready.
     pub(super) fn not_ready(&mut self, place: &Place) -> Result<(), Problem> {
         let title = "take back what was made ready";
-        for (rule, on) in installed::read(&mut self.client)?.ready {
-            let sql = match rule {
-                Some(rule) => format!("ALTER TABLE {on} DROP CONSTRAINT IF EXISTS {rule};"),
-                None => format!("DROP INDEX IF EXISTS {on};"),
-            };
+        for (_, sql) in installed::read(&mut self.client)?.ready {
             let plan = Plan { title: title.to_owned(), steps: vec![PlanStep::new(title, sql)], ..Plan::default() };
             self.run(&plan, &place.schema.code_path(), &mut |_, _| {}, &mut |_| Ok(()))?;
         }
@@ -103,8 +97,7 @@ impl Session {
 
     /// The same after a problem, which says so if that fails, too.
     pub(super) fn give_up(&mut self, place: &Place, mut problem: Problem) -> Problem {
-        let taken_back = installed::read(&mut self.client).map_err(Problem::from);
-        if let Err(error) = taken_back.and_then(|installed| self.take_back(place, &installed)) {
+        if let Err(error) = self.take_back(place) {
             problem.why.push(format!("what was begun could not be taken back now: {}", error.why.join("; ")));
             problem.why.push("the next run of `refactor apply` or `refactor undo` takes it back".into());
         }

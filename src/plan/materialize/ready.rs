@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::fact::{Claim, Fact};
+use crate::fact::{Claim, Fact, KeyField, LossKind};
 use crate::generate::list;
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::attach::{definition, index_lines};
-use crate::plan::materialize::{Options, Way};
+use crate::plan::materialize::{Options, Way, is_catalogue_only};
 use crate::relation::{Home, NamesFields, Relation, Rows};
 use crate::schema::{Constraint, ConstraintKind, TableKind};
 use crate::sql::{Literal, rename_in_definition};
@@ -22,6 +22,8 @@ pub const READY: &str = "refactor_ready";
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ready {
     items: Vec<Item>,
+    /// Tables that keep all but their names, and what is dropped.
+    stay: Vec<TableName>,
 }
 
 /// One of them.
@@ -66,7 +68,17 @@ impl Ready {
                 Some(item)
             }));
         }
-        Self { items }
+        let same = ways.iter().filter(keeps).filter(|(r, way)| *way == Way::Catalogue || is_catalogue_only(version, r));
+        Self { items, stay: same.map(|(r, _)| r.base.clone()).collect() }
+    }
+
+    /// Whether what a field leaves that is dropped can be copied beforehand: all is told by its own row.
+    #[must_use]
+    pub fn may_archive(&self, version: &Version, loss: usize) -> bool {
+        let loss = &version.losses[loss];
+        loss.kind == LossKind::All
+            && self.stay.contains(&loss.table)
+            && loss.key.iter().all(|(_, field)| matches!(field, KeyField::Stored(_)))
     }
 
     /// What is done before the transaction.
