@@ -9,6 +9,7 @@ pub mod codes;
 pub mod keys;
 pub mod lengths;
 pub mod tables;
+pub mod type_names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

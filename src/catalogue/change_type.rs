@@ -9,9 +9,9 @@ use crate::catalogue::{Refactor, Refactoring, entangled};
 use crate::name::{FieldRef, Ident, TableRef};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, Relation};
-use crate::schema::kind::canonical;
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::codes::{self, Mapping};
+use crate::sql::type_names::canonical;
 use crate::sql::{Expression, TypeName, lengths};
 use crate::version::Version;
 

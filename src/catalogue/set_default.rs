@@ -7,8 +7,8 @@ use crate::catalogue::drop_default::DropDefault;
 use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::name::{FieldRef, shell};
 use crate::refusal::Refusal;
-use crate::schema::kind::typed_constant;
 use crate::sql::Expression;
+use crate::sql::type_names::typed_constant;
 use crate::version::Version;
 
 /// Give a field a default.

@@ -369,7 +369,7 @@ fn sum(transaction: &mut Transaction, from: &str, condition: &str) -> Result<Str
 /// A value of a field that no row has yet, where the type has one.
 fn fresh(field: &Field, view: &TableName) -> Option<String> {
     let name = &field.name;
-    let kind = crate::schema::kind::without_modifier(&field.type_name);
+    let kind = crate::sql::type_names::without_modifier(&field.type_name);
     let after = |step: &str| Some(format!("(SELECT max(b.{name}) + {step} FROM {view} AS b)"));
     match &*kind {
         "smallint" | "integer" | "int" | "bigint" | "numeric" | "date" => after("1"),

@@ -7,7 +7,7 @@ use crate::generate::place::{self, Place};
 use crate::generate::{OWN, all, equal, get, identity, link, list, lookup, numbering, shaped, spread, united};
 use crate::name::{Ident, delimited};
 use crate::relation::{Field, Home, Relation, Rows, row_key};
-use crate::schema::kind::without_modifier;
+use crate::sql::type_names::without_modifier;
 use crate::version::{Added, Carry, Copied, Direction, Version};
 
 /// From this many bytes on a table is compared by the hashes of its new values instead of by the texts of its rows, and

@@ -34,7 +34,9 @@ pub fn script(plan: &Plan, version: &Version, first: usize, settings: &str, last
     }
     text += &format!("\nBEGIN;\n{}\n", settings.replace("; ", ";\n"));
     let (locking, rest) = plan.steps.split_at(first.min(plan.steps.len()));
-    locking.iter().for_each(|step| text += &said(&step.sentence, &step.sql));
+    for step in locking {
+        text += &said(&step.sentence, &step.sql);
+    }
     for wanted in version.facts().iter().filter(|fact| !plan.ready.answers(version, fact)) {
         let sentence = wanted.sentence();
         let body = format!(
@@ -52,7 +54,9 @@ pub fn script(plan: &Plan, version: &Version, first: usize, settings: &str, last
         );
         text += &said(&format!("what the view of `{}` shows", relation.name.short()), &sql);
     }
-    rest.iter().for_each(|step| text += &said(&step.sentence, &step.sql));
+    for step in rest {
+        text += &said(&step.sentence, &step.sql);
+    }
     for (at, relation) in compared.iter().enumerate() {
         let name = relation.name.short();
         let body = format!(
@@ -62,7 +66,9 @@ pub fn script(plan: &Plan, version: &Version, first: usize, settings: &str, last
         );
         text += &said(&format!("`{name}` holds what its view showed"), &delimited(body));
     }
-    last.iter().for_each(|sql| text += &format!("\n{}\n", sql.trim_end()));
+    for sql in last {
+        text += &format!("\n{}\n", sql.trim_end());
+    }
     text += "\nCOMMIT;\n";
     analyzed(version).for_each(|table| text += &format!("ANALYZE {table};\n"));
     text

@@ -1,6 +1,6 @@
 //! Types with a length: a cast cuts what is longer, and says nothing; what is stored is refused instead.
 
-use crate::schema::kind::{canonical, without_modifier};
+use crate::sql::type_names::{canonical, without_modifier};
 
 /// A type with a length.
 enum Length {

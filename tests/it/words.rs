@@ -194,7 +194,7 @@ fn a_program_is_told_what_a_person_is_told() {
     let database = new_database(
         "CREATE TABLE t (id int PRIMARY KEY, b int, d text); CREATE INDEX t_d ON t (d); INSERT INTO t VALUES (1, 1, 'd');
          CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT b FROM t';
-         CREATE VIEW reads_t AS SELECT b FROM t;",
+         CREATE VIEW reads_t AS SELECT b FROM t; CREATE VIEW reads_d AS SELECT d FROM t;",
     );
     let report = |words: &[&str]| -> serde_json::Value {
         serde_json::from_str(&database.ok(&[&["--json"], words].concat())).unwrap()
@@ -204,8 +204,9 @@ fn a_program_is_told_what_a_person_is_told() {
         dropped["losses"],
         serde_json::json!(["1 value of `t.d` will be gone with the field", "materializing will drop index `t_d`"])
     );
+    assert!(dropped["warnings"][0].as_str().unwrap().contains("view `reads_d` reads `t.d`"), "{dropped}");
     let changed = report(&["change-type", "t.b", "bigint"]);
-    assert!(changed["warnings"][0].as_str().unwrap().contains("view `reads_t` reads `t.b`"), "{changed}");
+    assert!(changed["notes"].to_string().contains("view `reads_t` reads `t.b`, and is made anew"), "{changed}");
     assert!(changed["notes"].to_string().contains("public.f()"), "{changed}");
 }
 

@@ -5,7 +5,7 @@ use crate::generate::{all, get, list, lookup, made, own, rows, shaped};
 use crate::name::{BODY, Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::{Way, draft, filler};
-use crate::relation::{Condition, Home, Relation, Rows};
+use crate::relation::{Condition, Field, Home, Relation, Rows};
 use crate::schema::{Table, TableKind};
 use crate::sql::Literal;
 use crate::version::{Added, Carry, Direction, Shaped, Version};
@@ -35,14 +35,7 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                 let function = function(version, &id, base, &columns, kind, &body);
                 let call = format!("{}({})", filler(&id), list(&columns));
                 if let Some(column) = version.stays(relation, field) {
-                    // PostgreSQL takes the sequence of an identity along.
-                    if field.shape.identity.is_none() {
-                        adds.push(format!("ALTER COLUMN {column} DROP DEFAULT"));
-                    }
-                    let given = table.fields.iter().any(|f| f.name == *column && f.not_null);
-                    if given && !field.shape.not_null {
-                        adds.push(format!("ALTER COLUMN {column} DROP NOT NULL"));
-                    }
+                    adds.extend(let_off(table, field, column));
                     let retyped = format!("ALTER COLUMN {column} TYPE {kind}{}", field.shape.collate());
                     if shaped.relabels() {
                         let (keep, bring) = longer(shaped, base, column);
@@ -124,6 +117,15 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         steps.push(PlanStep::new(format!("bring the values written meanwhile to `{}`", base.short()), sql));
     }
     steps
+}
+
+/// What a column has that must not meet its new type, or that the field has no more.
+fn let_off(table: &Table, field: &Field, column: &Ident) -> Vec<String> {
+    // PostgreSQL takes the sequence of an identity along.
+    let default = field.shape.identity.is_none().then(|| format!("ALTER COLUMN {column} DROP DEFAULT"));
+    let given = table.fields.iter().any(|f| f.name == *column && f.not_null);
+    let not_null = (given && !field.shape.not_null).then(|| format!("ALTER COLUMN {column} DROP NOT NULL"));
+    default.into_iter().chain(not_null).collect()
 }
 
 /// What new code wrote that the old type had no place for is put aside while the field gets its type.

@@ -63,7 +63,7 @@ impl Ready {
             items.extend(indexes(version, relation));
             items.extend(relation.constraints.iter().filter(|c| c.brought_by().is_some()).filter_map(|c| {
                 let columns = columns_of(version, relation, &c.item.fields)?;
-                let mut item = rule(version, relation, &c.item, definition(c), &columns)?;
+                let mut item = rule(version, relation, &c.item, &definition(c), &columns)?;
                 item.step = c.brought_by().cloned();
                 Some(item)
             }));
@@ -148,7 +148,7 @@ fn rule(
     version: &Version,
     relation: &Relation,
     rule: &Constraint,
-    definition: String,
+    definition: &str,
     columns: &BTreeMap<Ident, Ident>,
 ) -> Option<Item> {
     let (base, to, name) = (&relation.base, &relation.name, &rule.name);
@@ -179,7 +179,7 @@ fn rule(
             ];
             (added(&format!("CHECK ({column} IS NOT NULL)"), &exclusive), then)
         }
-        ConstraintKind::Check => (added(&rename_in_definition(&definition, columns), &exclusive), vec![rename]),
+        ConstraintKind::Check => (added(&rename_in_definition(definition, columns), &exclusive), vec![rename]),
         ConstraintKind::Unique => {
             let plain = format!("UNIQUE ({})", list(&rule.fields));
             let rest =
