@@ -13,7 +13,7 @@ use crate::catalogue::{Refactor, Refactoring};
 use crate::db::facts::{self, Answer};
 use crate::db::run::{self, Patience, Tries};
 use crate::db::trial::{self, Trial};
-use crate::db::{crossing, installed, judge, lock, readers, rights};
+use crate::db::{crossing, dependents as bodies, installed, judge, lock, rights};
 use crate::fact::{Fact, Loss};
 use crate::generate::place::Needed;
 use crate::generate::{OWN, all, complement, fact, floor, lookup, rows, shown_in, slice};
@@ -22,7 +22,7 @@ use crate::name::{Ident, TableName, delimited, shell};
 use crate::plan::defer::{change_state, defer, record, record_inverse, take_down, told_back, unwanted};
 use crate::plan::dependents::{self, Dependent, Fate};
 use crate::plan::drift::drift;
-use crate::plan::materialize::readers::Readers;
+use crate::plan::materialize::dependents::Dependents;
 use crate::plan::materialize::{self, Options};
 use crate::plan::{Installed, Plan, PlanStep, Stranger};
 use crate::plan::{meets, script};
@@ -601,8 +601,8 @@ impl Session {
         if !broken.is_empty() {
             return Err(Problem::facts(&wish, &broken));
         }
-        let readers = self.readers(place, &version, now, options)?;
-        let mut plan = materialize::materialize(&version, &place.installed, &names, options, &readers)?;
+        let dependents = self.dependents(place, &version, now, options)?;
+        let mut plan = materialize::materialize(&version, &place.installed, &names, options, &dependents)?;
         let head = plan.steps.iter().position(|step| step.lock.is_none()).unwrap_or(plan.steps.len());
         // After the lock, before anything else.
         let told = told_back(&place.version()?, &version, &place.installed);
@@ -626,7 +626,7 @@ impl Session {
         if !plan.obstacles.is_empty() {
             return Err(Problem {
                 what: format!("cannot {wish}"),
-                hint: Some(readers.hint(&plan.obstacles)),
+                hint: Some(dependents.hint(&plan.obstacles)),
                 why: plan.obstacles,
                 kind: Kind::Obstacle,
             });
@@ -635,19 +635,19 @@ impl Session {
     }
 
     /// What reads the tables, and what becomes of it when these refactorings become real.
-    fn readers(
+    fn dependents(
         &mut self,
         place: &Place,
         version: &Version,
         steps: &[Step],
         options: &Options,
-    ) -> Result<Readers, Problem> {
+    ) -> Result<Dependents, Problem> {
         let is_rebuilt = |r: &Relation| materialize::way(version, r, options) == materialize::Way::Rebuild;
         let found = dependents::dependents(version, is_rebuilt, || dependents::old(&place.schema, steps));
         let mut transaction = self.client.transaction()?;
-        let bodies = readers::bodies(&mut transaction, &found)?;
+        let bodies = bodies::read(&mut transaction, &found, &options.drop)?;
         transaction.rollback()?;
-        Ok(Readers::new(found, &bodies, options))
+        Ok(Dependents::new(found, &bodies, options))
     }
 
     /// A materialization as a script for `psql`.
@@ -848,9 +848,9 @@ fn note_what_reads_it(version: &mut Version, place: &Place, entries: &[Entry]) {
     };
     let known = place.version().map(|version| found(&version, before)).unwrap_or_default();
     let new: Vec<Dependent> = found(version, &steps).into_iter().filter(|d| !known.contains(d)).collect();
-    for reader in new {
-        let (who, reads) = (reader.who(), &reader.reads);
-        let (kind, text) = match reader.fate {
+    for dependent in new {
+        let (who, reads) = (dependent.who(), &dependent.reads);
+        let (kind, text) = match dependent.fate {
             Fate::Stays => continue,
             Fate::Anew => (RemarkKind::Note, format!("{who} reads `{reads}`, and is made anew when this becomes real")),
             Fate::Over(_) => (

@@ -141,16 +141,16 @@ pub fn dependents(
 }
 
 /// What reads a view that goes, goes with it.
-pub fn go_along(readers: &mut [Dependent], goes: impl Fn(&Dependent) -> bool) {
+pub fn go_along(all: &mut [Dependent], goes: impl Fn(&Dependent) -> bool) {
     let mut going: BTreeMap<String, String> =
-        readers.iter().filter(|d| goes(d)).map(|d| (d.name.clone(), d.short.clone())).collect();
+        all.iter().filter(|d| goes(d)).map(|d| (d.name.clone(), d.short.clone())).collect();
     loop {
         let next = |d: &&mut Dependent| d.fate != Fate::Lost && d.views.iter().any(|v| going.contains_key(v));
-        let Some(reader) = readers.iter_mut().find(next) else { return };
-        let through = reader.views.iter().find_map(|v| going.get(v));
-        reader.reads = through.cloned().unwrap_or_default();
-        reader.fate = Fate::Lost;
-        going.insert(reader.name.clone(), reader.short.clone());
+        let Some(next) = all.iter_mut().find(next) else { return };
+        let through = next.views.iter().find_map(|v| going.get(v));
+        next.reads = through.cloned().unwrap_or_default();
+        next.fate = Fate::Lost;
+        going.insert(next.name.clone(), next.short.clone());
     }
 }
 

@@ -5,8 +5,8 @@
 
 mod archive;
 pub mod attach;
+pub mod dependents;
 pub mod fill;
-pub mod readers;
 pub mod ready;
 pub mod rebuild;
 pub mod rules;
@@ -18,7 +18,7 @@ use crate::generate::{self, complement, list, own};
 use crate::name::{Ident, TableName};
 use crate::plan::defer::{change_state, clear, drop_columns, drop_tables};
 use crate::plan::dependents::is_called;
-use crate::plan::materialize::readers::Readers;
+use crate::plan::materialize::dependents::Dependents;
 use crate::plan::materialize::ready::Ready;
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::relation::{Home, Relation, Rows};
@@ -126,11 +126,11 @@ pub fn materialize(
     installed: &Installed,
     names: &[String],
     options: &Options,
-    readers: &Readers,
+    dependents: &Dependents,
 ) -> Result<Plan, askama::Error> {
     let mut plan = Plan { title: format!("materialize {}", names.join(", ")), ..Plan::default() };
     remarks(version, options, &mut plan);
-    readers.tell(&mut plan);
+    dependents.tell(&mut plan);
     let ways: Vec<(&Relation, Way)> = version.touched().map(|r| (r, way(version, r, options))).collect();
     let going =
         |wanted: Way| -> Vec<&Relation> { ways.iter().filter(|(_, way)| *way == wanted).map(|(r, _)| *r).collect() };
@@ -158,7 +158,7 @@ pub fn materialize(
     let ready = Ready::new(version, &ways, options);
     plan.before = ready.before().collect();
     let built: Vec<&Relation> = rebuilt.iter().chain(&beside).copied().collect();
-    plan.steps.extend(readers.lock()?);
+    plan.steps.extend(dependents.lock()?);
     plan.steps.push(lock(version, &built));
     for (at, _) in version.losses.iter().enumerate() {
         let Some(archive) = archive::archive(version, at, &mut plan.notes) else { continue };
@@ -178,7 +178,7 @@ pub fn materialize(
     }
     let in_place = |way: &Way| matches!(way, Way::Catalogue | Way::InPlace);
     let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| in_place(way)).map(|(r, _)| *r).collect();
-    plan.steps.extend(readers.down(version)?);
+    plan.steps.extend(dependents.down(version)?);
     // What is dropped must not keep a column from another type.
     plan.steps.extend(rules::take_off(version, &kept, &rebuilt));
     for (relation, way) in &ways {
@@ -226,7 +226,7 @@ pub fn materialize(
     plan.steps.extend(restored_keys(version));
     plan.steps.extend(taken_over(version));
     plan.steps.extend(fill::drop_fillers(version));
-    plan.steps.extend(readers.up()?);
+    plan.steps.extend(dependents.up()?);
     plan.steps.push(PlanStep::new("write the journal", change_state(names, "materialized")));
     plan.ready = ready;
     Ok(plan)

@@ -23,6 +23,7 @@ ORDER BY n.nspname, c.relname";
 const FUNCTIONS: &str = r#"
 SELECT p.oid,
        p.oid::regprocedure::text COLLATE "C" AS signature,
+       p.prosqlbody IS NOT NULL AS parsed,
        CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_get_function_sqlbody(p.oid) END AS text,
        EXISTS (SELECT FROM unnest(p.proconfig) AS c WHERE starts_with(c, 'search_path=')) AS has_path
 FROM pg_proc AS p
@@ -69,7 +70,8 @@ pub(super) fn read_functions(client: &mut impl GenericClient, catalogue: &Catalo
             text: row.column("text")?,
             has_path: row.column("has_path")?,
             reads: catalogue.uses.named(&catalogue.names, PG_PROC, oid),
-            relations: relations(catalogue, PG_PROC, oid, 0),
+            // Another kind may have a table as the default of an argument, which is nothing that it reads.
+            relations: if row.column("parsed")? { relations(catalogue, PG_PROC, oid, 0) } else { Vec::new() },
         });
     }
     Ok(functions)

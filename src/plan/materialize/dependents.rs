@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::generate::{dependents, list};
+use crate::generate::{dependents as sql, list};
 use crate::name::{Ident, TableName, shell};
 use crate::plan::dependents::{Dependent, Fate, Kind, go_along};
 use crate::plan::materialize::{Options, Way, column_names, rename_columns, rename_tables};
@@ -11,36 +11,38 @@ use crate::version::Version;
 
 /// What reads the tables, and what is done with it.
 #[derive(Debug, Default)]
-pub struct Readers {
-    dropped: Vec<Dependent>,
+pub struct Dependents {
+    /// Each with the body that it had.
+    dropped: Vec<(Dependent, String)>,
     anew: Vec<Dependent>,
     /// Each with its new body.
     over: Vec<(Dependent, String)>,
     lost: Vec<Dependent>,
 }
 
-impl Readers {
+impl Dependents {
     /// `bodies`: what those that read what is elsewhere then have to be, by their names.
     #[must_use]
     pub fn new(mut all: Vec<Dependent>, bodies: &BTreeMap<String, String>, options: &Options) -> Self {
         let is_dropped = |one: &Dependent| options.drop.iter().any(|name| one.is_called(name));
         go_along(&mut all, is_dropped);
-        let mut readers = Self::default();
+        let mut sorted = Self::default();
         for one in all {
             match (&one.fate, bodies.get(&one.name)) {
-                _ if is_dropped(&one) => readers.dropped.push(one),
+                (_, body) if is_dropped(&one) => sorted.dropped.push((one, body.cloned().unwrap_or_default())),
                 (Fate::Stays, _) => {}
-                (Fate::Anew, _) => readers.anew.push(one),
-                (Fate::Over(_), Some(body)) => readers.over.push((one, body.clone())),
-                (Fate::Over(_), None) | (Fate::Lost, _) => readers.lost.push(one),
+                (Fate::Anew, _) => sorted.anew.push(one),
+                (Fate::Over(_), Some(body)) => sorted.over.push((one, body.clone())),
+                (Fate::Over(_), None) | (Fate::Lost, _) => sorted.lost.push(one),
             }
         }
-        readers
+        sorted
     }
 
     /// Says what is given up, and what stands in the way.
     pub(super) fn tell(&self, plan: &mut Plan) {
-        plan.losses.extend(self.dropped.iter().map(|d| format!("{}, as you said", d.who())));
+        let lost = |(d, body): &(Dependent, String)| format!("{}, as you said; it was\n{}", d.who(), body.trim_end());
+        plan.losses.extend(self.dropped.iter().map(lost));
         plan.obstacles.extend(self.lost.iter().map(|d| format!("{} reads `{}`", d.who(), d.reads)));
         let filled: Vec<&Dependent> = self.made().filter(|d| d.kind == Kind::Materialized).collect();
         if !filled.is_empty() {
@@ -57,7 +59,8 @@ impl Readers {
     /// What to do about what stands in the way.
     #[must_use]
     pub fn hint(&self, obstacles: &[String]) -> String {
-        let drop: String = self.lost.iter().map(|d| format!(" --drop {}", shell(&d.short))).collect();
+        let dropped = self.dropped.iter().map(|(d, _)| d).filter(|_| !self.lost.is_empty());
+        let drop: String = dropped.chain(&self.lost).map(|d| format!(" --drop {}", shell(&d.short))).collect();
         let others = "change or drop these first; the deferred shape goes on working";
         match drop.is_empty() {
             true => others.to_owned(),
@@ -87,14 +90,14 @@ impl Readers {
     }
 
     pub(super) fn lock(&self) -> Result<Option<PlanStep>, askama::Error> {
-        let all = || self.dropped.iter().chain(self.made()).filter(|d| d.kind != Kind::Function);
+        let all = || self.dropped.iter().map(|(d, _)| d).chain(self.made()).filter(|d| d.kind != Kind::Function);
         let views: Vec<&str> = all().map(|d| d.name.as_str()).collect();
         if views.is_empty() {
             return Ok(None);
         }
         let short: Vec<&str> = all().map(|d| d.short.as_str()).collect();
         let names = list(&short);
-        let step = PlanStep::new("stop who reads the tables through views", dependents::lock(&views)?);
+        let step = PlanStep::new("stop who reads the tables through views", sql::lock(&views)?);
         Ok(Some(step.locking(format!("ACCESS EXCLUSIVE on {names}, and on views over them, until the end"))))
     }
 
@@ -103,12 +106,12 @@ impl Readers {
             return Ok(None);
         }
         let over: Vec<(&str, &str)> = self.over.iter().map(|(d, body)| (d.name.as_str(), body.as_str())).collect();
-        let dropped: Vec<&str> = self.dropped.iter().map(|d| d.name.as_str()).collect();
+        let dropped: Vec<&str> = self.dropped.iter().map(|(d, _)| d.name.as_str()).collect();
         let anew: Vec<&str> = self.anew.iter().map(|d| d.name.as_str()).collect();
-        let sql = dependents::down(&dropped, &anew, &over, &renames(version))?;
+        let sql = sql::down(&dropped, &anew, &over, &renames(version))?;
         let mut sentence = Vec::new();
         if !dropped.is_empty() {
-            sentence.push(format!("drop {}", list(&self.dropped.iter().map(Dependent::who).collect::<Vec<_>>())));
+            sentence.push(format!("drop {}", names(self.dropped.iter().map(|(d, _)| d))));
         }
         if self.made().next().is_some() {
             sentence.push(format!("take down what reads the tables: {}", self.words()));
@@ -122,7 +125,7 @@ impl Readers {
         }
         let words = self.words();
         let sentence = if words.is_empty() { "tidy up".to_owned() } else { format!("make anew {words}") };
-        Ok(Some(PlanStep::new(sentence, dependents::up()?)))
+        Ok(Some(PlanStep::new(sentence, sql::up()?)))
     }
 }
 
