@@ -15,7 +15,7 @@ pub mod unite;
 use std::collections::BTreeSet;
 
 use crate::generate::{self, complement, list, own};
-use crate::name::{Ident, TableName};
+use crate::name::{Ident, TableName, shell};
 use crate::plan::defer::{change_state, clear, drop_columns, drop_tables};
 use crate::plan::dependents::is_called;
 use crate::plan::materialize::dependents::Dependents;
@@ -239,7 +239,10 @@ fn remarks(version: &Version, options: &Options, plan: &mut Plan) {
         let text = format!("{} ({})", remark.text, remark.step);
         match remark.kind {
             RemarkKind::Lost => plan.losses.push(text),
-            RemarkKind::InTheWay => plan.obstacles.push(text),
+            RemarkKind::InTheWay => plan.obstacles.push(match &remark.code {
+                Some(code) => format!("{text}; `--accept {}` goes on once you have seen to it", shell(code)),
+                None => text,
+            }),
             RemarkKind::Note => plan.notes.push(text),
         }
     }
