@@ -32,7 +32,7 @@ pub fn script(plan: &Plan, version: &Version, first: usize, settings: &str, last
     for step in &plan.before {
         text += &said(&step.sentence, &step.sql);
     }
-    text += &format!("\nBEGIN;\n{}\n", settings.replace("; ", ";\n"));
+    text += &format!("\nBEGIN;\n{settings}\n");
     let (locking, rest) = plan.steps.split_at(first.min(plan.steps.len()));
     for step in locking {
         text += &said(&step.sentence, &step.sql);

@@ -76,3 +76,15 @@ fn what_would_be_shown_anew_is_no_script() {
     assert_eq!(refused.status.code(), Some(2));
     assert_eq!(database.run(&["plan", "apply", "--script"]).status.code(), Some(2));
 }
+
+#[test]
+fn a_script_looks_names_up_where_the_tool_does() {
+    let database = Database::new(
+        "CREATE SCHEMA \"a; b\"; CREATE FUNCTION \"a; b\".twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+         CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (7);
+         DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, \"a; b\"', current_database()); END $$",
+    );
+    ok(&database, &["add-calculated", "t.double", "int", "twice(id)"]);
+    psql(&database, &database.ok(&["plan", "--script"])).unwrap();
+    assert_eq!(database.rows("SELECT * FROM t"), ["(7,14)"]);
+}
