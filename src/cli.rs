@@ -135,7 +135,7 @@ impl Context {
 
     /// The same on another database.
     fn at(&self, target: Target) -> Self {
-        Self { globals: self.globals.clone(), ui: self.ui, at: Some(target) }
+        Self { at: Some(target), ..self.clone() }
     }
 
     fn session(&self) -> Result<Session, Problem> {

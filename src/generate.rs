@@ -48,6 +48,13 @@ use crate::version::Version;
 /// Marks objects as ours in their comments.
 pub const MARK: &str = "refactor:";
 
+/// For few rows of a large table, whatever the planner knows of it.
+pub const BY_INDEX: &str =
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;";
+
+/// As it was before [`BY_INDEX`].
+pub const ANY_WAY: &str = "RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin;";
+
 /// The mechanism a relation is written through (DESIGN: classes of views).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {

@@ -83,20 +83,14 @@ BEGIN
     WHERE a.attrelid = which AND v.relkind = 'm' AND a.attnum > 0 AND x.what IS NOT NULL
     UNION ALL
     SELECT 1, 9, x.n, x.sql
-    FROM pg_trigger AS t
-    CROSS JOIN LATERAL (VALUES
-      (1, pg_get_triggerdef(t.oid)),
-      (2, format('COMMENT ON TRIGGER %I ON %s IS ', t.tgname, v.name) || quote_literal(obj_description(t.oid, 'pg_trigger')))
-    ) AS x (n, sql)
-    WHERE t.tgrelid = which AND NOT t.tgisinternal AND x.sql IS NOT NULL
-    UNION ALL
-    SELECT 1, 10, x.n, x.sql
-    FROM pg_rewrite AS r
-    CROSS JOIN LATERAL (VALUES
-      (1, pg_get_ruledef(r.oid)),
-      (2, format('COMMENT ON RULE %I ON %s IS ', r.rulename, v.name) || quote_literal(obj_description(r.oid, 'pg_rewrite')))
-    ) AS x (n, sql)
-    WHERE r.ev_class = which AND r.rulename <> '_RETURN' AND x.sql IS NOT NULL
+    FROM (
+      SELECT pg_get_triggerdef(t.oid) AS made, format('COMMENT ON TRIGGER %I ON %s IS ', t.tgname, v.name) AS comment, obj_description(t.oid, 'pg_trigger') AS text
+      FROM pg_trigger AS t WHERE t.tgrelid = which AND NOT t.tgisinternal
+      UNION ALL
+      SELECT pg_get_ruledef(r.oid), format('COMMENT ON RULE %I ON %s IS ', r.rulename, v.name), obj_description(r.oid, 'pg_rewrite')
+      FROM pg_rewrite AS r WHERE r.ev_class = which AND r.rulename <> '_RETURN'
+    ) AS o
+    CROSS JOIN LATERAL (VALUES (1, o.made), (2, o.comment || quote_literal(o.text))) AS x (n, sql)
     UNION ALL
     SELECT 3, 1, 0, format('REFRESH MATERIALIZED VIEW %s', v.name) WHERE v.relkind = 'm' AND v.relispopulated
     UNION ALL

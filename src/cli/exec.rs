@@ -62,19 +62,25 @@ fn must_arrive(target: &Target, path: &str) -> Result<(), Problem> {
     .hint(format!("name the server itself by `--database-url`, or say in your session: `SET search_path = {path}`")))
 }
 
+/// Runs a command that sees a database through a search path, and gives its exit code. `like`: a command line that works.
+pub fn code_of(command: &[String], target: &Target, path: &str, like: &str) -> Result<i32, Problem> {
+    let mut process = Process::new(&command[0]);
+    // libpq would let a service file override the variables.
+    process.args(&command[1..]).env_remove("PGSERVICE").envs(target.environment(path));
+    let status = process.status().map_err(|e| {
+        Problem::new(Kind::Usage, format!("cannot run `{}`", command[0]), e.to_string())
+            .hint(format!("give a program on the PATH, as in `{like}`"))
+    })?;
+    Ok(status.code().unwrap_or(1))
+}
+
 /// Runs the command and passes its exit code on.
 pub fn run(context: &Context, args: &Exec) -> ExitCode {
     let run = || -> Result<ExitCode, Problem> {
         let path = search_path(context)?;
         let target = context.target()?;
-        let mut process = Process::new(&args.command[0]);
-        // libpq would let a service file override the variables.
-        process.args(&args.command[1..]).env_remove("PGSERVICE").envs(target.environment(&path));
-        let status = process.status().map_err(|e| {
-            Problem::new(Kind::Usage, format!("cannot run `{}`", args.command[0]), e.to_string())
-                .hint("give a program on the PATH, as in `refactor exec -- psql`")
-        })?;
-        Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)))
+        let code = code_of(&args.command, &target, &path, "refactor exec -- psql")?;
+        Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
     };
     run().unwrap_or_else(|problem| {
         context.ui.problem(&problem);

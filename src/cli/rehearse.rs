@@ -1,14 +1,14 @@
 //! `rehearse`: everything made real on a copy of the database, and a command run there.
 
-use std::process::{Command as Process, ExitCode};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
 
 use crate::cli::materialize::{self, How};
-use crate::cli::{Context, exit_code};
+use crate::cli::{Context, exec, exit_code};
 use crate::db::copy::Copy;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 
 /// What to try where.
 #[derive(Debug, Args)]
@@ -50,16 +50,10 @@ fn rehearsed(context: &Context, args: &Rehearse) -> Result<ExitCode, Problem> {
     });
     let path = there.session()?.path().to_owned();
     let start = Instant::now();
-    let code = match args.command.split_first() {
+    let code = match args.command.first() {
         None => 0,
-        Some((program, arguments)) => {
-            let mut process = Process::new(program);
-            process.args(arguments).env_remove("PGSERVICE").envs(copy.target.environment(&path));
-            let status = process.status().map_err(|e| {
-                Problem::new(Kind::Usage, format!("cannot run `{program}`"), e.to_string())
-                    .hint("give a program on the PATH, as in `refactor rehearse -- make test`")
-            })?;
-            let code = status.code().unwrap_or(1);
+        Some(program) => {
+            let code = exec::code_of(&args.command, &copy.target, &path, "refactor rehearse -- make test")?;
             ui.say(format!("`{program}` ended with exit code {code} after {:.1} s", start.elapsed().as_secs_f64()));
             code
         }

@@ -18,6 +18,7 @@ pub fn read(
     dropped: &[String],
 ) -> Result<BTreeMap<String, String>, Error> {
     let mut bodies = BTreeMap::new();
+    client.batch_execute("SET LOCAL search_path = pg_catalog, pg_temp")?;
     for dependent in dependents {
         let goes = dropped.iter().any(|name| dependent.is_called(name));
         let queries = match &dependent.fate {
@@ -29,7 +30,6 @@ pub fn read(
             Kind::Function => "SELECT rtrim(pg_get_function_sqlbody($1::text::regprocedure), E'\\n')",
             Kind::View | Kind::Materialized => "SELECT rtrim(pg_get_viewdef($1::text::regclass), ';')",
         };
-        client.batch_execute("SET LOCAL search_path = pg_catalog, pg_temp")?;
         let body: String = client.query_one(query, &[&dependent.name])?.get(0);
         let body = queries.map_or(Some(body.clone()), |queries| over_queries(&body, queries));
         bodies.extend(body.map(|body| (dependent.name.clone(), body)));

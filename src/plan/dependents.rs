@@ -68,7 +68,7 @@ impl Dependent {
     /// Whether that is what somebody calls it.
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
-        name == self.short || is_called(&self.name, name)
+        is_called(&self.name, name)
     }
 }
 

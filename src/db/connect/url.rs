@@ -22,11 +22,8 @@ impl Target {
     /// A password that was given explicitly is among them: pass them on, never print them.
     #[must_use]
     pub fn environment(&self, search_path: &str) -> Vec<(String, String)> {
-        let mut variables: Vec<_> = VARIABLES
-            .iter()
-            .filter(|(name, _)| !matches!(*name, "PGOPTIONS" | "PGAPPNAME"))
-            .filter_map(|(name, keyword)| Some(((*name).to_owned(), self.value(keyword)?.to_owned())))
-            .collect();
+        let mut variables = self.environment_alone();
+        variables.retain(|(name, _)| name != "PGOPTIONS");
         variables.push(("PGOPTIONS".to_owned(), self.options(search_path)));
         let url = self.url(Some(search_path), self.value("password"));
         variables.push(("DATABASE_URL".to_owned(), url));

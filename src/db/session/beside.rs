@@ -10,6 +10,7 @@ use crate::db::facts::{self, Answer};
 use crate::db::run;
 use crate::db::session::{Deferred, Place, Seen, Session};
 use crate::db::{installed, lock};
+use crate::generate::BY_INDEX;
 use crate::generate::beside::{Beside, READ};
 use crate::plan::defer::defer;
 use crate::plan::watch::{self, Watch};
@@ -26,9 +27,6 @@ pub(super) struct Begun {
 
 /// How many rows are written at once at least, unless somebody is in the way.
 const FEW: i64 = 250;
-
-const BY_INDEX: &str =
-    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
 /// How long writing some rows may take, since others may wait for them.
 const SHORT: Duration = Duration::from_millis(30);

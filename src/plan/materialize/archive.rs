@@ -2,7 +2,7 @@
 //! rows are then copied again.
 
 use crate::fact::{KeyField, LossKind};
-use crate::generate::{self, MARK, fact, list, numbering, own, rights, shaped};
+use crate::generate::{self, ANY_WAY, BY_INDEX, MARK, fact, list, numbering, own, rights, shaped};
 use crate::name::{BODY, Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::ready::READY;
@@ -138,12 +138,12 @@ END
             each.collect::<Vec<_>>().join(" AND ")
         };
         let sql = format!(
-            "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+            "{BY_INDEX}
 DELETE FROM {kept} AS x USING {log} AS l WHERE {in_archive};
 INSERT INTO {kept}
 SELECT {selected} FROM (SELECT DISTINCT * FROM {log}) AS l JOIN {table} AS t ON {in_table}
 WHERE {which};
-RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin;
+{ANY_WAY}
 DROP FUNCTION {log}() CASCADE;
 DROP TABLE {log};
 {finish}",

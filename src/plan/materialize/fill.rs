@@ -1,7 +1,7 @@
 //! Filling new columns of a table that keeps its identity: one `ADD COLUMN`, one rewrite.
 
 use crate::generate::place::Place;
-use crate::generate::{all, get, list, lookup, made, own, rows, shaped};
+use crate::generate::{ANY_WAY, BY_INDEX, all, get, list, lookup, made, own, rows, shaped};
 use crate::name::{BODY, Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::{Way, draft, filler};
@@ -134,13 +134,13 @@ fn longer(shaped: &Shaped, base: &TableName, column: &Ident) -> (String, String)
     let keys: Vec<String> = place.keys().iter().map(|k| format!("x.{k}")).collect();
     let value = place.value();
     let keep = format!(
-        "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;\nCREATE TABLE {aside} AS SELECT {}, x.{value} AS refactor_value FROM {} AS x JOIN {base} AS b ON {};",
+        "{BY_INDEX}\nCREATE TABLE {aside} AS SELECT {}, x.{value} AS refactor_value FROM {} AS x JOIN {base} AS b ON {};",
         list(&keys),
         place.table,
         place.has_of("x", "b"),
     );
     let bring = format!(
-        "UPDATE {base} AS b SET {column} = x.refactor_value FROM {aside} AS x WHERE {};\nDROP TABLE {aside};\nRESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin;",
+        "UPDATE {base} AS b SET {column} = x.refactor_value FROM {aside} AS x WHERE {};\nDROP TABLE {aside};\n{ANY_WAY}",
         place.belongs("x", "b"),
     );
     (keep, bring)

@@ -34,8 +34,6 @@ struct Item {
     /// What it will be called; of a rule also who brings it.
     name: Ident,
     step: Option<String>,
-    /// What it is called until then.
-    ready: Ident,
     before: Vec<PlanStep>,
     /// What makes it what it will be, on the table as it is called then.
     then: Vec<String>,
@@ -58,8 +56,8 @@ impl Ready {
                 && version.floor(&relation.base).is_none()
         };
         let mut items = Vec::new();
-        let stay: Vec<&Relation> = ways.iter().filter(keeps).map(|(r, _)| *r).collect();
-        for relation in &stay {
+        let stay: Vec<&(&Relation, Way)> = ways.iter().filter(keeps).collect();
+        for (relation, _) in &stay {
             items.extend(indexes(version, relation));
             items.extend(relation.constraints.iter().filter(|c| c.brought_by().is_some()).filter_map(|c| {
                 let columns = columns_of(version, relation, &c.item.fields)?;
@@ -68,7 +66,7 @@ impl Ready {
                 Some(item)
             }));
         }
-        let same = ways.iter().filter(keeps).filter(|(r, way)| *way == Way::Catalogue || is_catalogue_only(version, r));
+        let same = stay.iter().filter(|(r, way)| *way == Way::Catalogue || is_catalogue_only(version, r));
         Self { items, stay: same.map(|(r, _)| r.base.clone()).collect() }
     }
 
@@ -120,8 +118,8 @@ fn name_of(relation: &Relation, name: &Ident) -> Ident {
     Ident::generated(&[READY, relation.base.name.as_str(), name.as_str()])
 }
 
-fn item(relation: &Relation, name: &Ident, ready: Ident, before: Vec<PlanStep>, then: Vec<String>) -> Item {
-    Item { table: relation.base.clone(), name: name.clone(), step: None, ready, before, then }
+fn item(relation: &Relation, name: &Ident, before: Vec<PlanStep>, then: Vec<String>) -> Item {
+    Item { table: relation.base.clone(), name: name.clone(), step: None, before, then }
 }
 
 fn indexes<'v>(version: &'v Version, relation: &'v Relation) -> impl Iterator<Item = Item> + 'v {
@@ -136,7 +134,7 @@ fn indexes<'v>(version: &'v Version, relation: &'v Relation) -> impl Iterator<It
         let sql = format!("CREATE {unique}INDEX CONCURRENTLY {ready} ON {base}{using}");
         let rename = format!("ALTER INDEX {} RENAME TO {};", to.renamed(ready.clone()), index.item.name);
         let then = [rename].into_iter().chain(lines).collect();
-        Some(item(relation, &index.item.name, ready, vec![built(&index.item.name, base, sql)], then))
+        Some(item(relation, &index.item.name, vec![built(&index.item.name, base, sql)], then))
     })
 }
 
@@ -203,5 +201,5 @@ fn rule(
         }
         ConstraintKind::Primary | ConstraintKind::Exclude => return None,
     };
-    Some(item(relation, name, ready, before, then.into_iter().chain(comment).collect()))
+    Some(item(relation, name, before, then.into_iter().chain(comment).collect()))
 }
