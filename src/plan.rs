@@ -23,6 +23,9 @@ pub struct Plan {
     pub before: Vec<PlanStep>,
     /// Step by step, all in one transaction.
     pub steps: Vec<PlanStep>,
+    /// What is done afterwards, each step by itself, while others work with what is real.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<PlanStep>,
     /// What cannot be recovered from the new shape alone.
     pub losses: Vec<String>,
     /// What stands in the way: the plan must not run while there is any.
@@ -32,6 +35,29 @@ pub struct Plan {
     /// The rules that are asked beforehand.
     #[serde(skip)]
     pub ready: materialize::ready::Ready,
+    /// The tables that are built beforehand.
+    #[serde(skip)]
+    pub ahead: materialize::ahead::Ahead,
+}
+
+impl Plan {
+    /// Whether a fact holds in the transaction without being asked there.
+    #[must_use]
+    pub fn answers(&self, version: &crate::version::Version, fact: &crate::fact::Fact) -> bool {
+        self.ready.answers(version, fact) || self.ahead.answers(fact) || materialize::unite::answers(version, fact)
+    }
+
+    /// The relations whose tables are compared in the transaction with what their views show.
+    pub fn compared<'v>(
+        &'v self,
+        version: &'v crate::version::Version,
+    ) -> impl Iterator<Item = &'v crate::relation::Relation> {
+        let is_same = |r: &crate::relation::Relation| {
+            let large = version.table(r).bytes >= self.ahead.from;
+            materialize::is_catalogue_only(version, r) || large && materialize::unite::only_adds(version, r)
+        };
+        version.shown().filter(move |r| !is_same(r) && !self.ahead.has(r))
+    }
 }
 
 /// One step of a plan.
@@ -50,13 +76,39 @@ pub struct PlanStep {
     /// Bytes that it writes, estimated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<i64>,
+    /// Outside of the transaction: whether it can be in none of its own either, or must see all at one moment.
+    #[serde(skip)]
+    pub alone: Option<Alone>,
+}
+
+/// How a step runs that is in no transaction with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alone {
+    /// In no transaction: it waits for others, and lets them pass.
+    Bare,
+    /// In one that sees all at one moment.
+    AtOneMoment,
 }
 
 impl PlanStep {
     /// A step that makes nobody wait.
     #[must_use]
     pub fn new(sentence: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), sql: delimited(sql.into()), lock: None, rows: None, bytes: None }
+        Self { sentence: sentence.into(), sql: delimited(sql.into()), lock: None, rows: None, bytes: None, alone: None }
+    }
+
+    /// The same step, in no transaction.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.alone = Some(Alone::Bare);
+        self
+    }
+
+    /// The same step in a transaction of its own that sees all at one moment.
+    #[must_use]
+    pub fn at_one_moment(mut self) -> Self {
+        self.alone = Some(Alone::AtOneMoment);
+        self
     }
 
     /// The same step with a lock.
@@ -107,6 +159,8 @@ pub struct Installed {
     pub tables: Vec<crate::name::TableName>,
     /// What a run has made ready that was cut off, in words, each with what takes it back.
     pub ready: Vec<(String, String)>,
+    /// What is left to do of what is real, in words, each with what does it.
+    pub later: Vec<(String, String)>,
     /// The columns of complements that several fields share, but for their keys.
     pub shared: Vec<(crate::name::TableName, crate::name::Ident)>,
     /// Somebody's objects that use ours, as PostgreSQL describes them.

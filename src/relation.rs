@@ -434,9 +434,14 @@ pub fn checked(constraint: &Constraint) -> Option<Expression> {
 /// Whether rows of a table can be found by these columns through an index.
 #[must_use]
 pub fn is_indexed(table: &Table, columns: &[Ident]) -> bool {
-    table.indexes.iter().any(|i| {
-        let first: Vec<&Ident> = i.keys.iter().take(columns.len()).flatten().collect();
-        i.valid && !i.partial && first.len() == columns.len() && columns.iter().all(|c| first.contains(&c))
+    finds(table.indexes.iter(), columns)
+}
+
+/// Whether one of these indexes begins with the fields.
+pub fn finds<'i>(mut indexes: impl Iterator<Item = &'i Index>, fields: &[Ident]) -> bool {
+    indexes.any(|i| {
+        let first: Vec<&Ident> = i.keys.iter().take(fields.len()).flatten().collect();
+        i.valid && !i.partial && first.len() == fields.len() && fields.iter().all(|f| first.contains(&f))
     })
 }
 

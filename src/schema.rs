@@ -188,6 +188,8 @@ pub struct Table {
     pub extension: Option<Ident>,
     /// Whether Citus keeps its rows on other servers.
     pub distributed: bool,
+    /// Whether a subscription writes to it.
+    pub is_subscribed: bool,
     /// What uses the table's row type.
     pub row_type_users: Vec<RowTypeUser>,
     /// What hangs on this very table and nothing else here tells of, in words: views and functions that read it,

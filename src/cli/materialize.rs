@@ -38,9 +38,12 @@ pub struct How {
     /// Rebuild tables of at least this many megabytes, rewrite smaller ones in place
     #[arg(long, value_name = "MB", default_value_t = 64)]
     rebuild_from: i64,
-    /// Make new rules and indexes of tables of at least this many megabytes ready while others write
+    /// Build tables of at least this many megabytes, and their new rules and indexes, while others write
     #[arg(long, value_name = "MB", default_value_t = 4)]
     beside_from: i64,
+    /// Do all in one transaction, while nobody works with the tables
+    #[arg(long, conflicts_with = "beside_from")]
+    offline: bool,
     /// Give up a view or function that has no meaning in the new shape
     #[arg(long, value_name = "NAME")]
     drop: Vec<String>,
@@ -84,7 +87,7 @@ impl How {
     fn options(&self) -> Options {
         Options {
             rebuild_from: self.rebuild_from << 20,
-            beside_from: self.beside_from << 20,
+            beside_from: if self.offline { i64::MAX } else { self.beside_from << 20 },
             drop: self.drop.clone(),
             accept: self.accept.clone(),
         }

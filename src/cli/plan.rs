@@ -79,11 +79,13 @@ pub fn print(ui: Ui, plan: &Plan, sql: bool) {
     for note in &plan.notes {
         ui.note(note);
     }
-    for (at, step) in plan.before.iter().chain(&plan.steps).enumerate() {
+    for (at, step) in plan.before.iter().chain(&plan.steps).chain(&plan.after).enumerate() {
         if at == 0 && !plan.before.is_empty() {
             ui.out("while everybody works, each in a transaction of its own:");
         } else if at == plan.before.len() && at > 0 {
             ui.out("then in one transaction:");
+        } else if at == plan.before.len() + plan.steps.len() {
+            ui.out("then again while everybody works:");
         }
         let lock = step.lock.as_ref().map(|l| format!("  [{l}]")).unwrap_or_default();
         let size = match (step.rows, step.bytes) {

@@ -68,6 +68,11 @@ pub fn run(context: &Context) -> Result<(), Problem> {
     for trouble in session.changed_rights(&place)? {
         context.ui.warn(trouble);
     }
+    for (sentence, _) in &place.installed.later {
+        context
+            .ui
+            .warn(format!("a run was cut off when all was real but one thing, which the next run does: {sentence}"));
+    }
     let left = left_over(&place)?;
     if !left.is_empty() {
         context.ui.warn(format!(

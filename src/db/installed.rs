@@ -59,7 +59,7 @@ fn read_all(client: &mut impl GenericClient) -> Result<Installed, Error> {
          FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
          WHERE n.nspname = ANY ($1)
            AND (c.relkind = 'v' AND obj_description(c.oid, 'pg_class') LIKE 'refactor:%'
-             OR c.relkind = 'r' AND n.nspname = 'refactor' AND c.relname <> 'journal')
+             OR c.relkind = 'r' AND n.nspname = 'refactor' AND c.relname <> ALL ('{journal,later}'))
          ORDER BY n.nspname = 'refactor', 1, 2",
         &[&schemas],
     )? {
@@ -68,6 +68,10 @@ fn read_all(client: &mut impl GenericClient) -> Result<Installed, Error> {
     }
     installed.shared = shared(client)?;
     installed.ready = ready(client)?;
+    if client.query_one("SELECT to_regclass('refactor.later') IS NOT NULL", &[])?.get(0) {
+        let later = client.query("SELECT sentence, sql FROM refactor.later ORDER BY position", &[])?;
+        installed.later = later.iter().map(|row| (row.get(0), row.get(1))).collect();
+    }
     installed.secured = named(
         client,
         "SELECT n.nspname::text, c.relname::text FROM pg_policy AS p JOIN pg_class AS c ON c.oid = p.polrelid
@@ -131,7 +135,7 @@ fn ready(client: &mut impl GenericClient) -> Result<Vec<(String, String)>, Error
         &format!(
             "SELECT c.conname::text, n.nspname::text, t.relname::text
              FROM pg_constraint AS c JOIN pg_class AS t ON t.oid = c.conrelid JOIN pg_namespace AS n ON n.oid = t.relnamespace
-             WHERE starts_with(c.conname, '{READY}') ORDER BY 1, 2, 3"
+             WHERE starts_with(c.conname, '{READY}') AND n.nspname <> 'refactor' ORDER BY 1, 2, 3"
         ),
     )? {
         let drop = format!("ALTER TABLE {on} DROP CONSTRAINT IF EXISTS {rule};");
@@ -141,20 +145,22 @@ fn ready(client: &mut impl GenericClient) -> Result<Vec<(String, String)>, Error
         client,
         &format!(
             "SELECT n.nspname::text, c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-             WHERE c.relkind = 'i' AND starts_with(c.relname, '{READY}') ORDER BY 1, 2"
+             WHERE c.relkind = 'i' AND starts_with(c.relname, '{READY}') AND n.nspname <> 'refactor' ORDER BY 1, 2"
         ),
     )? {
         ready.push((format!("index `{}`", index.short()), format!("DROP INDEX IF EXISTS {index};")));
     }
-    // Its comment is what it is the log of.
+    // Its comment is for whose sake it is there.
     for row in client.query(
         "SELECT 'refactor', c.relname::text, obj_description(c.oid, 'pg_class')
-         FROM pg_class AS c WHERE c.relnamespace = 'refactor'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^ready_log_[0-9]+$'",
+         FROM pg_class AS c
+         WHERE c.relnamespace = 'refactor'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^ready_(log|keys)_' ORDER BY 2 DESC",
         &[],
     )? {
         let (log, of): (TableName, Option<String>) = (name(&row, 0), row.get(2));
         let of = of.map(|of| format!("\nDROP TABLE IF EXISTS {of};")).unwrap_or_default();
-        ready.push((format!("`{log}`"), format!("DROP FUNCTION IF EXISTS {log}() CASCADE;\nDROP TABLE {log};{of}")));
+        let sql = format!("DROP FUNCTION IF EXISTS {log}() CASCADE;\nDROP TABLE {log};{of}");
+        ready.push((format!("`{log}`"), sql));
     }
     Ok(ready)
 }

@@ -66,6 +66,11 @@ impl Tries {
         goes_on
     }
 
+    /// The same, but not often: for what mostly does not pass.
+    pub fn again_soon(&mut self) -> bool {
+        self.done < FEW && self.again()
+    }
+
     /// How long it has been tried, in words.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -75,6 +80,9 @@ impl Tries {
 
 /// What the first try waits: longer than most transactions take.
 const FIRST_TRY: Duration = Duration::from_millis(20);
+
+/// How often something is tried again that mostly does not pass.
+const FEW: u32 = 4;
 
 /// A step that failed.
 #[derive(Debug)]
@@ -92,6 +100,12 @@ impl Failure {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         may_pass(&self.error)
+    }
+
+    /// Whether rows broke a rule, which others may mend with their next write.
+    #[must_use]
+    pub fn breaks_a_rule(&self) -> bool {
+        self.error.code().is_some_and(|c| c.code().starts_with("23") || c.code() == "P0001")
     }
 
     /// Whether somebody else's object uses ours.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
-use postgres::{Client, GenericClient, SimpleQueryMessage, Transaction};
+use postgres::{Client, GenericClient, IsolationLevel, SimpleQueryMessage, Transaction};
 
 use crate::catalogue::{Refactor, Refactoring};
 use crate::db::facts::{self, Answer};
@@ -24,7 +24,7 @@ use crate::plan::dependents::{self, Dependent, Fate};
 use crate::plan::drift::drift;
 use crate::plan::materialize::dependents::Dependents;
 use crate::plan::materialize::{self, Options};
-use crate::plan::{Installed, Plan, PlanStep, Stranger};
+use crate::plan::{Alone, Installed, Plan, PlanStep, Stranger};
 use crate::plan::{meets, script};
 use crate::problem::{Kind, Problem};
 use crate::refusal::Refusal;
@@ -672,7 +672,9 @@ impl Session {
     /// # Errors
     /// Whatever the server says, or a table that differs from its view. The database is then as it was.
     pub fn materialize(&mut self, place: &Place, work: &Materialization, seen: Seen) -> Result<(), Problem> {
-        let done = self.get_ready(place, &work.plan, seen).and_then(|()| self.make_real(place, work, seen));
+        let like = beside::likeness(&mut self.client, &work.version)?;
+        let ready = self.get_ready(place, &work.plan, seen).map_err(|problem| self.because(work, problem));
+        let done = ready.and_then(|()| self.make_real(place, work, &like, seen));
         done.map_err(|mut problem| {
             if let Err(error) = self.not_ready(place).as_ref().map_err(|e| e.why.join("; ")) {
                 problem.why.push(format!("what was made ready could not be taken back now: {error}"));
@@ -682,15 +684,25 @@ impl Session {
         })
     }
 
-    fn make_real(&mut self, place: &Place, work: &Materialization, seen: Seen) -> Result<(), Problem> {
+    /// The same problem, or the facts that do not hold any more, if that is why.
+    fn because(&mut self, work: &Materialization, problem: Problem) -> Problem {
+        let facts = work.version.facts();
+        let ask = |fact: &Fact| facts::ask_still(&mut self.client, &work.version, fact).ok();
+        let broken: Vec<Answer> = facts.iter().filter_map(ask).filter(|answer| !answer.holds()).collect();
+        if broken.is_empty() { problem } else { Problem::facts(&work.plan.title, &broken) }
+    }
+
+    fn make_real(&mut self, place: &Place, work: &Materialization, like: &str, seen: Seen) -> Result<(), Problem> {
         let mut tries = self.patience.begin();
         loop {
             let mut transaction = self.client.transaction()?;
             same_process(&mut transaction, self.process.as_deref())?;
-            match materialize_in(&mut transaction, tries.lock_timeout(), place, work, seen) {
+            match materialize_in(&mut transaction, tries.lock_timeout(), place, work, like, seen) {
                 Ok(()) => {
                     transaction.commit()?;
-                    return self.analyze(&work.version);
+                    self.analyze(&work.version)?;
+                    let later = work.plan.after.iter().map(|step| (step.sentence.clone(), step.sql.clone()));
+                    return self.do_the_rest(place, &later.collect::<Vec<_>>(), seen);
                 }
                 Err(Stop::Failed(failure)) => {
                     transaction.rollback()?;
@@ -728,8 +740,12 @@ impl Session {
         last: &mut dyn FnMut(&mut Transaction) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
         let mut tries = self.patience.begin();
+        let at_one_moment = plan.steps.iter().any(|step| step.alone == Some(Alone::AtOneMoment));
         loop {
-            let mut transaction = self.client.transaction()?;
+            let beginning = self.client.build_transaction();
+            let beginning =
+                if at_one_moment { beginning.isolation_level(IsolationLevel::RepeatableRead) } else { beginning };
+            let mut transaction = beginning.start()?;
             same_process(&mut transaction, self.process.as_deref())?;
             run::prepare(&mut transaction, tries.lock_timeout(), path)?;
             match run::steps(&mut transaction, plan, seen) {
@@ -740,7 +756,8 @@ impl Session {
                 }
                 Err(failure) => {
                     transaction.rollback()?;
-                    if !(failure.may_pass() && tries.again()) {
+                    let mended = at_one_moment && failure.breaks_a_rule();
+                    if !(failure.may_pass() && tries.again() || mended && tries.again_soon()) {
                         return Err(self.failed(&plan.title, &failure, &tries));
                     }
                 }
@@ -1005,13 +1022,20 @@ fn materialize_in(
     lock_timeout: Duration,
     before: &Place,
     work: &Materialization,
+    like: &str,
     seen: Seen,
 ) -> Result<(), Stop> {
     run::prepare(transaction, lock_timeout, &before.schema.code_path())?;
     let (locking, rest) = work.plan.steps.split_at(work.first);
     let part = |steps: &[crate::plan::PlanStep]| Plan { steps: steps.to_vec(), ..work.plan.clone() };
     run::steps(transaction, &part(locking), seen).map_err(Stop::Failed)?;
-    let asked = |fact: &&Fact| !work.plan.ready.answers(&work.version, fact);
+    // While tables were built somebody may have changed them.
+    if !work.plan.before.is_empty() && beside::likeness(transaction, &work.version)? != like {
+        let why = "somebody has changed the tables since it was planned: fields, rules, triggers or rights";
+        let problem = Problem::new(Kind::Obstacle, format!("cannot {}", work.plan.title), why);
+        return Err(problem.hint("begin again: `refactor materialize` plans for the tables as they are now").into());
+    }
+    let asked = |fact: &&Fact| !work.plan.answers(&work.version, fact);
     for wanted in work.version.facts().iter().filter(asked) {
         let answer = facts::ask_still(transaction, &work.version, wanted)?;
         if !answer.holds() {
@@ -1019,13 +1043,13 @@ fn materialize_in(
         }
     }
     let mut shown = Vec::new();
-    for relation in work.version.shown().filter(|r| !materialize::is_catalogue_only(&work.version, r)) {
+    for relation in work.plan.compared(&work.version) {
         shown.push((relation.name.clone(), sum(transaction, &rows::of_view(&work.version, relation))?));
     }
     run::steps(transaction, &part(rest), seen).map_err(Stop::Failed)?;
     for (name, before) in shown {
         let relation = &work.version.relations[&name];
-        let after = sum(transaction, &rows::of_table(&work.version, relation))?;
+        let after = sum(transaction, &rows::of_table(&work.version, relation, &relation.name))?;
         if before != after {
             return Err(different(&name, &before, &after).into());
         }

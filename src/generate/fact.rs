@@ -12,10 +12,11 @@ use crate::version::{Carry, Direction, Dormant, Hop, Version};
 /// A query whose rows are the offenders: their keys as one text. It stops nowhere, so that the count is true.
 #[must_use]
 pub fn offenders(version: &Version, fact: &Fact) -> String {
-    delimited(breaking(version, fact))
+    delimited(breaking(version, fact, ""))
 }
 
-fn breaking(version: &Version, fact: &Fact) -> String {
+/// `also` is asked of the rows, too, where it is about groups of them.
+fn breaking(version: &Version, fact: &Fact, also: &str) -> String {
     match &fact.claim {
         Claim::Keeps { rule, words } => match version.named(&words.table) {
             Some(relation) => rule::offenders(version, relation, rule, &fact.step),
@@ -27,7 +28,7 @@ fn breaking(version: &Version, fact: &Fact) -> String {
             let keys: Vec<String> = hops[last].from_columns.iter().map(|c| format!("a{last}.{c}")).collect();
             let value = identity(&format!("a0.{column}"), *exact);
             format!(
-                "SELECT {key} FROM {from} WHERE {present} GROUP BY {group}\nHAVING count(DISTINCT {value}) + max(CASE WHEN {value} IS NULL THEN 1 ELSE 0 END) > 1",
+                "SELECT {key} FROM {from} WHERE {present}{also} GROUP BY {group}\nHAVING count(DISTINCT {value}) + max(CASE WHEN {value} IS NULL THEN 1 ELSE 0 END) > 1",
                 key = key_text(&keys),
                 present = all(&keys.iter().map(|k| format!("{k} IS NOT NULL")).collect::<Vec<_>>()),
                 group = list(&keys),
@@ -108,7 +109,11 @@ fn breaking(version: &Version, fact: &Fact) -> String {
 /// complement keeps.
 #[must_use]
 pub fn offenders_still(version: &Version, fact: &Fact) -> String {
-    let query = breaking(version, fact);
+    delimited(still(version, fact, ""))
+}
+
+fn still(version: &Version, fact: &Fact, also: &str) -> String {
+    let query = breaking(version, fact, also);
     let this = |c: &&Carry| c.words.field == fact.claim.words().field;
     let value = || vec![Ident::new("refactor_value")];
     let carried = version.carries.iter().filter(this).map(|c| (&c.step, Place::apart(&c.id, c.target_key(), value())));
@@ -121,7 +126,7 @@ pub fn offenders_still(version: &Version, fact: &Fact) -> String {
             | Claim::Stays { .. }
             | Claim::Unreferred { .. }
     );
-    delimited(match carried.chain(added).find(|(step, ..)| missing && **step == fact.step) {
+    match carried.chain(added).find(|(step, ..)| missing && **step == fact.step) {
         None => query,
         Some((_, place)) => format!(
             "{query} AND NOT EXISTS (SELECT FROM {} AS x WHERE {} AND x.{} IS NOT NULL)",
@@ -129,7 +134,39 @@ pub fn offenders_still(version: &Version, fact: &Fact) -> String {
             place.has_of("x", "b"),
             place.value()
         ),
-    })
+    }
+}
+
+/// The same among some rows of the table that the fact is about, or that its ways lead to: those whose keys `some` has. None where
+/// it is not about single rows.
+#[must_use]
+pub fn offenders_among(
+    version: &Version,
+    fact: &Fact,
+    base: &TableName,
+    key: &[Ident],
+    some: &TableName,
+) -> Option<String> {
+    let of = |row: &str| format!("EXISTS (SELECT FROM {some} AS k WHERE {})", equal("k", key, row, key));
+    let (about, among) = match &fact.claim {
+        Claim::Agree { hops, .. } => {
+            let last = hops.last()?;
+            let end = equal(&format!("a{}", hops.len() - 1), &last.from_columns, "b", &last.to_columns);
+            (&last.to, format!("EXISTS (SELECT FROM {} AS b WHERE {end} AND {})", last.to, of("b")))
+        }
+        Claim::Reached { hops, .. } => (&hops.last()?.to, of("b")),
+        Claim::Reaches { hops, .. } => (&hops.first()?.from, of("b")),
+        Claim::Listed { table, .. } | Claim::Unreferred { table, .. } | Claim::Fits { table, .. } => (table, of("b")),
+        Claim::Alone { .. } | Claim::Apart { .. } | Claim::Stays { .. } | Claim::Keeps { .. } => return None,
+    };
+    if about != base {
+        return None;
+    }
+    let among = format!(" AND {among}");
+    Some(delimited(match fact.claim {
+        Claim::Agree { .. } => still(version, fact, &among),
+        _ => still(version, fact, "") + &among,
+    }))
 }
 
 /// An expression over columns, for the columns of the row `b`.

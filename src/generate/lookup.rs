@@ -89,6 +89,11 @@ pub(super) fn found(lookup: &Lookup, t: &str, stored: &[String]) -> String {
     all(&[there].into_iter().chain(always).collect::<Vec<_>>())
 }
 
+/// Whether values that are logged of the other table lead to the row `row`: whatever else is asked of both.
+pub(super) fn leads(lookup: &Lookup, log: &str, logged: &[Ident], row: &str) -> String {
+    matched(log, logged, &each_of(row, &lookup.columns), &lookup.compared)
+}
+
 /// Whether a row has values in its columns. Where all are NULL they say nothing.
 pub(super) fn matched(row: &str, columns: &[Ident], other: &[String], compared: &[Compared]) -> String {
     let each = columns.iter().zip(other).zip(compared).map(|((c, value), compared)| same(row, c, value, *compared));

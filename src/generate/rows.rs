@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::generate::carry::Names;
 use crate::generate::place::{self, Place};
 use crate::generate::{OWN, all, equal, get, identity, link, list, lookup, numbering, shaped, spread, united};
-use crate::name::{Ident, delimited};
+use crate::name::{Ident, TableName, delimited};
 use crate::relation::{Field, Home, Relation, Rows, row_key};
 use crate::sql::type_names::without_modifier;
 use crate::version::{Added, Carry, Copied, Direction, Version};
@@ -259,11 +259,11 @@ pub fn of_view(version: &Version, relation: &Relation) -> String {
     delimited(hashed(version, &pairs.map(|(f, value)| (f, format!("({value})"))).collect::<Vec<_>>(), &from))
 }
 
-/// Count and checksum of a table that has been made real.
+/// Count and checksum of a table that has what a relation shows.
 #[must_use]
-pub fn of_table(version: &Version, relation: &Relation) -> String {
+pub fn of_table(version: &Version, relation: &Relation, table: &TableName) -> String {
     let fields = relation.fields.iter().map(|f| (f, format!("b.{}", f.shape.name)));
-    let from = format!("{} AS b", relation.name);
+    let from = format!("{table} AS b");
     if is_large(version, relation) {
         return hashed(version, &fields.filter(|(f, _)| is_compared(version, relation, f)).collect::<Vec<_>>(), &from);
     }

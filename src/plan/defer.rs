@@ -37,16 +37,17 @@ CREATE UNIQUE INDEX IF NOT EXISTS refactor_journal_name ON refactor.journal (nam
 GRANT SELECT ON refactor.journal TO PUBLIC;
 COMMENT ON TABLE refactor.journal IS 'refactor: what was done to this database';";
 
-/// Drops everything generated: views, triggers, functions.
+/// Drops the generated views. Who uses one locks it before the tables under it: so must we.
+#[must_use]
+pub fn clear_views(installed: &Installed) -> Option<PlanStep> {
+    let sentence = "take down the views of the shape before";
+    (!installed.views.is_empty()).then(|| PlanStep::new(sentence, format!("DROP VIEW {};", list(&installed.views))))
+}
+
+/// Drops everything else that is generated: policies, triggers, functions.
 #[must_use]
 pub fn clear(installed: &Installed) -> Vec<PlanStep> {
     let mut steps = Vec::new();
-    if !installed.views.is_empty() {
-        steps.push(PlanStep::new(
-            "take down the views of the shape before",
-            format!("DROP VIEW {};", list(&installed.views)),
-        ));
-    }
     if !installed.secured.is_empty() {
         let sql: Vec<String> =
             installed.secured.iter().map(|table| format!("DROP POLICY refactor_rows ON {table};")).collect();
@@ -153,6 +154,7 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     let mut plan = Plan { title: title.to_owned(), ..Plan::default() };
     plan.steps.push(journal_is_there(version));
     let (stale, pieces) = keep::apart(installed, generate::everything(version)?);
+    plan.steps.extend(clear_views(&stale));
     plan.steps.extend(clear(&stale));
     plan.steps.extend(brought_over(&complements, installed));
     let columns: BTreeSet<(TableName, Ident)> = complements.iter().flat_map(Kept::columns).collect();
@@ -306,6 +308,7 @@ pub(super) fn is_listed(lookup: &Lookup, installed: &Installed) -> bool {
 #[must_use]
 pub fn take_down(installed: &Installed, title: &str, journal: String) -> Plan {
     let mut plan = Plan { title: title.to_owned(), ..Plan::default() };
+    plan.steps.extend(clear_views(installed));
     plan.steps.extend(clear(installed));
     plan.steps.extend(unwanted(installed, &BTreeSet::new()).map(|schema| without_schema(installed, schema)));
     plan.steps.push(PlanStep::new("write the journal", journal));

@@ -3,10 +3,12 @@
 //! One transaction: lock → keep the values that have no home → take the views down → fill new columns while their sources
 //! are still there → drop, rename → constraints, indexes, rights of what came along.
 
+pub mod ahead;
 mod archive;
 pub mod attach;
 pub mod dependents;
 pub mod fill;
+mod log;
 pub mod ready;
 pub mod rebuild;
 pub mod rules;
@@ -14,12 +16,14 @@ pub mod unite;
 
 use std::collections::BTreeSet;
 
-use crate::generate::{self, complement, list, own};
+use crate::generate::{self, complement, list, own, rights};
 use crate::name::{Ident, TableName, shell};
-use crate::plan::defer::{change_state, clear, drop_columns, drop_tables};
+use crate::plan::defer::{change_state, clear, clear_views, drop_columns, drop_tables};
 use crate::plan::dependents::is_called;
+use crate::plan::materialize::ahead::Ahead;
 use crate::plan::materialize::dependents::Dependents;
 use crate::plan::materialize::ready::Ready;
+use crate::plan::materialize::rebuild::dress::{self, Later, dress};
 use crate::plan::{Installed, Plan, PlanStep};
 use crate::relation::{Home, Relation, Rows};
 use crate::schema::TableKind;
@@ -44,7 +48,7 @@ pub enum Way {
 pub struct Options {
     /// Tables of at least this many bytes are rebuilt rather than rewritten in place.
     pub rebuild_from: i64,
-    /// New rules and indexes of tables of at least this many bytes are made ready while others write.
+    /// Tables of at least this many bytes are built, and their new rules and indexes made ready, while others write.
     pub beside_from: i64,
     /// Views and functions that go, where they have no meaning in the new shape.
     pub drop: Vec<String>,
@@ -73,7 +77,10 @@ pub fn way(version: &Version, relation: &Relation, options: &Options) -> Way {
         Way::Catalogue
     } else if is_catalogue_only(version, relation) {
         Way::InPlace
-    } else if (reordered || new_key || version.table(relation).bytes >= options.rebuild_from)
+    } else if (reordered
+        || new_key
+        || version.table(relation).bytes >= options.rebuild_from
+        || ahead::watched(version, relation, options).is_some())
         && rebuild::obstacle(version, relation).is_none()
     {
         Way::Rebuild
@@ -135,34 +142,17 @@ pub fn materialize(
     let going =
         |wanted: Way| -> Vec<&Relation> { ways.iter().filter(|(_, way)| *way == wanted).map(|(r, _)| *r).collect() };
     let (rebuilt, beside) = (going(Way::Rebuild), going(Way::Beside));
-    plan.obstacles.extend(ways.iter().filter_map(|(relation, _)| cannot_be(version, relation)));
-    for (relation, _) in ways.iter().filter(|(_, way)| *way == Way::InPlace) {
-        let Some(why) = rebuild::obstacle(version, relation) else { continue };
-        if matches!(relation.rows, Rows::United(_)) {
-            continue;
-        }
-        let name = relation.name.short();
-        if rebuild::has_new_key(version, relation) {
-            continue;
-        }
-        if let Some((step, why)) = rebuild::fixed_order(version, relation) {
-            plan.obstacles.push(format!("{why} ({step})"));
-        } else if version.is_reordered(relation) {
-            plan.notes.push(format!(
-                "new fields of `{name}` will come last, not where its view shows them: the table cannot be rebuilt, since {why}"
-            ));
-        } else if version.table(relation).bytes >= options.rebuild_from {
-            plan.notes.push(format!("`{name}` is rewritten in place, not rebuilt, since {why}"));
-        }
-    }
-    let ready = Ready::new(version, &ways, options);
+    tell_ways(version, &ways, options, &mut plan);
+    let (ready, ahead) = (Ready::new(version, &ways, options), Ahead::new(version, &ways, options));
     plan.before = ready.before().collect();
     let built: Vec<&Relation> = rebuilt.iter().chain(&beside).copied().collect();
     plan.steps.extend(dependents.lock()?);
+    let views = clear_views(installed);
+    plan.steps.extend(views.map(|step| step.locking("ACCESS EXCLUSIVE on views of the new shape, until the end")));
     plan.steps.push(lock(version, &built));
     for (at, _) in version.losses.iter().enumerate() {
         let Some(archive) = archive::archive(version, at, &mut plan.notes) else { continue };
-        if ready.may_archive(version, at) {
+        if archive::is_ahead(version, at, options) {
             plan.before.extend(archive.before());
             plan.steps.push(archive.then());
         } else {
@@ -174,7 +164,11 @@ pub fn materialize(
     let (index, drop_index) = fill::lookup_indexes(version, |target| rebuilt.iter().all(|r| r.base != *target));
     plan.steps.extend(index);
     for relation in beside.iter().chain(&rebuilt) {
-        plan.steps.extend(rebuild::build(version, relation));
+        plan.steps.push(ahead.then(version, relation).unwrap_or_else(|| {
+            let numbers = rebuild::remember_numbers(version, relation);
+            let built = rebuild::build(version, relation, &rebuild::draft_table(relation));
+            PlanStep { sql: [numbers, vec![built.sql.clone()]].concat().join("\n"), ..built }
+        }));
     }
     let in_place = |way: &Way| matches!(way, Way::Catalogue | Way::InPlace);
     let kept: Vec<&Relation> = ways.iter().filter(|(_, way)| in_place(way)).map(|(r, _)| *r).collect();
@@ -213,23 +207,53 @@ pub fn materialize(
         let sentence = format!("keep `{}` as `{}`", dropped.table.short(), version.kept_as(dropped).name);
         plan.steps.push(PlanStep::new(sentence, generate::made::keep(version, dropped)?));
     }
-    plan.steps.extend(rename_tables(&ways));
+    plan.steps.extend(rename_tables(&ways, &ahead));
     plan.steps.extend(kept.iter().flat_map(|r| trigger_arguments(version, r)));
-    plan.steps.extend(rebuilt.iter().flat_map(|r| rebuild::dress(version, r)));
+    plan.steps.extend(rebuilt.iter().flat_map(|r| dress(version, r, ahead.has(r))));
     plan.steps.extend(kept.iter().flat_map(|r| attach::attach(version, r)));
     plan.steps.extend(kept.iter().flat_map(|r| rules::set(version, r, &ready)));
     // Their numbers come from the sequences of the others.
-    plan.steps.extend(beside.iter().flat_map(|r| rebuild::dress(version, r)));
-    plan.steps.extend(rebuilt.iter().chain(&beside).flat_map(|r| rebuild::foreign_keys(version, r)));
-    plan.steps.extend(rebuild::foreign_keys_here(version, &rebuilt, &keep));
+    plan.steps.extend(beside.iter().flat_map(|r| dress(version, r, ahead.has(r))));
+    let mut later = Later { built: ahead.names().cloned().collect(), ..Later::default() };
+    for relation in rebuilt.iter().chain(&beside) {
+        plan.steps.extend(dress::foreign_keys(version, relation, &mut later));
+    }
+    plan.steps.extend(dress::foreign_keys_here(version, &rebuilt, &keep, &mut later));
     plan.steps.extend(kept.iter().flat_map(|r| attach::foreign_keys(version, r, &ready)));
     plan.steps.extend(restored_keys(version));
     plan.steps.extend(taken_over(version));
     plan.steps.extend(fill::drop_fillers(version));
     plan.steps.extend(dependents.up()?);
     plan.steps.push(PlanStep::new("write the journal", change_state(names, "materialized")));
-    plan.ready = ready;
+    plan.steps.extend(afterwards(version, &later.steps));
+    plan.before.extend(ahead.before(version));
+    plan.after = later.steps;
+    (plan.ready, plan.ahead) = (ready, ahead);
     Ok(plan)
+}
+
+/// What the ways that were chosen mean for whoever decides.
+fn tell_ways(version: &Version, ways: &[(&Relation, Way)], options: &Options, plan: &mut Plan) {
+    plan.obstacles.extend(ways.iter().filter_map(|(relation, _)| cannot_be(version, relation)));
+    for (relation, _) in ways.iter().filter(|(_, way)| *way == Way::InPlace) {
+        let Some(why) = rebuild::obstacle(version, relation) else { continue };
+        if matches!(relation.rows, Rows::United(_)) {
+            continue;
+        }
+        let name = relation.name.short();
+        if rebuild::has_new_key(version, relation) {
+            continue;
+        }
+        if let Some((step, why)) = rebuild::fixed_order(version, relation) {
+            plan.obstacles.push(format!("{why} ({step})"));
+        } else if version.is_reordered(relation) {
+            plan.notes.push(format!(
+                "new fields of `{name}` will come last, not where its view shows them: the table cannot be rebuilt, since {why}"
+            ));
+        } else if version.table(relation).bytes >= options.rebuild_from {
+            plan.notes.push(format!("`{name}` is rewritten in place, not rebuilt, since {why}"));
+        }
+    }
 }
 
 fn remarks(version: &Version, options: &Options, plan: &mut Plan) {
@@ -335,10 +359,31 @@ fn rename_columns(table: &TableName, renames: &[(Ident, Ident)]) -> String {
     first.join("\n")
 }
 
+/// Writes down what is done when all is real, so that whoever comes after a kill can do it.
+fn afterwards(version: &Version, steps: &[PlanStep]) -> Option<PlanStep> {
+    if steps.is_empty() {
+        return None;
+    }
+    let rows = steps
+        .iter()
+        .enumerate()
+        .map(|(at, step)| format!("({at}, {}, {})", Literal(step.sentence.clone()), Literal(step.sql.clone())));
+    let (later, bare) = (own(&[LATER]), rights::bare(&version.schema, &own(&[LATER])));
+    let sql = format!(
+        "CREATE TABLE {later} (position int PRIMARY KEY, sentence text NOT NULL, sql text NOT NULL);\nINSERT INTO {later} VALUES {};\n{}",
+        rows.collect::<Vec<_>>().join(",\n  "),
+        bare.map(|revoke| format!("{revoke};")).unwrap_or_default()
+    );
+    Some(PlanStep::new("write down what is done afterwards", sql))
+}
+
+/// The table of what is still to be done.
+pub const LATER: &str = "later";
+
 /// A rebuilt table still has the name of its draft.
-fn rename_tables(ways: &[(&Relation, Way)]) -> Vec<PlanStep> {
+fn rename_tables(ways: &[(&Relation, Way)], ahead: &Ahead) -> Vec<PlanStep> {
     let now = |(relation, way): &(&Relation, Way)| match way {
-        Way::Rebuild | Way::Beside => rebuild::draft_table(relation),
+        Way::Rebuild | Way::Beside => ahead.draft(relation),
         _ => relation.base.clone(),
     };
     let renames: Vec<(TableName, &TableName)> =

@@ -1,9 +1,9 @@
 //! A materialization as a script for `psql`: the same statements, checks and comparisons, run by somebody else.
 
 use crate::generate::{fact, rows};
-use crate::name::{BODY, TableName, delimited};
-use crate::plan::Plan;
-use crate::plan::materialize::is_catalogue_only;
+use crate::name::{BODY, TableName, delimited, own};
+use crate::plan::materialize::LATER;
+use crate::plan::{Alone, Plan};
 use crate::relation::{Home, Rows};
 use crate::sql::Literal;
 use crate::version::Version;
@@ -30,14 +30,23 @@ pub fn script(plan: &Plan, version: &Version, first: usize, settings: &str, last
         format!("\n-- {}\n{};\n", sentence.replace('\n', " "), sql.trim_end().trim_end_matches(';'))
     };
     for step in &plan.before {
-        text += &said(&step.sentence, &step.sql);
+        let begin = match step.alone {
+            Some(Alone::Bare) => {
+                text += &said(&step.sentence, &step.sql);
+                continue;
+            }
+            Some(Alone::AtOneMoment) => "BEGIN ISOLATION LEVEL REPEATABLE READ",
+            None => "BEGIN",
+        };
+        let sql = format!("{begin}; {settings}\n{}\nCOMMIT", step.sql.trim_end());
+        text += &said(&step.sentence, &sql);
     }
     text += &format!("\nBEGIN;\n{settings}\n");
     let (locking, rest) = plan.steps.split_at(first.min(plan.steps.len()));
     for step in locking {
         text += &said(&step.sentence, &step.sql);
     }
-    for wanted in version.facts().iter().filter(|fact| !plan.ready.answers(version, fact)) {
+    for wanted in version.facts().iter().filter(|fact| !plan.answers(version, fact)) {
         let sentence = wanted.sentence();
         let body = format!(
             "DO {BODY}\nBEGIN\n  IF EXISTS (\n{}\n  ) THEN\n    RAISE EXCEPTION USING MESSAGE = {};\n  END IF;\nEND\n{BODY}",
@@ -46,7 +55,7 @@ pub fn script(plan: &Plan, version: &Version, first: usize, settings: &str, last
         );
         text += &said(&format!("still: {sentence}"), &delimited(body));
     }
-    let compared: Vec<_> = version.shown().filter(|r| !is_catalogue_only(version, r)).collect();
+    let compared: Vec<_> = plan.compared(version).collect();
     for (at, relation) in compared.iter().enumerate() {
         let sum = rows::of_view(version, relation);
         let sql = format!(
@@ -61,7 +70,7 @@ pub fn script(plan: &Plan, version: &Version, first: usize, settings: &str, last
         let name = relation.name.short();
         let body = format!(
             "DO {BODY}\nBEGIN\n  IF pg_catalog.current_setting('refactor.sum_{at}') <> (SELECT s::text FROM ({}) AS s) THEN\n    RAISE EXCEPTION USING MESSAGE = {};\n  END IF;\nEND\n{BODY}",
-            rows::of_table(version, relation),
+            rows::of_table(version, relation, &relation.name),
             Literal(format!("the table `{name}` would not hold what its view showed")),
         );
         text += &said(&format!("`{name}` holds what its view showed"), &delimited(body));
@@ -71,5 +80,11 @@ pub fn script(plan: &Plan, version: &Version, first: usize, settings: &str, last
     }
     text += "\nCOMMIT;\n";
     analyzed(version).for_each(|table| text += &format!("ANALYZE {table};\n"));
+    for step in &plan.after {
+        text += &said(&step.sentence, &step.sql);
+    }
+    if !plan.after.is_empty() {
+        text += &format!("DROP TABLE {};\n", own(&[LATER]));
+    }
     text
 }

@@ -6,15 +6,19 @@
 
 use std::time::{Duration, Instant};
 
+use postgres::GenericClient;
+
 use crate::db::facts::{self, Answer};
 use crate::db::run;
 use crate::db::session::{Deferred, Place, Seen, Session};
 use crate::db::{installed, lock};
 use crate::generate::BY_INDEX;
 use crate::generate::beside::{Beside, READ};
+use crate::name::own;
 use crate::plan::defer::defer;
+use crate::plan::materialize::LATER;
 use crate::plan::watch::{self, Watch};
-use crate::plan::{Plan, PlanStep};
+use crate::plan::{Alone, Plan, PlanStep};
 use crate::problem::{Kind, Problem};
 use crate::version::Version;
 
@@ -30,6 +34,35 @@ const FEW: i64 = 250;
 
 /// How long writing some rows may take, since others may wait for them.
 const SHORT: Duration = Duration::from_millis(30);
+
+/// What tables are like, but for what is ours: another text when somebody has changed one.
+const LIKE: &str = "
+    SELECT coalesce(string_agg(said, E'\\n' ORDER BY said COLLATE \"C\"), '') FROM (
+      SELECT concat_ws(' ', oid, relname, relnamespace, relowner, relacl::text, relrowsecurity, relforcerowsecurity, relreplident) AS said
+      FROM pg_class WHERE oid = ANY ($1)
+      UNION ALL SELECT concat_ws(' ', attrelid, attnum, attname, atttypid, atttypmod, attcollation, attnotnull, attidentity, attacl::text, attisdropped)
+      FROM pg_attribute WHERE attrelid = ANY ($1) AND attnum > 0
+      UNION ALL SELECT concat_ws(' ', adrelid, adnum, pg_get_expr(adbin, adrelid)) FROM pg_attrdef WHERE adrelid = ANY ($1)
+      UNION ALL SELECT concat_ws(' ', conrelid, confrelid, conname, pg_get_constraintdef(oid)) FROM pg_constraint
+      WHERE (conrelid = ANY ($1) OR confrelid = ANY ($1)) AND contype <> 't' AND NOT starts_with(conname, 'refactor_ready')
+      UNION ALL SELECT pg_get_indexdef(i.indexrelid) FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+      WHERE i.indrelid = ANY ($1) AND NOT starts_with(c.relname, 'refactor_ready')
+      UNION ALL SELECT concat_ws(' ', pg_get_triggerdef(oid), tgenabled) FROM pg_trigger
+      WHERE tgrelid = ANY ($1) AND NOT tgisinternal AND tgname !~ '^[!~]refactor_'
+      UNION ALL SELECT concat_ws(' ', polrelid, polname, polcmd, polpermissive, polroles::text, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
+      FROM pg_policy WHERE polrelid = ANY ($1)
+    ) AS all_of_them";
+
+/// What the tables of a version are like.
+pub(super) fn likeness(client: &mut impl GenericClient, version: &Version) -> Result<String, postgres::Error> {
+    let tables: Vec<u32> = version.touched().map(|r| version.table(r).oid).collect();
+    // Texts name things as the path demands.
+    let mut inside = client.transaction()?;
+    inside.execute("SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)", &[])?;
+    let like = inside.query_one(LIKE, &[&tables])?.get(0);
+    inside.rollback()?;
+    Ok(like)
+}
 
 /// What an earlier run has left that was cut off, in words.
 ///
@@ -48,7 +81,11 @@ impl Session {
     /// # Errors
     /// When the server says so.
     pub fn settled(&mut self) -> Result<(Place, Vec<String>), Problem> {
-        let place = self.place()?;
+        let mut place = self.place()?;
+        if !place.installed.later.is_empty() {
+            self.do_the_rest(&place, &place.installed.later.clone(), &mut |_, _| {})?;
+            place = self.place()?;
+        }
         let left = left_over(&place)?;
         if left.is_empty() {
             return Ok((place, left));
@@ -66,19 +103,39 @@ impl Session {
         self.run(&plan, &place.schema.code_path(), &mut |_, _| {}, &mut |_| Ok(()))
     }
 
-    /// Makes rules and indexes ready, while others write.
+    /// Makes tables, rules and indexes ready, while others write.
     pub(super) fn get_ready(&mut self, place: &Place, plan: &Plan, seen: Seen) -> Result<(), Problem> {
         for (at, step) in plan.before.iter().enumerate() {
             seen(at, &step.sentence);
-            if step.lock.is_some() {
-                let one = Plan { title: plan.title.clone(), steps: vec![step.clone()], ..Plan::default() };
-                self.run(&one, &place.schema.code_path(), &mut |_, _| {}, &mut |_| Ok(()))?;
-            } else {
-                // Whoever it waits for, nobody waits for it.
-                let done = self.client.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0");
-                let done = done.and_then(|()| self.client.batch_execute(&step.sql));
-                done.map_err(|e| Problem::server(format!("cannot {}: {}", plan.title, step.sentence), &e))?;
-            }
+            self.by_itself(place, &plan.title, step)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a step that is in no transaction with others.
+    fn by_itself(&mut self, place: &Place, title: &str, step: &PlanStep) -> Result<(), Problem> {
+        if step.alone != Some(Alone::Bare) {
+            let one = Plan { title: title.to_owned(), steps: vec![step.clone()], ..Plan::default() };
+            return self.run(&one, &place.schema.code_path(), &mut |_, _| {}, &mut |_| Ok(()));
+        }
+        // Whoever it waits for, nobody waits for it.
+        let done = self.client.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0");
+        let done = done.and_then(|()| self.client.batch_execute(&step.sql));
+        done.map_err(|e| Problem::server(format!("cannot {title}: {}", step.sentence), &e))
+    }
+
+    /// Does what is left to do when all is real.
+    ///
+    /// # Errors
+    /// When the server says so: what is not done is done by the next run.
+    pub(super) fn do_the_rest(&mut self, place: &Place, later: &[(String, String)], seen: Seen) -> Result<(), Problem> {
+        for (at, (sentence, sql)) in later.iter().enumerate() {
+            seen(at, sentence);
+            let step = PlanStep::new(sentence.clone(), sql.clone()).alone();
+            self.by_itself(place, "finish what was made real", &step)?;
+        }
+        if !later.is_empty() {
+            self.client.batch_execute(&format!("DROP TABLE IF EXISTS {}", own(&[LATER])))?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::generate::{dependents as sql, list};
 use crate::name::{Ident, TableName, shell};
 use crate::plan::dependents::{Dependent, Fate, Kind, go_along};
+use crate::plan::materialize::ahead::Ahead;
 use crate::plan::materialize::{Options, Way, column_names, rename_columns, rename_tables};
 use crate::plan::{Plan, PlanStep};
 use crate::version::Version;
@@ -151,7 +152,7 @@ fn renames(version: &Version) -> String {
         sql.push(format!("ALTER TABLE {table} RENAME TO {};", Ident::new(format!("refactor_gone_{at}"))));
     }
     let ways: Vec<_> = heirs.iter().map(|r| (*r, Way::InPlace)).collect();
-    sql.extend(rename_tables(&ways).into_iter().map(|step| step.sql));
+    sql.extend(rename_tables(&ways, &Ahead::default()).into_iter().map(|step| step.sql));
     sql.retain(|s| !s.is_empty());
     sql.join("\n")
 }

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::fact::{Claim, Fact, KeyField, LossKind};
+use crate::fact::{Claim, Fact};
 use crate::generate::list;
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::attach::{definition, index_lines};
-use crate::plan::materialize::{Options, Way, is_catalogue_only};
+use crate::plan::materialize::{Options, Way};
 use crate::relation::{Home, NamesFields, Relation, Rows};
 use crate::schema::{Constraint, ConstraintKind, TableKind};
 use crate::sql::{Literal, rename_in_definition};
@@ -22,8 +22,6 @@ pub const READY: &str = "refactor_ready";
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ready {
     items: Vec<Item>,
-    /// Tables that keep all but their names, and what is dropped.
-    stay: Vec<TableName>,
 }
 
 /// One of them.
@@ -66,17 +64,7 @@ impl Ready {
                 Some(item)
             }));
         }
-        let same = stay.iter().filter(|(r, way)| *way == Way::Catalogue || is_catalogue_only(version, r));
-        Self { items, stay: same.map(|(r, _)| r.base.clone()).collect() }
-    }
-
-    /// Whether what a field leaves that is dropped can be copied beforehand: all is told by its own row.
-    #[must_use]
-    pub fn may_archive(&self, version: &Version, loss: usize) -> bool {
-        let loss = &version.losses[loss];
-        loss.kind == LossKind::All
-            && self.stay.contains(&loss.table)
-            && loss.key.iter().all(|(_, field)| matches!(field, KeyField::Stored(_)))
+        Self { items }
     }
 
     /// What is done before the transaction.
@@ -139,7 +127,7 @@ fn indexes<'v>(version: &'v Version, relation: &'v Relation) -> impl Iterator<It
 }
 
 fn built(name: &Ident, table: &TableName, sql: String) -> PlanStep {
-    PlanStep::new(format!("build index `{name}` of `{}` while others write", table.short()), sql)
+    PlanStep::new(format!("build index `{name}` of `{}` while others write", table.short()), sql).alone()
 }
 
 fn rule(
@@ -163,7 +151,8 @@ fn rule(
         let validate = PlanStep::new(
             format!("ask the rows of `{}` for `{name}` while others write", base.short()),
             format!("ALTER TABLE {base} VALIDATE CONSTRAINT {ready}"),
-        );
+        )
+        .alone();
         vec![add.locking(lock), validate]
     };
     let exclusive = format!("ACCESS EXCLUSIVE on {}, for a catalogue update", base.short());

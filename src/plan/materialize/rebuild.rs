@@ -3,7 +3,7 @@
 //!
 //! Build while the old tables are whole; swap when the views are gone; dress when every table has its name.
 
-mod dress;
+pub mod dress;
 mod numbered;
 mod obstacle;
 
@@ -17,7 +17,6 @@ use crate::schema::{Constraint, ConstraintKind, Field, ForeignKey, Identity, Tab
 use crate::sql::{Literal, rename_in_definition};
 use crate::version::Version;
 
-pub use dress::{dress, foreign_keys, foreign_keys_here};
 pub use obstacle::{obstacle, odd};
 
 /// Why a table cannot have the order of fields that was asked for, if it cannot, with the step that asked.
@@ -59,24 +58,23 @@ pub fn draft_table(relation: &Relation) -> TableName {
 
 /// Builds the new table beside the old one.
 #[must_use]
-pub fn build(version: &Version, relation: &Relation) -> Vec<PlanStep> {
+pub fn build(version: &Version, relation: &Relation, draft: &TableName) -> PlanStep {
     let table = version.table(relation);
-    let draft = draft_table(relation);
     let rows::Joined { values, from } = rows::joined(version, relation);
-    let typed: Vec<(String, &Field)> =
-        values.iter().zip(&relation.fields).map(|(value, f)| (typed(value, f), &f.shape)).collect();
+    let typed: Vec<(String, &crate::relation::Field)> =
+        values.iter().zip(&relation.fields).map(|(value, f)| (typed(value, f), f)).collect();
     let place = place(table);
     let unlogged = if table.unlogged { "UNLOGGED " } else { "" };
     let sql = if as_query(version, relation) {
-        let selected: Vec<String> = typed.iter().map(|(value, f)| format!("{value} AS {}", f.name)).collect();
+        let selected: Vec<String> = typed.iter().map(|(value, f)| format!("{value} AS {}", f.shape.name)).collect();
         format!("CREATE {unlogged}TABLE {draft}{place} AS\nSELECT {}\nFROM {from};", selected.join(",\n  "))
     } else {
         let names = renames(version, relation);
         let columns: Vec<String> =
             relation.fields.iter().map(|f| format!("  {}", column(version, f, &names))).collect();
-        let given: Vec<&(String, &Field)> = typed.iter().filter(|(_, f)| f.generated.is_none()).collect();
-        let filled = list(&given.iter().map(|(_, f)| f.name.clone()).collect::<Vec<_>>());
-        let selected: Vec<String> = given.iter().map(|(value, _)| value.clone()).collect();
+        let filled = list(&given(relation).map(|f| &f.shape.name).collect::<Vec<_>>());
+        let selected: Vec<String> =
+            typed.iter().filter(|(_, f)| f.shape.generated.is_none()).map(|(value, _)| value.clone()).collect();
         let stored: String = relation
             .fields
             .iter()
@@ -89,10 +87,17 @@ pub fn build(version: &Version, relation: &Relation) -> Vec<PlanStep> {
             selected.join(",\n  ")
         )
     };
-    let sql = [numbered::remember(version, relation), vec![sql]].concat().join("\n");
     let sentence = format!("build `{}` anew, with the rows that its view shows", relation.name.short());
-    vec![PlanStep::new(sentence, sql).writing(table.rows, heap(table))]
+    PlanStep::new(sentence, sql).writing(table.rows, heap(table))
 }
+
+/// The fields whose values are given, since PostgreSQL does not compute them.
+pub(super) fn given(relation: &Relation) -> impl Iterator<Item = &crate::relation::Field> {
+    relation.fields.iter().filter(|f| f.shape.generated.is_none())
+}
+
+/// Remembers where the sequences of new numbers stand: what draws them will be gone.
+pub(super) use numbered::remember as remember_numbers;
 
 /// For building and comparing; never less than the server has been given.
 pub(super) const MEMORY: &str = "SET LOCAL default_tablespace = '';
@@ -116,7 +121,7 @@ fn as_query(version: &Version, relation: &Relation) -> bool {
 }
 
 /// A value with exactly the type and collation of its field.
-fn typed(value: &str, field: &crate::relation::Field) -> String {
+pub(super) fn typed(value: &str, field: &crate::relation::Field) -> String {
     let shape = &field.shape;
     if matches!(field.home, Home::Own(_)) {
         return value.to_owned();

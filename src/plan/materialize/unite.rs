@@ -1,7 +1,8 @@
 //! Makes one table of several: the first gets the fields and the rows of the others.
 
+use crate::fact::{Claim, Fact};
 use crate::generate::{self, list, united};
-use crate::name::TableName;
+use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::{draft, fill};
 use crate::relation::{Origin, Relation, Rows};
@@ -72,7 +73,10 @@ pub fn unite(version: &Version, relation: &Relation) -> Vec<PlanStep> {
             }
             _ => String::new(),
         };
-        changes.push(format!("ADD COLUMN {} {}{collation}{value}", draft(at), shape.type_name));
+        // No row is asked for it then. From 18 on it would get a name that is not its field's.
+        let given = shape.not_null && !value.is_empty() && version.schema.server_version < 180_000;
+        let given = if given { " NOT NULL" } else { "" };
+        changes.push(format!("ADD COLUMN {} {}{collation}{value}{given}", draft(at), shape.type_name));
         if !value.is_empty() {
             changes.push(format!("ALTER COLUMN {} DROP DEFAULT", draft(at)));
         }
@@ -122,6 +126,30 @@ pub fn unite(version: &Version, relation: &Relation) -> Vec<PlanStep> {
     let names = list(&others.iter().map(|t| t.short()).collect::<Vec<_>>());
     steps.push(PlanStep::new(format!("drop {names}"), format!("{freed}DROP TABLE {};", list(&others))));
     steps
+}
+
+/// Whether a table stays as it is but for rows that come to it, and fields that have one value in all that it has.
+#[must_use]
+pub fn only_adds(version: &Version, relation: &Relation) -> bool {
+    let Some(union) = union_of(version, relation) else { return false };
+    union.branches[0].sources.iter().all(|source| match source {
+        Source::Column(_) | Source::Constant(_) => true,
+        Source::Added(at) => version.added[*at].told_by().is_empty(),
+        Source::Numbered(_) => false,
+    })
+}
+
+/// Whether the rows that come to a table are asked for their keys by an index that it keeps.
+#[must_use]
+pub fn answers(version: &Version, fact: &Fact) -> bool {
+    let Claim::Apart { places, .. } = &fact.claim else { return false };
+    let Some((table, columns)) = places.first() else { return false };
+    let keeps = |relation: &Relation| {
+        let shown = |c: &Ident| relation.fields.iter().find(|f| version.stays(relation, f) == Some(c));
+        let fields: Option<Vec<Ident>> = columns.iter().map(|c| Some(shown(c)?.shape.name.clone())).collect();
+        relation.base == *table && fields.is_some_and(|fields| relation.is_unique(&fields))
+    };
+    version.relations.values().any(|r| only_adds(version, r) && keeps(r))
 }
 
 /// Every table that takes part in a union, and those that one refers to which goes.

@@ -36,7 +36,8 @@ SELECT c.oid,
        d.description AS comment,
        c.reltuples::float8 AS rows,
        coalesce(CASE WHEN z.bytes < 1 << 20 THEN z.bytes::int8 ELSE pg_total_relation_size(c.oid) END, 0) AS bytes,
-       e.extname::text AS extension
+       e.extname::text AS extension,
+       EXISTS (SELECT FROM pg_subscription_rel AS u WHERE u.srrelid = c.oid) AS subscribed
 FROM pg_class AS c
 LEFT JOIN pg_partitioned_table AS p ON p.partrelid = c.oid
 LEFT JOIN pg_am AS m ON m.oid = c.relam AND m.amname <> 'heap'
@@ -183,6 +184,7 @@ fn table(catalogue: &Catalogue, row: &Row) -> Result<Table, Error> {
         rows: row.column("rows")?,
         bytes: row.column("bytes")?,
         extension: row.optional_ident("extension")?,
+        is_subscribed: row.column("subscribed")?,
         ..Table::default()
     })
 }

@@ -6,6 +6,7 @@ use postgres::{Client, SimpleQueryMessage};
 
 use super::random::Random;
 use super::writes::{Pool, Writer};
+use crate::script::psql;
 use crate::support::Database;
 
 /// What a statement did.
@@ -52,9 +53,11 @@ pub fn outcome(client: &mut Client, sql: &str) -> Outcome {
         Err(error) => {
             let error = error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error:?}"));
             let owned = |text: Option<&str>| text.map(str::to_owned);
+            // What is made ready has its own name only when all is real.
+            let ready = error.table().map(|table| format!("refactor_ready_{table}_")).unwrap_or_default();
             Outcome::Failed(Failed {
                 code: error.code().code().to_owned(),
-                constraint: owned(error.constraint()),
+                constraint: owned(error.constraint().map(|name| name.strip_prefix(&ready).unwrap_or(name))),
                 column: owned(error.column()),
                 table: owned(error.table()),
                 message: error.message().to_owned(),
@@ -581,15 +584,35 @@ impl<'s> Twin<'s> {
         fits
     }
 
-    /// The end of it all: what was shown is real.
+    /// The end of it all: makes all real while both shapes are written, step by step as it would be.
     pub fn materialize(mut self) -> Vec<String> {
         self.x.batch_execute(self.scenario.mended).unwrap();
-        let before = self.shown();
-        self.database.ok(&["materialize", "--yes"]);
+        let planned = self.database.run(&["plan", "--script", "--beside-from", "0"]);
+        let script = String::from_utf8(planned.stdout).unwrap();
+        let Some((before, then)) = script.rsplit_once("\nBEGIN;\n").filter(|_| planned.status.success()) else {
+            // Not all of it is one script.
+            let shown = self.shown();
+            self.database.ok(&["materialize", "--yes"]);
+            self.compare(&shown);
+            return self.faults;
+        };
+        let mut beside = self.database.client();
+        let steps = before.split_once("\\set ON_ERROR_STOP on\n").map_or("", |(_, steps)| steps);
+        for step in steps.split("\n-- ").skip(1) {
+            beside.batch_execute(&format!("-- {step}")).unwrap_or_else(|e| panic!("{e:?}: {step}"));
+            self.run(3, true);
+        }
+        self.x.batch_execute(self.scenario.mended).unwrap();
+        let shown = self.shown();
+        psql(&self.database, &format!("\\set ON_ERROR_STOP on\nBEGIN;\n{then}")).unwrap();
+        self.compare(&shown);
+        self.faults
+    }
+
+    fn compare(&mut self, before: &[(String, String)]) {
         let after = self.shown();
         if before != after {
             self.fault(usize::MAX, "materialize", &format!("{before:?}\n  {after:?}"), &[]);
         }
-        self.faults
     }
 }

@@ -2,33 +2,95 @@
 
 use std::collections::BTreeSet;
 
-use super::{beside, followers, foreign_keys_from_others, identity, numbered, remember, renames, storage};
+use super::{MEMORY, beside, followers, foreign_keys_from_others, identity, numbered, remember, renames, storage};
 use crate::generate::list;
 use crate::generate::rights::without_grants;
 use crate::name::{Ident, OWN, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::attach::{self, constraint_lines, index_lines, role};
 use crate::plan::materialize::fill::enable;
+use crate::plan::materialize::ready::READY;
 use crate::relation::{Attached, Home, Origin, Relation, Rows};
-use crate::schema::{Constraint, ConstraintKind, Grant, Index, Publication, ReplicaIdentity, Table};
+use crate::schema::{Constraint, ConstraintKind, Field, ForeignKey, Grant, Index, Publication, ReplicaIdentity, Table};
 use crate::sql::{Literal, rename_in_definition, rename_in_trigger, retarget};
 use crate::version::Version;
 
-/// Everything but foreign keys. The table has its name already.
+/// Asks the rows of a table that has not its name yet for its rules.
 #[must_use]
-pub fn dress(version: &Version, relation: &Relation) -> Vec<PlanStep> {
+pub fn rules(version: &Version, relation: &Relation, draft: &TableName) -> Option<PlanStep> {
+    let nulls = not_null(version, relation);
+    let nulls = nulls.map(|(name, field)| format!("ADD CONSTRAINT {name} CHECK ({field} IS NOT NULL)"));
+    let checks = checks(relation).filter(|c| is_asked(c));
+    let checks = checks.map(|c| format!("ADD CONSTRAINT {} {}", c.item.name, attach::definition(c)));
+    let rules: Vec<String> = nulls.chain(checks).collect();
+    let sql = format!("ALTER TABLE {draft}\n  {};", rules.join(",\n  "));
+    let sentence = format!("ask the rows of the new `{}` for its rules", relation.name.short());
+    (!rules.is_empty()).then(|| PlanStep::new(sentence, sql))
+}
+
+/// Builds its indexes.
+#[must_use]
+pub fn ready(version: &Version, relation: &Relation, draft: &TableName) -> Vec<PlanStep> {
+    let (name, table) = (relation.name.short(), version.table(relation));
+    let mut steps = Vec::new();
+    for index in indexes(relation) {
+        let lines = index_lines(version, draft, index);
+        let unnamed = &lines[0][lines[0].find(" ON ").unwrap_or_default()..];
+        let unique = if index.item.unique { "UNIQUE " } else { "" };
+        let sql = format!("{MEMORY}\nCREATE {unique}INDEX {}{unnamed}", ready_name(relation, &index.item.name));
+        let step = PlanStep::new(format!("build index `{}` of the new `{name}`", index.item.name), sql);
+        steps.push(step.writing(table.rows, 0));
+    }
+    steps.push(PlanStep::new(format!("count the values of the new `{name}`"), format!("ANALYZE {draft};")));
+    steps
+}
+
+/// The name of an index until the table has its own.
+fn ready_name(relation: &Relation, index: &Ident) -> Ident {
+    let TableName { schema, name } = &relation.name;
+    Ident::generated(&[READY, schema.as_str(), name.as_str(), index.as_str()])
+}
+
+/// Fields that are NOT NULL by themselves, each with the name of the check that stands for it until the table has its name, which
+/// is in those that PostgreSQL gives.
+fn not_null<'r>(version: &'r Version, relation: &'r Relation) -> impl Iterator<Item = (Ident, &'r Ident)> {
+    let by_domain = |f: &Field| version.schema.domain(&f.type_name).is_some_and(|d| d.not_null);
+    let fields = relation.fields.iter().map(|f| &f.shape).filter(move |f| f.not_null && !by_domain(f));
+    fields.enumerate().map(|(at, f)| (Ident::generated(&[READY, "not_null", &at.to_string()]), &f.name))
+}
+
+fn checks(relation: &Relation) -> impl Iterator<Item = &Attached<Constraint>> {
+    relation.constraints.iter().filter(|c| c.item.kind == ConstraintKind::Check)
+}
+
+/// Whether the rows that are there are asked for a rule.
+fn is_asked(constraint: &Attached<Constraint>) -> bool {
+    !attach::definition(constraint).ends_with(" NOT VALID")
+}
+
+/// Everything but foreign keys. The table has its name already. `is_ready`: what takes long of it is done.
+#[must_use]
+pub fn dress(version: &Version, relation: &Relation, is_ready: bool) -> Vec<PlanStep> {
     let name = &relation.name;
     let table = version.table(relation);
     let step = |what: &str, lines: Vec<String>| {
         let sentence = format!("{what} of `{}`", name.short());
         (!lines.is_empty()).then(|| PlanStep::new(sentence, lines.join("\n")))
     };
-    let mut built = step("build the indexes", indexes(version, relation));
-    if let Some(step) = &mut built {
-        *step = step.clone().writing(table.rows, table.bytes / 2);
-    }
+    let lines = indexes(relation).map(|index| (index, index_lines(version, name, index)));
+    let built = if is_ready {
+        let named = lines.flat_map(|(index, lines)| {
+            let ready = name.renamed(ready_name(relation, &index.item.name));
+            let rename = format!("ALTER INDEX {ready} RENAME TO {};", index.item.name);
+            std::iter::once(rename).chain(lines.into_iter().skip(1))
+        });
+        step("name the indexes", named.collect())
+    } else {
+        let built = step("build the indexes", lines.flat_map(|(_, lines)| lines).collect());
+        built.map(|step| step.writing(table.rows, table.bytes / 2))
+    };
     [
-        step("set fields, checks and numbering", fields(version, relation)),
+        step("set fields, checks and numbering", fields(version, relation, is_ready)),
         built,
         step("set the constraints", constraints(version, relation)),
         step("set comments, storage and statistics", decorations(version, relation)),
@@ -51,7 +113,7 @@ fn drawn_elsewhere(version: &Version, default: &str) -> String {
 }
 
 /// The owner; then defaults, NOT NULL and checks in one scan; then the sequences.
-fn fields(version: &Version, relation: &Relation) -> Vec<String> {
+fn fields(version: &Version, relation: &Relation, is_ready: bool) -> Vec<String> {
     let name = &relation.name;
     let table = version.table(relation);
     let mut lines = Vec::new();
@@ -82,11 +144,16 @@ fn fields(version: &Version, relation: &Relation) -> Vec<String> {
             changes.push(format!("{this} SET ({})", list(&shape.options)));
         }
     }
-    for constraint in relation.constraints.iter().filter(|c| c.item.kind == ConstraintKind::Check) {
+    for constraint in checks(relation).filter(|c| !is_ready || !is_asked(c)) {
         changes.push(format!("ADD CONSTRAINT {} {}", constraint.item.name, attach::definition(constraint)));
     }
     if !changes.is_empty() {
         lines.push(format!("ALTER TABLE {name}\n  {};", changes.join(",\n  ")));
+    }
+    let stood: Vec<String> =
+        not_null(version, relation).filter(|_| is_ready).map(|(rule, _)| format!("DROP CONSTRAINT {rule}")).collect();
+    if !stood.is_empty() {
+        lines.push(format!("ALTER TABLE {name} {};", stood.join(", ")));
     }
     for field in relation.fields.iter().filter(|f| version.stays(relation, f).is_some()) {
         let shape = &field.shape;
@@ -131,13 +198,13 @@ fn sequence_lines(version: &Version, name: &TableName, table: &TableName) -> Vec
     lines
 }
 
-fn indexes(version: &Version, relation: &Relation) -> Vec<String> {
+/// Those that no exclusion makes.
+fn indexes(relation: &Relation) -> impl Iterator<Item = &Attached<Index>> {
     let excluded = |name: Option<&Ident>| {
         let of = |c: &&Attached<Constraint>| name == Some(&c.item.name);
         relation.constraints.iter().find(of).is_some_and(|c| c.item.kind == ConstraintKind::Exclude)
     };
-    let plain = relation.indexes.iter().filter(|i| !excluded(i.item.constraint.as_ref()));
-    plain.flat_map(|index| index_lines(version, &relation.name, index)).collect()
+    relation.indexes.iter().filter(move |i| !excluded(i.item.constraint.as_ref()))
 }
 
 /// Keys take over their indexes; exclusions make their own.
@@ -324,13 +391,40 @@ fn merged(grants: &[Grant]) -> Vec<(String, String)> {
     roles.into_iter().map(|(role, privileges)| (role, privileges.join(", "))).collect()
 }
 
+/// Foreign keys that are set without being asked, and what asks them once nobody waits for it.
+#[derive(Default)]
+pub struct Later {
+    /// The tables that were built beforehand.
+    pub built: Vec<TableName>,
+    /// What asks.
+    pub steps: Vec<PlanStep>,
+}
+
+impl Later {
+    /// The foreign key of a table, to one that has that name now.
+    fn lines(&mut self, table: &TableName, constraint: &Constraint, text: &str, far: &TableName) -> Vec<String> {
+        let is_asked = !text.ends_with(" NOT VALID");
+        if !is_asked || !self.built.iter().any(|built| built == table || built == far) {
+            return constraint_lines(table, constraint, text);
+        }
+        let sentence = format!("ask the rows of `{}` for `{}` while others write", table.short(), constraint.name);
+        let sql = format!("ALTER TABLE {table} VALIDATE CONSTRAINT {}", constraint.name);
+        self.steps.push(PlanStep::new(sentence, sql).alone());
+        constraint_lines(table, constraint, &format!("{text} NOT VALID"))
+    }
+}
+
+fn far<'v>(version: &'v Version, key: &'v ForeignKey) -> &'v TableName {
+    version.over(&key.table).map_or(&key.table, |r| &r.name)
+}
+
 /// The rebuilt table's own foreign keys.
 #[must_use]
-pub fn foreign_keys(version: &Version, relation: &Relation) -> Vec<PlanStep> {
+pub fn foreign_keys(version: &Version, relation: &Relation, later: &mut Later) -> Vec<PlanStep> {
     let mut lines = Vec::new();
     for (constraint, key) in relation.foreign_keys() {
         let text = attach::foreign_key(version, &constraint.item, key);
-        lines.extend(constraint_lines(&relation.name, &constraint.item, &text));
+        lines.extend(later.lines(&relation.name, &constraint.item, &text, far(version, key)));
     }
     if lines.is_empty() {
         return Vec::new();
@@ -340,7 +434,12 @@ pub fn foreign_keys(version: &Version, relation: &Relation) -> Vec<PlanStep> {
 
 /// Foreign keys that led to the old tables from tables that keep their identity, and from complements that stay.
 #[must_use]
-pub fn foreign_keys_here(version: &Version, rebuilt: &[&Relation], keep: &BTreeSet<TableName>) -> Vec<PlanStep> {
+pub fn foreign_keys_here(
+    version: &Version,
+    rebuilt: &[&Relation],
+    keep: &BTreeSet<TableName>,
+    later: &mut Later,
+) -> Vec<PlanStep> {
     let mut lines = Vec::new();
     for (table, name, key) in foreign_keys_from_others(version, rebuilt) {
         let Some(relation) = version.over(table) else { continue };
@@ -348,12 +447,13 @@ pub fn foreign_keys_here(version: &Version, rebuilt: &[&Relation], keep: &BTreeS
         // One whose field left is set where the field went.
         let Some(constraint) = relation.constraints.iter().find(stays) else { continue };
         let text = attach::foreign_key(version, &constraint.item, key);
-        lines.extend(constraint_lines(&relation.name, &constraint.item, &text));
+        lines.extend(later.lines(&relation.name, &constraint.item, &text, far(version, key)));
     }
     for relation in rebuilt {
         for (table, constraint) in followers(version, relation, keep) {
             if let ConstraintKind::Foreign(key) = &constraint.kind {
-                lines.extend(constraint_lines(table, constraint, &attach::foreign_key(version, constraint, key)));
+                let text = attach::foreign_key(version, constraint, key);
+                lines.extend(later.lines(table, constraint, &text, far(version, key)));
             }
         }
     }

@@ -19,7 +19,7 @@ fn drawn<'v>(
 }
 
 /// Remembers where the sequences stand: the complements will be gone.
-pub(super) fn remember(version: &Version, relation: &Relation) -> Vec<String> {
+pub(in crate::plan::materialize) fn remember(version: &Version, relation: &Relation) -> Vec<String> {
     let one = |(_, sequence, numbering): (_, &TableName, &Numbering)| {
         format!(
             "SELECT set_config({}, (SELECT last_value || ' ' || is_called FROM {}), true);",
