@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::cli::Context;
 use crate::db::session::beside::left_over;
+use crate::db::session::{Place, Session};
 use crate::journal::{State, compare};
 use crate::problem::{Kind, Problem};
 
@@ -68,18 +69,7 @@ pub fn run(context: &Context) -> Result<(), Problem> {
     for trouble in session.changed_rights(&place)? {
         context.ui.warn(trouble);
     }
-    for (sentence, _) in &place.installed.later {
-        context
-            .ui
-            .warn(format!("a run was cut off when all was real but one thing, which the next run does: {sentence}"));
-    }
-    let left = left_over(&place)?;
-    if !left.is_empty() {
-        context.ui.warn(format!(
-            "a run is at work, or was cut off before its refactoring was shown: there is {}; `refactor apply` goes on, `refactor undo` goes back",
-            left.join(", ")
-        ));
-    }
+    at_work(context, &mut session, &place)?;
     if !comparison.to_apply.is_empty() {
         context.ui.say("`refactor apply` brings the database up to the files");
     }
@@ -95,4 +85,23 @@ pub fn run(context: &Context) -> Result<(), Problem> {
         Some(problem) if context.ui.json => Err(Problem { kind: Kind::Told, ..problem }),
         Some(problem) => Err(problem),
     }
+}
+
+/// Tells of a run that is at work, or of what is left of one that was cut off.
+fn at_work(context: &Context, session: &mut Session, place: &Place) -> Result<(), Problem> {
+    if let Some(work) = session.at_work()? {
+        context.ui.say(format!("a run is at work: {work}"));
+        return Ok(());
+    }
+    for (sentence, _) in &place.installed.later {
+        context.ui.warn(format!("a run was cut off when all was real but this, which the next run does: {sentence}"));
+    }
+    let left = left_over(place)?;
+    if !left.is_empty() {
+        context.ui.warn(format!(
+            "a run was cut off before its work was done: there is {}; `refactor apply` or `refactor materialize` goes on, `refactor undo` goes back",
+            left.join(", ")
+        ));
+    }
+    Ok(())
 }

@@ -4,9 +4,44 @@ use postgres::{Client, Error};
 
 use crate::db::run::Tries;
 use crate::problem::Problem;
+use crate::sql::Literal;
 
 /// The key of the advisory lock: "refactor" in ASCII.
 const KEY: i64 = 0x7265_6661_6374_6f72;
+
+/// Who holds the lock.
+const HOLDER: &str = "
+SELECT pg_catalog.format('process %s of %s%s, since %s', a.pid, coalesce(a.usename::text, 'an unknown user'),
+         coalesce(' at ' || pg_catalog.host(a.client_addr), ''), pg_catalog.to_char(a.backend_start, 'HH24:MI:SS')),
+       pg_catalog.substring(a.application_name, '^refactor [0-9].*'),
+       pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - a.query_start)::text,
+       ARRAY(SELECT pg_catalog.concat('process ', b.pid, ' (', pg_catalog.concat_ws(', ', 'application ' || nullif(b.application_name, ''), 'user ' || b.usename), ')')
+             FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(a.pid)) AS p JOIN pg_catalog.pg_stat_activity AS b ON b.pid = p)
+FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
+  AND (l.classid::bigint << 32 | l.objid::bigint) = $1 AND l.objsubid = 1";
+
+/// The run that is at work on the database, and what it does, if there is one.
+///
+/// # Errors
+/// When the server says so.
+pub fn at_work(client: &mut Client) -> Result<Option<String>, Error> {
+    let Some(row) = client.query_opt(HOLDER, &[&KEY])? else { return Ok(None) };
+    let (who, step, time, waits): (String, Option<String>, Option<String>, Vec<String>) =
+        (row.get(0), row.get(1), row.get(2), row.get(3));
+    let step = step.map(|step| format!("; {}, for {}", step.replacen("refactor", "step", 1), time.unwrap_or_default()));
+    let waits = if waits.is_empty() { String::new() } else { format!("; it waits for {}", waits.join(", ")) };
+    Ok(Some(format!("{who}{}{waits}", step.unwrap_or_default())))
+}
+
+/// Says to others what this session does: one of so many steps.
+///
+/// # Errors
+/// When the server says so.
+pub fn tell(client: &mut Client, at: usize, of: usize, sentence: &str) -> Result<(), Error> {
+    client.batch_execute(&format!("SET application_name = {}", Literal(format!("refactor {at}/{of}: {sentence}"))))
+}
 
 /// Takes the lock for this session.
 ///
@@ -20,16 +55,8 @@ pub fn acquire(client: &mut Client) -> Result<Result<(), String>, Error> {
         }
         std::thread::sleep(std::time::Duration::from_millis(25));
     }
-    let holder = client.query_opt(
-        "SELECT pg_catalog.format('process %s of %s%s, since %s', a.pid, coalesce(a.usename::text, 'an unknown user'),
-           coalesce(' at ' || pg_catalog.host(a.client_addr), ''), pg_catalog.to_char(a.backend_start, 'HH24:MI:SS'))
-         FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-         WHERE l.locktype = 'advisory' AND l.granted
-           AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
-           AND (l.classid::bigint << 32 | l.objid::bigint) = $1 AND l.objsubid = 1",
-        &[&KEY],
-    )?;
-    Ok(Err(holder.map_or_else(|| "another session".to_owned(), |row| row.get(0))))
+    let holder = at_work(client)?;
+    Ok(Err(holder.unwrap_or_else(|| "another session".to_owned())))
 }
 
 /// Who holds locks on the tables that a statement speaks of: those who made us wait. Each in words, the oldest first.

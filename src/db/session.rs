@@ -239,6 +239,14 @@ impl Session {
         })
     }
 
+    /// The run that is at work, and what it does.
+    ///
+    /// # Errors
+    /// When the server says so.
+    pub fn at_work(&mut self) -> Result<Option<String>, Problem> {
+        Ok(lock::at_work(&mut self.client)?)
+    }
+
     /// Reads where the database is, as one snapshot.
     ///
     /// # Errors

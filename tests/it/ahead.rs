@@ -142,3 +142,26 @@ fn a_table_that_somebody_changes_meanwhile_stops_it_and_loses_nothing() {
         assert_eq!(shop.rows(LEFT), [""; 0]);
     }
 }
+
+#[test]
+fn others_see_what_a_run_does_and_whom_it_waits_for() {
+    let shop = Database::new(SHOP);
+    ok(&shop, &["move-field", "orders.city", "customers"]);
+    let mut writer = shop.client();
+    writer.batch_execute("SET application_name = 'slow writer'; BEGIN; UPDATE orders SET k = 7 WHERE id = 1").unwrap();
+    let told = std::thread::scope(|scope| {
+        let run = scope.spawn(|| shop.run(&["materialize", "--yes", "--beside-from", "0"]));
+        let told = (0..200).find_map(|_| {
+            let said = String::from_utf8(shop.run(&["status"]).stderr).unwrap();
+            said.lines().find(|line| line.contains("; it waits for ")).map(str::to_owned)
+        });
+        writer.batch_execute("COMMIT").unwrap();
+        assert!(run.join().unwrap().status.success());
+        told.expect("a run that waits")
+    });
+    assert!(told.starts_with("a run is at work: process "), "{told}");
+    assert!(told.contains(": watch who writes `orders`, for 00:00:0"), "{told}");
+    assert!(told.contains("(application slow writer, user "), "{told}");
+    assert_eq!(shop.rows(LEFT), [""; 0]);
+    assert!(!String::from_utf8(shop.run(&["status"]).stderr).unwrap().contains("at work"));
+}

@@ -37,25 +37,26 @@ const SHORT: Duration = Duration::from_millis(30);
 
 /// What tables are like, but for what is ours: another text when somebody has changed one.
 const LIKE: &str = "
+    WITH these (oids) AS (SELECT array_agg(to_regclass(name)::oid) FROM unnest($1::text[]) AS name)
     SELECT coalesce(string_agg(said, E'\\n' ORDER BY said COLLATE \"C\"), '') FROM (
       SELECT concat_ws(' ', oid, relname, relnamespace, relowner, relacl::text, relrowsecurity, relforcerowsecurity, relreplident) AS said
-      FROM pg_class WHERE oid = ANY ($1)
+      FROM these, pg_class WHERE oid = ANY (oids)
       UNION ALL SELECT concat_ws(' ', attrelid, attnum, attname, atttypid, atttypmod, attcollation, attnotnull, attidentity, attacl::text, attisdropped)
-      FROM pg_attribute WHERE attrelid = ANY ($1) AND attnum > 0
-      UNION ALL SELECT concat_ws(' ', adrelid, adnum, pg_get_expr(adbin, adrelid)) FROM pg_attrdef WHERE adrelid = ANY ($1)
-      UNION ALL SELECT concat_ws(' ', conrelid, confrelid, conname, pg_get_constraintdef(oid)) FROM pg_constraint
-      WHERE (conrelid = ANY ($1) OR confrelid = ANY ($1)) AND contype <> 't' AND NOT starts_with(conname, 'refactor_ready')
-      UNION ALL SELECT pg_get_indexdef(i.indexrelid) FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
-      WHERE i.indrelid = ANY ($1) AND NOT starts_with(c.relname, 'refactor_ready')
-      UNION ALL SELECT concat_ws(' ', pg_get_triggerdef(oid), tgenabled) FROM pg_trigger
-      WHERE tgrelid = ANY ($1) AND NOT tgisinternal AND tgname !~ '^[!~]refactor_'
+      FROM these, pg_attribute WHERE attrelid = ANY (oids) AND attnum > 0
+      UNION ALL SELECT concat_ws(' ', adrelid, adnum, pg_get_expr(adbin, adrelid)) FROM these, pg_attrdef WHERE adrelid = ANY (oids)
+      UNION ALL SELECT concat_ws(' ', conrelid, confrelid, conname, pg_get_constraintdef(oid)) FROM these, pg_constraint
+      WHERE (conrelid = ANY (oids) OR confrelid = ANY (oids)) AND contype <> 't' AND NOT starts_with(conname, 'refactor_ready')
+      UNION ALL SELECT pg_get_indexdef(i.indexrelid) FROM these, pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+      WHERE i.indrelid = ANY (oids) AND NOT starts_with(c.relname, 'refactor_ready')
+      UNION ALL SELECT concat_ws(' ', pg_get_triggerdef(oid), tgenabled) FROM these, pg_trigger
+      WHERE tgrelid = ANY (oids) AND NOT tgisinternal AND tgname !~ '^[!~]refactor_'
       UNION ALL SELECT concat_ws(' ', polrelid, polname, polcmd, polpermissive, polroles::text, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
-      FROM pg_policy WHERE polrelid = ANY ($1)
+      FROM these, pg_policy WHERE polrelid = ANY (oids)
     ) AS all_of_them";
 
 /// What the tables of a version are like.
 pub(super) fn likeness(client: &mut impl GenericClient, version: &Version) -> Result<String, postgres::Error> {
-    let tables: Vec<u32> = version.touched().map(|r| version.table(r).oid).collect();
+    let tables: Vec<String> = version.touched().map(|r| r.base.to_string()).collect();
     // Texts name things as the path demands.
     let mut inside = client.transaction()?;
     inside.execute("SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)", &[])?;
@@ -107,8 +108,11 @@ impl Session {
     pub(super) fn get_ready(&mut self, place: &Place, plan: &Plan, seen: Seen) -> Result<(), Problem> {
         for (at, step) in plan.before.iter().enumerate() {
             seen(at, &step.sentence);
+            lock::tell(&mut self.client, at + 1, plan.before.len() + 1, &step.sentence)?;
             self.by_itself(place, &plan.title, step)?;
         }
+        let (all, sentence) = (plan.before.len() + 1, "make all real in one transaction");
+        lock::tell(&mut self.client, all, all, sentence)?;
         Ok(())
     }
 

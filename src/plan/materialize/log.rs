@@ -180,7 +180,8 @@ BEGIN
   END IF;
   RETURN NULL;
 END
-{BODY};",
+{BODY};
+REVOKE ALL ON FUNCTION {log}() FROM PUBLIC;",
             whole = insert(&watched.table.to_string()),
             old = insert("refactor_old"),
             new = insert("refactor_new"),

@@ -31,15 +31,14 @@ pub fn rules(version: &Version, relation: &Relation, draft: &TableName) -> Optio
 /// Builds its indexes.
 #[must_use]
 pub fn ready(version: &Version, relation: &Relation, draft: &TableName) -> Vec<PlanStep> {
-    let (name, table) = (relation.name.short(), version.table(relation));
+    let name = relation.name.short();
     let mut steps = Vec::new();
     for index in indexes(relation) {
         let lines = index_lines(version, draft, index);
         let unnamed = &lines[0][lines[0].find(" ON ").unwrap_or_default()..];
         let unique = if index.item.unique { "UNIQUE " } else { "" };
         let sql = format!("{MEMORY}\nCREATE {unique}INDEX {}{unnamed}", ready_name(relation, &index.item.name));
-        let step = PlanStep::new(format!("build index `{}` of the new `{name}`", index.item.name), sql);
-        steps.push(step.writing(table.rows, 0));
+        steps.push(PlanStep::new(format!("build index `{}` of the new `{name}`", index.item.name), sql));
     }
     steps.push(PlanStep::new(format!("count the values of the new `{name}`"), format!("ANALYZE {draft};")));
     steps
@@ -125,7 +124,7 @@ fn fields(version: &Version, relation: &Relation, is_ready: bool) -> Vec<String>
     for field in &relation.fields {
         let shape = &field.shape;
         let this = format!("ALTER COLUMN {}", shape.name);
-        let own = relation.column(&version.schema, field);
+        let own = version.stays(relation, field);
         let domain = version.schema.domain(&shape.type_name);
         if shape.not_null && !domain.is_some_and(|d| d.not_null) {
             changes.push(match own.and_then(|column| table.not_null_names.get(column)) {
