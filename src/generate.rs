@@ -52,11 +52,10 @@ pub const MARK: &str = "refactor:";
 /// For few rows of a large table, whatever the planner knows of it: it takes them for many, and what it would do for many costs
 /// more than all else.
 pub const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
-     SET LOCAL enable_hashagg = off; SET LOCAL jit = off;";
+     SET LOCAL enable_hashagg = off;";
 
 /// As it was before [`BY_INDEX`].
-pub const ANY_WAY: &str =
-    "RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin; RESET enable_hashagg; RESET jit;";
+pub const ANY_WAY: &str = "RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin; RESET enable_hashagg;";
 
 /// The mechanism a relation is written through (DESIGN: classes of views).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

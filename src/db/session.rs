@@ -48,6 +48,10 @@ pub struct Session {
 const AS_WE_READ: &str = "SET quote_all_identifiers = off; SET standard_conforming_strings = on; SET DateStyle = 'ISO';
 SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET jit = off;";
 
+/// Large tables take long. From PostgreSQL 17 on there is such a limit.
+const NO_LIMIT: &str =
+    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'";
+
 impl Drop for Session {
     /// Lets go of the lock now: a server takes a moment to notice that a connection has ended, and the next command
     /// must not meet the lock of the one before. Behind a pool somebody else gets the connection, who must not get our
@@ -199,6 +203,7 @@ impl Session {
         // How the server writes names and values must not depend on somebody's settings: what it writes is compared, and
         // becomes part of SQL.
         let _ = client.batch_execute(AS_WE_READ);
+        let _ = client.batch_execute(NO_LIMIT);
         let process = process(&mut client).ok();
         Ok(Self { client, patience: Patience::default(), path, beside_from: 4 << 20, process })
     }

@@ -123,6 +123,7 @@ fn a_table_that_somebody_changes_meanwhile_stops_it_and_loses_nothing() {
         "ALTER TABLE orders ADD CHECK (n < 1000)",
     ] {
         let shop = Database::new(SHOP);
+        shop.client().batch_execute("CREATE PUBLICATION everything FOR ALL TABLES").unwrap();
         ok(&shop, &["move-field", "orders.city", "customers"]);
         ok(&shop, &["rename-field", "orders.n", "number"]);
         let once = format!(

@@ -52,7 +52,8 @@ pub fn watched(version: &Version, relation: &Relation, options: &Options) -> Opt
     all.iter().all(|w| can_be_watched(version, &w.table)).then_some(all)
 }
 
-/// Whether triggers of a table see all that is written to it. What a subscription brings goes past those that see a statement.
+/// Whether triggers of a table see all that is written to it. What a subscription brings goes past those that see a statement;
+/// row policies that bind its owner hide rows from what they call.
 pub(super) fn can_be_watched(version: &Version, table: &TableName) -> bool {
     let plain = |table: &Table| {
         table.kind == TableKind::Plain
@@ -60,6 +61,7 @@ pub(super) fn can_be_watched(version: &Version, table: &TableName) -> bool {
             && table.inherits.is_empty()
             && table.children.is_empty()
             && !table.is_subscribed
+            && !table.force_row_security
     };
     version.schema.tables.get(table).is_none_or(plain)
 }

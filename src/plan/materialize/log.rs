@@ -53,15 +53,17 @@ impl Logged {
     pub fn watch(&self) -> Vec<PlanStep> {
         let (keys, comment) = (self.name("keys"), Literal(self.into.to_string()));
         let mut made = vec![format!(
-            "CREATE TABLE {keys} WITH ({AT_REST}) AS SELECT {} FROM {} AS b WITH NO DATA;\nCOMMENT ON TABLE {keys} IS {comment};",
+            "CREATE TABLE {keys} AS SELECT {} FROM {} AS b WITH NO DATA;\nCOMMENT ON TABLE {keys} IS {comment};\n{}",
             of("b", &self.key),
-            self.base
+            self.base,
+            at_rest(&keys)
         )];
         for (log, watched) in self.logs() {
             made.push(format!(
-                "CREATE TABLE {log} WITH ({AT_REST}) AS SELECT {} FROM {} AS t WITH NO DATA;\nCOMMENT ON TABLE {log} IS {comment};\n{}",
+                "CREATE TABLE {log} AS SELECT {} FROM {} AS t WITH NO DATA;\nCOMMENT ON TABLE {log} IS {comment};\n{}\n{}",
                 logged(watched),
                 watched.table,
+                at_rest(&log),
                 function(&log, watched)
             ));
         }
@@ -131,13 +133,13 @@ FROM {keys} AS k CROSS JOIN LATERAL (SELECT {row}.* FROM {base} AS {row} WHERE {
     }
 }
 
-/// Nobody cleans up meanwhile: the transaction that makes all real would wait for that, and everybody for it.
-const AT_REST: &str = "autovacuum_enabled = off, toast.autovacuum_enabled = off";
-
-/// Lets nobody clean a table up until it has its name.
+/// Lets nobody clean a table up until it has its name: the transaction that makes all real would wait for that, and everybody
+/// for it. Rows can be deleted from it though a publication is for all tables.
 #[must_use]
 pub fn at_rest(table: &TableName) -> String {
-    format!("ALTER TABLE {table} SET ({AT_REST});")
+    format!(
+        "ALTER TABLE {table} SET (autovacuum_enabled = off, toast.autovacuum_enabled = off);\nALTER TABLE {table} REPLICA IDENTITY FULL;"
+    )
 }
 
 /// As it was before [`at_rest`]; `options`: what its table says.
@@ -146,13 +148,13 @@ pub fn at_work(table: &TableName, options: &[String]) -> String {
     let names = ["autovacuum_enabled", "toast.autovacuum_enabled"];
     let said = |name: &str| options.iter().find(|o| o.split_once('=').is_some_and(|(option, _)| option == name));
     let (set, reset): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| said(name).is_some());
-    let mut lines = vec![format!("ALTER TABLE {table} RESET ({});", reset.join(", "))];
+    let mut lines = vec![format!("ALTER TABLE {table} REPLICA IDENTITY DEFAULT;")];
+    if !reset.is_empty() {
+        lines.push(format!("ALTER TABLE {table} RESET ({});", reset.join(", ")));
+    }
     let set: Vec<&String> = set.iter().filter_map(|name| said(name)).collect();
     if !set.is_empty() {
         lines.push(format!("ALTER TABLE {table} SET ({});", list(&set)));
-    }
-    if reset.is_empty() {
-        lines.remove(0);
     }
     lines.join("\n")
 }
