@@ -43,8 +43,7 @@ struct One {
 pub fn watched(version: &Version, relation: &Relation, options: &Options) -> Option<Vec<Watched>> {
     let table = version.table(relation);
     let is_new = version.made.iter().any(|m| m.table == relation.base) || version.floor(&relation.base).is_some();
-    let excludes = relation.constraints.iter().any(|c| c.item.kind == ConstraintKind::Exclude);
-    if table.bytes < options.beside_from || is_new || excludes {
+    if table.bytes < options.beside_from || is_new {
         return None;
     }
     keys(version, relation)?;
@@ -191,12 +190,13 @@ impl One {
         let bare = rights::bare(&version.schema, into).map(|revoke| format!("\n{revoke};")).unwrap_or_default();
         let sql = format!("{}\n{}\n{}{bare}", rebuild::MEMORY, built.sql, log::at_rest(into));
         steps.push(PlanStep { sql, ..built });
+        // By which rows are found from now on.
+        steps.extend(dress::ready(version, relation, into));
         steps.extend(dress::rules(version, relation, into).map(|rules| {
             // Rows may break a rule for a moment, and another time they do not.
             let sql = format!("{}\n{}", self.logged.again(), rules.sql);
             PlanStep::new(rules.sentence, sql).at_one_moment()
         }));
-        steps.extend(dress::ready(version, relation, into));
         steps
     }
 

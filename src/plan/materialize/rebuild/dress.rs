@@ -40,8 +40,30 @@ pub fn ready(version: &Version, relation: &Relation, draft: &TableName) -> Vec<P
         let sql = format!("{MEMORY}\nCREATE {unique}INDEX {}{unnamed}", ready_name(relation, &index.item.name));
         steps.push(PlanStep::new(format!("build index `{}` of the new `{name}`", index.item.name), sql));
     }
+    for (key, _) in new_keys(relation) {
+        let (index, fields) = (ready_name(relation, &key.name), list(&key.fields));
+        let sql = format!("{MEMORY}\nCREATE UNIQUE INDEX {index} ON {draft} ({fields});");
+        steps.push(PlanStep::new(format!("build the index of `{}` of the new `{name}`", key.name), sql));
+    }
+    for constraint in relation.constraints.iter().filter(|c| c.item.kind == ConstraintKind::Exclude) {
+        let (item, definition) = (&constraint.item, attach::definition(constraint));
+        let ready = ready_name(relation, &item.name);
+        let sql = format!("{MEMORY}\nALTER TABLE {draft} ADD CONSTRAINT {ready} {definition};");
+        steps.push(PlanStep::new(format!("build `{}` of the new `{name}`", item.name), sql));
+    }
     steps.push(PlanStep::new(format!("count the values of the new `{name}`"), format!("ANALYZE {draft};")));
     steps
+}
+
+/// Unique keys that no index of the old table serves, each with what its definition says besides its fields.
+fn new_keys(relation: &Relation) -> impl Iterator<Item = (&Constraint, String)> {
+    let served = |c: &Constraint| relation.indexes.iter().any(|i| i.item.constraint.as_ref() == Some(&c.name));
+    let keys = relation.constraints.iter().filter(move |c| c.item.kind == ConstraintKind::Unique && !served(&c.item));
+    keys.filter_map(|c| {
+        let definition = attach::definition(c);
+        let rest = definition.strip_prefix(&format!("UNIQUE ({})", list(&c.item.fields)))?;
+        (rest.is_empty() || rest.starts_with(" DEFERRABLE")).then(|| (&c.item, rest.to_owned()))
+    })
 }
 
 /// The name of an index until the table has its own.
@@ -91,7 +113,7 @@ pub fn dress(version: &Version, relation: &Relation, is_ready: bool) -> Vec<Plan
     [
         step("set fields, checks and numbering", fields(version, relation, is_ready)),
         built,
-        step("set the constraints", constraints(version, relation)),
+        step("set the constraints", constraints(version, relation, is_ready)),
         step("set comments, storage and statistics", decorations(version, relation)),
         step("set triggers, rules and policies", code(version, relation)),
         step("set the privileges", rights(table, relation)),
@@ -207,8 +229,9 @@ fn indexes(relation: &Relation) -> impl Iterator<Item = &Attached<Index>> {
 }
 
 /// Keys take over their indexes; exclusions make their own.
-fn constraints(version: &Version, relation: &Relation) -> Vec<String> {
+fn constraints(version: &Version, relation: &Relation, is_ready: bool) -> Vec<String> {
     let name = &relation.name;
+    let ready: Vec<(&Constraint, String)> = new_keys(relation).filter(|_| is_ready).collect();
     let mut lines = Vec::new();
     for constraint in &relation.constraints {
         let item = &constraint.item;
@@ -219,17 +242,28 @@ fn constraints(version: &Version, relation: &Relation) -> Vec<String> {
                 continue;
             }
             (ConstraintKind::Foreign(_) | ConstraintKind::NotNull, _) => continue,
+            (ConstraintKind::Unique, None) if let Some((_, rest)) = ready.iter().find(|(key, _)| *key == item) => {
+                let using = format!("UNIQUE USING INDEX {}{rest}", ready_name(relation, &item.name));
+                lines.extend(constraint_lines(name, item, &using));
+                continue;
+            }
             (ConstraintKind::Primary, Some(index)) => format!("PRIMARY KEY USING INDEX {}", index.item.name),
             (ConstraintKind::Unique, Some(index)) => format!("UNIQUE USING INDEX {}", index.item.name),
             _ => attach::definition(constraint),
         };
         let using = definition.contains(" USING INDEX ");
+        let is_there = is_ready && item.kind == ConstraintKind::Exclude;
         let late = match (using, item.deferrable, item.deferred) {
             (true, true, true) => " DEFERRABLE INITIALLY DEFERRED",
             (true, true, false) => " DEFERRABLE",
             _ => "",
         };
-        lines.extend(constraint_lines(name, item, &format!("{definition}{late}")));
+        let mut added = constraint_lines(name, item, &format!("{definition}{late}"));
+        if is_there {
+            added[0] =
+                format!("ALTER TABLE {name} RENAME CONSTRAINT {} TO {};", ready_name(relation, &item.name), item.name);
+        }
+        lines.extend(added);
         if let Some(index) = index.filter(|_| item.kind == ConstraintKind::Exclude) {
             lines.extend(index_lines(version, name, index).into_iter().skip(1));
         }
