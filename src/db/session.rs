@@ -715,7 +715,7 @@ impl Session {
                     transaction.commit()?;
                     self.analyze(&work.version)?;
                     let later = work.plan.after.iter().map(|step| (step.sentence.clone(), step.sql.clone()));
-                    return self.do_the_rest(place, &later.collect::<Vec<_>>(), seen);
+                    return self.do_the_rest(&later.collect::<Vec<_>>(), seen);
                 }
                 Err(Stop::Failed(failure)) => {
                     transaction.rollback()?;

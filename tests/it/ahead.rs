@@ -8,6 +8,7 @@ use postgres::Client;
 use crate::failure::{COMMANDS, SHOP, killed};
 use crate::laws::random::Random;
 use crate::rebuild::{assert_same, dump, ok};
+use crate::script::psql;
 use crate::support::Database;
 
 /// What was begun and is not at its end.
@@ -151,8 +152,8 @@ fn others_see_what_a_run_does_and_whom_it_waits_for() {
     let mut writer = shop.client();
     writer.batch_execute("SET application_name = 'slow writer'; BEGIN; UPDATE orders SET k = 7 WHERE id = 1").unwrap();
     let told = std::thread::scope(|scope| {
-        let run = scope.spawn(|| shop.run(&["materialize", "--yes", "--beside-from", "0"]));
-        let told = (0..200).find_map(|_| {
+        let run = scope.spawn(|| shop.run(&["materialize", "--yes", "--beside-from", "0", "--lock-timeout", "5min"]));
+        let told = (0..1000).find_map(|_| {
             let said = String::from_utf8(shop.run(&["status"]).stderr).unwrap();
             said.lines().find(|line| line.contains("; it waits for ")).map(str::to_owned)
         });
@@ -165,4 +166,33 @@ fn others_see_what_a_run_does_and_whom_it_waits_for() {
     assert!(told.contains("(application slow writer, user "), "{told}");
     assert_eq!(shop.rows(LEFT), [""; 0]);
     assert!(!String::from_utf8(shop.run(&["status"]).stderr).unwrap().contains("at work"));
+}
+
+#[test]
+fn what_is_left_when_all_is_real_is_done_by_the_next_command() {
+    let shop = Database::new(SHOP);
+    ok(&shop, &["move-field", "customers.tier", "orders"]);
+    let script = shop.ok(&["plan", "--script", "--beside-from", "0"]);
+    psql(&shop, &format!("{}\nCOMMIT;\n", script.rsplit_once("\nCOMMIT;\n").unwrap().0)).unwrap();
+    assert_eq!(shop.rows(LEFT), ["(later)", "(later_pkey)", "(orders_customer_id_fkey)"]);
+    let said = String::from_utf8(shop.run(&["status"]).stderr).unwrap();
+    assert!(said.contains("which the next run does: ask the rows of `orders` for `orders_customer_id_fkey`"), "{said}");
+    let without = shop.copy();
+    without.client().batch_execute("ALTER TABLE orders DROP CONSTRAINT orders_customer_id_fkey").unwrap();
+    for database in [&shop, &without] {
+        ok(database, &["apply"]);
+        assert_eq!(database.rows(LEFT), [""; 0]);
+    }
+    let broken = Database::new(SHOP);
+    ok(&broken, &["move-field", "customers.tier", "orders"]);
+    psql(&broken, &format!("{}\nCOMMIT;\n", script.rsplit_once("\nCOMMIT;\n").unwrap().0)).unwrap();
+    let mut writer = broken.client();
+    writer
+        .batch_execute("SET session_replication_role = replica; UPDATE orders SET customer_id = 999 WHERE id = 1")
+        .unwrap();
+    let said = broken.refused(&["apply"]);
+    assert!(said.contains("cannot finish what was made real") && said.contains("(customer_id)=(999)"), "{said}");
+    writer.batch_execute("UPDATE orders SET customer_id = 1 WHERE id = 1").unwrap();
+    ok(&broken, &["apply"]);
+    assert_eq!(broken.rows(LEFT), [""; 0]);
 }

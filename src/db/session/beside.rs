@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use postgres::GenericClient;
+use postgres::error::SqlState;
 
 use crate::db::facts::{self, Answer};
 use crate::db::run;
@@ -84,7 +85,7 @@ impl Session {
     pub fn settled(&mut self) -> Result<(Place, Vec<String>), Problem> {
         let mut place = self.place()?;
         if !place.installed.later.is_empty() {
-            self.do_the_rest(&place, &place.installed.later.clone(), &mut |_, _| {})?;
+            self.do_the_rest(&place.installed.later, &mut |_, _| {})?;
             place = self.place()?;
         }
         let left = left_over(&place)?;
@@ -122,21 +123,28 @@ impl Session {
             let one = Plan { title: title.to_owned(), steps: vec![step.clone()], ..Plan::default() };
             return self.run(&one, &place.schema.code_path(), &mut |_, _| {}, &mut |_| Ok(()));
         }
-        // Whoever it waits for, nobody waits for it.
-        let done = self.client.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0");
-        let done = done.and_then(|()| self.client.batch_execute(&step.sql));
-        done.map_err(|e| Problem::server(format!("cannot {title}: {}", step.sentence), &e))
+        self.bare(&step.sql).map_err(|e| Problem::server(format!("cannot {title}: {}", step.sentence), &e))
+    }
+
+    /// Whoever it waits for, nobody waits for it.
+    fn bare(&mut self, sql: &str) -> Result<(), postgres::Error> {
+        self.client.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0")?;
+        self.client.batch_execute(sql)
     }
 
     /// Does what is left to do when all is real.
     ///
     /// # Errors
     /// When the server says so: what is not done is done by the next run.
-    pub(super) fn do_the_rest(&mut self, place: &Place, later: &[(String, String)], seen: Seen) -> Result<(), Problem> {
+    pub(super) fn do_the_rest(&mut self, later: &[(String, String)], seen: Seen) -> Result<(), Problem> {
         for (at, (sentence, sql)) in later.iter().enumerate() {
             seen(at, sentence);
-            let step = PlanStep::new(sentence.clone(), sql.clone()).alone();
-            self.by_itself(place, "finish what was made real", &step)?;
+            if let Err(error) = self.bare(sql) {
+                let is_gone = [SqlState::UNDEFINED_OBJECT, SqlState::UNDEFINED_TABLE];
+                if !error.code().is_some_and(|code| is_gone.contains(code)) {
+                    return Err(Problem::server(format!("cannot finish what was made real: {sentence}"), &error));
+                }
+            }
         }
         if !later.is_empty() {
             self.client.batch_execute(&format!("DROP TABLE IF EXISTS {}", own(&[LATER])))?;

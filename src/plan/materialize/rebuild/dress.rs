@@ -34,10 +34,10 @@ pub fn ready(version: &Version, relation: &Relation, draft: &TableName) -> Vec<P
     let name = relation.name.short();
     let mut steps = Vec::new();
     for index in indexes(relation) {
-        let lines = index_lines(version, draft, index);
-        let unnamed = &lines[0][lines[0].find(" ON ").unwrap_or_default()..];
-        let unique = if index.item.unique { "UNIQUE " } else { "" };
-        let sql = format!("{MEMORY}\nCREATE {unique}INDEX {}{unnamed}", ready_name(relation, &index.item.name));
+        let made = if index.item.unique { "CREATE UNIQUE INDEX" } else { "CREATE INDEX" };
+        let line = index_lines(version, draft, index).remove(0);
+        let unnamed = line.strip_prefix(&format!("{made} {}", index.item.name)).unwrap_or_default();
+        let sql = format!("{MEMORY}\n{made} {}{unnamed}", ready_name(relation, &index.item.name));
         steps.push(PlanStep::new(format!("build index `{}` of the new `{name}`", index.item.name), sql));
     }
     for (key, _) in new_keys(relation) {
