@@ -29,7 +29,6 @@ pub struct Ahead {
 struct One {
     /// What it will be called.
     name: TableName,
-    base: TableName,
     logged: Logged,
     /// Indexes by which rows are found, for the time of it: name, table, columns.
     lookups: Vec<(Ident, TableName, Vec<Ident>)>,
@@ -169,13 +168,7 @@ impl One {
             };
             Some((fact, again))
         });
-        Some(Self {
-            name: relation.name.clone(),
-            base: relation.base.clone(),
-            lookups: lookups.collect(),
-            facts: facts.collect(),
-            logged,
-        })
+        Some(Self { name: relation.name.clone(), lookups: lookups.collect(), facts: facts.collect(), logged })
     }
 
     /// Builds the table, with all that takes long.
