@@ -252,6 +252,18 @@ pub fn list<T: ToString>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// Each of them once, where it comes first.
+#[must_use]
+pub fn once_each<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut once = Vec::new();
+    for item in items {
+        if !once.contains(&item) {
+            once.push(item);
+        }
+    }
+    once
+}
+
 /// `row.a`, `row.b`
 #[must_use]
 pub fn each_of(row: &str, columns: &[Ident]) -> Vec<String> {

@@ -11,7 +11,7 @@ pub mod watch;
 
 use serde::Serialize;
 
-use crate::name::delimited;
+use crate::name::{BODY, delimited};
 
 /// What will be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
@@ -130,6 +130,22 @@ impl PlanStep {
     }
 }
 
+/// A statement that stops everything with a message, if a condition holds. Its text ends as those of functions do
+/// ([`crate::name::BODY`]).
+#[must_use]
+pub fn stop_if(condition: &str, message: &str) -> String {
+    let message = crate::sql::Literal(message.to_owned());
+    format!(
+        "DO {BODY}\nBEGIN\n  IF {condition} THEN\n    RAISE EXCEPTION USING MESSAGE = {message};\n  END IF;\nEND\n{BODY};"
+    )
+}
+
+/// The same where a query has a row, which offends against something that held before.
+#[must_use]
+pub fn stop_where(offenders: &str, says: &str) -> String {
+    stop_if(&format!("EXISTS (\n{offenders}\n  )"), &format!("it does not hold any more: {says}"))
+}
+
 /// What of ours a database has at the moment. Read by `db::installed`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Installed {
@@ -159,8 +175,8 @@ pub struct Installed {
     pub tables: Vec<crate::name::TableName>,
     /// What a run has made ready that was cut off, in words, each with what takes it back.
     pub ready: Vec<(String, String)>,
-    /// What is left to do of what is real, in words, each with what does it.
-    pub later: Vec<(String, String)>,
+    /// What is left to do of what is real.
+    pub later: Vec<PlanStep>,
     /// The columns of complements that several fields share, but for their keys.
     pub shared: Vec<(crate::name::TableName, crate::name::Ident)>,
     /// Somebody's objects that use ours, as PostgreSQL describes them.

@@ -6,6 +6,7 @@ use crate::cli::Context;
 use crate::db::session::beside::left_over;
 use crate::db::session::{Place, Session};
 use crate::journal::{State, compare};
+use crate::plan::PlanStep;
 use crate::problem::{Kind, Problem};
 
 /// Prints the state of every refactoring.
@@ -93,7 +94,7 @@ fn at_work(context: &Context, session: &mut Session, place: &Place) -> Result<()
         context.ui.say(format!("a run is at work: {work}"));
         return Ok(());
     }
-    for (sentence, _) in &place.installed.later {
+    for PlanStep { sentence, .. } in &place.installed.later {
         context.ui.warn(format!("a run was cut off when all was real but this, which the next run does: {sentence}"));
     }
     let left = left_over(place)?;

@@ -6,7 +6,7 @@ use crate::db::around;
 use crate::journal::{Entry, JournalError, Recorded, State};
 use crate::name::{Ident, TableName};
 use crate::plan::materialize::ready::READY;
-use crate::plan::{Installed, LENT};
+use crate::plan::{Installed, LENT, PlanStep};
 
 pub(super) fn name(row: &Row, schema: usize) -> TableName {
     TableName::new(row.get::<_, String>(schema), row.get::<_, String>(schema + 1))
@@ -68,10 +68,7 @@ fn read_all(client: &mut impl GenericClient) -> Result<Installed, Error> {
     }
     installed.shared = shared(client)?;
     installed.ready = ready(client)?;
-    if client.query_one("SELECT to_regclass('refactor.later') IS NOT NULL", &[])?.get(0) {
-        let later = client.query("SELECT sentence, sql FROM refactor.later ORDER BY position", &[])?;
-        installed.later = later.iter().map(|row| (row.get(0), row.get(1))).collect();
-    }
+    installed.later = later(client)?;
     installed.secured = named(
         client,
         "SELECT n.nspname::text, c.relname::text FROM pg_policy AS p JOIN pg_class AS c ON c.oid = p.polrelid
@@ -163,6 +160,15 @@ fn ready(client: &mut impl GenericClient) -> Result<Vec<(String, String)>, Error
         ready.push((format!("`{log}`"), sql));
     }
     Ok(ready)
+}
+
+/// What is left to do of what is real.
+fn later(client: &mut impl GenericClient) -> Result<Vec<PlanStep>, Error> {
+    if !client.query_one("SELECT to_regclass('refactor.later') IS NOT NULL", &[])?.get::<_, bool>(0) {
+        return Ok(Vec::new());
+    }
+    let rows = client.query("SELECT sentence, sql FROM refactor.later ORDER BY position", &[])?;
+    Ok(rows.iter().map(|row| PlanStep::new(row.get::<_, String>(0), row.get::<_, String>(1))).collect())
 }
 
 /// The columns of complements that several fields share.

@@ -685,9 +685,12 @@ impl Session {
     /// # Errors
     /// Whatever the server says, or a table that differs from its view. The database is then as it was.
     pub fn materialize(&mut self, place: &Place, work: &Materialization, seen: Seen) -> Result<(), Problem> {
-        let like = beside::likeness(&mut self.client, &work.version)?;
+        let like = match &work.plan.before[..] {
+            [] => None,
+            _ => Some(beside::likeness(&mut self.client, &work.version)?),
+        };
         let ready = self.get_ready(place, &work.plan, seen).map_err(|problem| self.because(work, problem));
-        let done = ready.and_then(|()| self.make_real(place, work, &like, seen));
+        let done = ready.and_then(|()| self.make_real(place, work, like.as_deref(), seen));
         done.map_err(|mut problem| {
             if let Err(error) = self.not_ready(place).as_ref().map_err(|e| e.why.join("; ")) {
                 problem.why.push(format!("what was made ready could not be taken back now: {error}"));
@@ -705,7 +708,13 @@ impl Session {
         if broken.is_empty() { problem } else { Problem::facts(&work.plan.title, &broken) }
     }
 
-    fn make_real(&mut self, place: &Place, work: &Materialization, like: &str, seen: Seen) -> Result<(), Problem> {
+    fn make_real(
+        &mut self,
+        place: &Place,
+        work: &Materialization,
+        like: Option<&str>,
+        seen: Seen,
+    ) -> Result<(), Problem> {
         let mut tries = self.patience.begin();
         loop {
             let mut transaction = self.client.transaction()?;
@@ -714,8 +723,7 @@ impl Session {
                 Ok(()) => {
                     transaction.commit()?;
                     self.analyze(&work.version)?;
-                    let later = work.plan.after.iter().map(|step| (step.sentence.clone(), step.sql.clone()));
-                    return self.do_the_rest(&later.collect::<Vec<_>>(), seen);
+                    return self.do_the_rest(&work.plan.after, seen);
                 }
                 Err(Stop::Failed(failure)) => {
                     transaction.rollback()?;
@@ -1035,7 +1043,7 @@ fn materialize_in(
     lock_timeout: Duration,
     before: &Place,
     work: &Materialization,
-    like: &str,
+    like: Option<&str>,
     seen: Seen,
 ) -> Result<(), Stop> {
     run::prepare(transaction, lock_timeout, &before.schema.code_path())?;
@@ -1043,7 +1051,9 @@ fn materialize_in(
     let part = |steps: &[crate::plan::PlanStep]| Plan { steps: steps.to_vec(), ..work.plan.clone() };
     run::steps(transaction, &part(locking), seen).map_err(Stop::Failed)?;
     // While tables were built somebody may have changed them.
-    if !work.plan.before.is_empty() && beside::likeness(transaction, &work.version)? != like {
+    if let Some(like) = like
+        && beside::likeness(transaction, &work.version)? != like
+    {
         let why = "somebody has changed the tables since it was planned: fields, rules, triggers or rights";
         let problem = Problem::new(Kind::Obstacle, format!("cannot {}", work.plan.title), why);
         return Err(problem.hint("begin again: `refactor materialize` plans for the tables as they are now").into());

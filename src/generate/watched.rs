@@ -8,10 +8,10 @@
 use crate::fact::{Elsewhere, LossKind};
 use crate::generate::get::{complement_keys, joins};
 use crate::generate::place::Place;
-use crate::generate::{carry, equal, kept, lookup, of, slice};
+use crate::generate::{carry, equal, kept, lookup, of, once_each, slice};
 use crate::name::{Ident, TableName};
 use crate::relation::{Home, Relation, Rows, is_indexed, row_key};
-use crate::version::{Direction, Hop, Version};
+use crate::version::{Direction, Hop, Slice, Version};
 
 /// A table that is watched for the sake of a base.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,11 @@ impl Watched {
     fn complement(base: &TableName, table: TableName, key: &[Ident]) -> Self {
         let columns = complement_keys(key.len());
         Self { on: equal("l", &columns, "b", key), table, columns, from: format!("{base} AS b") }
+    }
+
+    /// Which rows of the base have no such part.
+    fn slice(base: &TableName, slice: &Slice) -> Self {
+        Self::complement(base, slice::absent(slice), &slice.key)
     }
 
     /// What the columns are called in a log.
@@ -63,10 +68,7 @@ pub fn of_relation(version: &Version, relation: &Relation) -> Option<Vec<Watched
     let mut all = vec![Watched::base(base, &row_key(version.table(relation))?)];
     match relation.rows {
         Rows::Whole | Rows::Part(_) => {}
-        Rows::Slice(at) => {
-            let slice = &version.slices[at];
-            all.push(Watched::complement(base, slice::absent(slice), &slice.key));
-        }
+        Rows::Slice(at) => all.push(Watched::slice(base, &version.slices[at])),
         Rows::United(_) | Rows::Linked(_) | Rows::Spread(_) | Rows::Told(_) => return None,
     }
     for field in &relation.fields {
@@ -95,10 +97,7 @@ pub fn of_loss(version: &Version, at: usize, key: &[Ident]) -> Option<Vec<Watche
     match loss.kind {
         LossKind::All | LossKind::Unfaithful(_) => {}
         LossKind::Unreal(place) => all.extend(elsewhere(version, base, place)),
-        LossKind::Apart(at) => {
-            let slice = &version.slices[at];
-            all.push(Watched::complement(base, slice::absent(slice), &slice.key));
-        }
+        LossKind::Apart(at) => all.push(Watched::slice(base, &version.slices[at])),
         // It is lost where nothing is at the other end.
         LossKind::Unreached(at) => {
             let carry = &version.carries[at];
@@ -110,16 +109,6 @@ pub fn of_loss(version: &Version, at: usize, key: &[Ident]) -> Option<Vec<Watche
         _ => return None,
     }
     Some(once_each(all))
-}
-
-fn once_each(all: Vec<Watched>) -> Vec<Watched> {
-    let mut each: Vec<Watched> = Vec::new();
-    for one in all {
-        if !each.contains(&one) {
-            each.push(one);
-        }
-    }
-    each
 }
 
 fn elsewhere(version: &Version, base: &TableName, place: Elsewhere) -> Vec<Watched> {
@@ -195,29 +184,18 @@ fn down(base: &TableName, hops: &[Hop]) -> Vec<Watched> {
 /// Columns by which rows are found, and that no index has: of a table, each once.
 #[must_use]
 pub fn unindexed(version: &Version, relation: &Relation) -> Vec<(TableName, Vec<Ident>)> {
-    let mut wanted: Vec<(TableName, Vec<Ident>)> = Vec::new();
-    let mut want = |table: &TableName, columns: &[Ident]| {
-        let one = (table.clone(), columns.to_vec());
-        if version.schema.table(table).is_some_and(|t| !is_indexed(t, columns)) && !wanted.contains(&one) {
-            wanted.push(one);
+    let found_by = relation.fields.iter().flat_map(|field| match field.home {
+        Home::Carried(at) => version.carries[at].hops.iter().map(|hop| (&hop.from, &hop.from_columns)).collect(),
+        Home::Added(at) => version.added[at].copied.iter().map(|c| (&c.hop.from, &c.hop.from_columns)).collect(),
+        Home::Looked(at, _) => {
+            let lookup = &version.lookups[at];
+            vec![(&lookup.table, &lookup.columns), (&lookup.other, &lookup.found_by)]
         }
+        _ => Vec::new(),
+    });
+    let unindexed = |(table, columns): &(&TableName, &Vec<Ident>)| {
+        version.schema.table(table).is_some_and(|t| !is_indexed(t, columns))
     };
-    for field in &relation.fields {
-        match field.home {
-            Home::Carried(at) => {
-                version.carries[at].hops.iter().for_each(|hop| want(&hop.from, &hop.from_columns));
-            }
-            Home::Added(at) => {
-                let copied = version.added[at].copied.iter();
-                copied.for_each(|c| want(&c.hop.from, &c.hop.from_columns));
-            }
-            Home::Looked(at, _) => {
-                let lookup = &version.lookups[at];
-                want(&lookup.table, &lookup.columns);
-                want(&lookup.other, &lookup.found_by);
-            }
-            _ => {}
-        }
-    }
-    wanted
+    let each = once_each(found_by.filter(unindexed)).into_iter();
+    each.map(|(table, columns)| (table.clone(), columns.clone())).collect()
 }

@@ -1,11 +1,10 @@
 //! A materialization as a script for `psql`: the same statements, checks and comparisons, run by somebody else.
 
 use crate::generate::{fact, rows};
-use crate::name::{BODY, TableName, delimited, own};
+use crate::name::{TableName, delimited, own};
 use crate::plan::materialize::LATER;
-use crate::plan::{Alone, Plan};
+use crate::plan::{Alone, Plan, stop_if, stop_where};
 use crate::relation::{Home, Rows};
-use crate::sql::Literal;
 use crate::version::Version;
 
 /// The tables of which rows are written, so that the planner must learn of them.
@@ -48,11 +47,7 @@ pub fn script(plan: &Plan, version: &Version, first: usize, settings: &str, last
     }
     for wanted in version.facts().iter().filter(|fact| !plan.answers(version, fact)) {
         let sentence = wanted.sentence();
-        let body = format!(
-            "DO {BODY}\nBEGIN\n  IF EXISTS (\n{}\n  ) THEN\n    RAISE EXCEPTION USING MESSAGE = {};\n  END IF;\nEND\n{BODY}",
-            fact::offenders_still(version, wanted),
-            Literal(format!("it does not hold any more: {sentence}")),
-        );
+        let body = stop_where(&fact::offenders_still(version, wanted), &sentence);
         text += &said(&format!("still: {sentence}"), &delimited(body));
     }
     let compared: Vec<_> = plan.compared(version).collect();
@@ -68,11 +63,9 @@ pub fn script(plan: &Plan, version: &Version, first: usize, settings: &str, last
     }
     for (at, relation) in compared.iter().enumerate() {
         let name = relation.name.short();
-        let body = format!(
-            "DO {BODY}\nBEGIN\n  IF pg_catalog.current_setting('refactor.sum_{at}') <> (SELECT s::text FROM ({}) AS s) THEN\n    RAISE EXCEPTION USING MESSAGE = {};\n  END IF;\nEND\n{BODY}",
-            rows::of_table(version, relation, &relation.name),
-            Literal(format!("the table `{name}` would not hold what its view showed")),
-        );
+        let sum = rows::of_table(version, relation, &relation.name);
+        let differs = format!("pg_catalog.current_setting('refactor.sum_{at}') <> (SELECT s::text FROM ({sum}) AS s)");
+        let body = stop_if(&differs, &format!("the table `{name}` would not hold what its view showed"));
         text += &said(&format!("`{name}` holds what its view showed"), &delimited(body));
     }
     for sql in last {

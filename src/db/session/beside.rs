@@ -18,6 +18,7 @@ use crate::generate::beside::{Beside, READ};
 use crate::name::own;
 use crate::plan::defer::defer;
 use crate::plan::materialize::LATER;
+use crate::plan::materialize::ready::READY;
 use crate::plan::watch::{self, Watch};
 use crate::plan::{Alone, Plan, PlanStep};
 use crate::problem::{Kind, Problem};
@@ -37,8 +38,9 @@ const FEW: i64 = 250;
 const SHORT: Duration = Duration::from_millis(30);
 
 /// What tables are like, but for what is ours: another text when somebody has changed one.
-const LIKE: &str = "
-    WITH these (oids) AS (SELECT array_agg(to_regclass(name)::oid) FROM unnest($1::text[]) AS name)
+fn like() -> String {
+    format!(
+        "WITH these (oids) AS (SELECT array_agg(to_regclass(name)::oid) FROM unnest($1::text[]) AS name)
     SELECT coalesce(string_agg(said, E'\\n' ORDER BY said COLLATE \"C\"), '') FROM (
       SELECT concat_ws(' ', oid, relname, relnamespace, relowner, relacl::text, relrowsecurity, relforcerowsecurity, relreplident) AS said
       FROM these, pg_class WHERE oid = ANY (oids)
@@ -46,14 +48,16 @@ const LIKE: &str = "
       FROM these, pg_attribute WHERE attrelid = ANY (oids) AND attnum > 0
       UNION ALL SELECT concat_ws(' ', adrelid, adnum, pg_get_expr(adbin, adrelid)) FROM these, pg_attrdef WHERE adrelid = ANY (oids)
       UNION ALL SELECT concat_ws(' ', conrelid, confrelid, conname, pg_get_constraintdef(oid)) FROM these, pg_constraint
-      WHERE (conrelid = ANY (oids) OR confrelid = ANY (oids)) AND contype <> 't' AND NOT starts_with(conname, 'refactor_ready')
+      WHERE (conrelid = ANY (oids) OR confrelid = ANY (oids)) AND contype <> 't' AND NOT starts_with(conname, '{READY}')
       UNION ALL SELECT pg_get_indexdef(i.indexrelid) FROM these, pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
-      WHERE i.indrelid = ANY (oids) AND NOT starts_with(c.relname, 'refactor_ready')
+      WHERE i.indrelid = ANY (oids) AND NOT starts_with(c.relname, '{READY}')
       UNION ALL SELECT concat_ws(' ', pg_get_triggerdef(oid), tgenabled) FROM these, pg_trigger
       WHERE tgrelid = ANY (oids) AND NOT tgisinternal AND tgname !~ '^[!~]refactor_'
       UNION ALL SELECT concat_ws(' ', polrelid, polname, polcmd, polpermissive, polroles::text, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
       FROM these, pg_policy WHERE polrelid = ANY (oids)
-    ) AS all_of_them";
+    ) AS all_of_them"
+    )
+}
 
 /// What the tables of a version are like.
 pub(super) fn likeness(client: &mut impl GenericClient, version: &Version) -> Result<String, postgres::Error> {
@@ -61,7 +65,7 @@ pub(super) fn likeness(client: &mut impl GenericClient, version: &Version) -> Re
     // Texts name things as the path demands.
     let mut inside = client.transaction()?;
     inside.execute("SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)", &[])?;
-    let like = inside.query_one(LIKE, &[&tables])?.get(0);
+    let like = inside.query_one(&like(), &[&tables])?.get(0);
     inside.rollback()?;
     Ok(like)
 }
@@ -136,8 +140,8 @@ impl Session {
     ///
     /// # Errors
     /// When the server says so: what is not done is done by the next run.
-    pub(super) fn do_the_rest(&mut self, later: &[(String, String)], seen: Seen) -> Result<(), Problem> {
-        for (at, (sentence, sql)) in later.iter().enumerate() {
+    pub(super) fn do_the_rest(&mut self, later: &[PlanStep], seen: Seen) -> Result<(), Problem> {
+        for (at, PlanStep { sentence, sql, .. }) in later.iter().enumerate() {
             seen(at, sentence);
             if let Err(error) = self.bare(sql) {
                 let is_gone = [SqlState::UNDEFINED_OBJECT, SqlState::UNDEFINED_TABLE];

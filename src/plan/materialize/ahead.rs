@@ -5,15 +5,14 @@
 use crate::fact::{Claim, Fact};
 use crate::generate::watched::{self, Watched};
 use crate::generate::{fact, get, list, own, rights, rows};
-use crate::name::{BODY, Ident, TableName};
-use crate::plan::PlanStep;
+use crate::name::{Ident, TableName};
 use crate::plan::materialize::log::{self, Logged};
 use crate::plan::materialize::ready::READY;
 use crate::plan::materialize::rebuild::{self, dress};
 use crate::plan::materialize::{Options, Way};
+use crate::plan::{PlanStep, stop_where};
 use crate::relation::{Attached, Home, Relation, finds, row_key};
 use crate::schema::{Constraint, ConstraintKind, Table, TableKind};
-use crate::sql::Literal;
 use crate::version::Version;
 
 /// Tables that are built beforehand.
@@ -164,7 +163,7 @@ impl One {
                 None
             } else {
                 is_watched(version, relation, &logged, &fact)?;
-                Some(stop(&fact.sentence(), &logged.offenders(version, &fact)?))
+                Some(stop_where(&logged.offenders(version, &fact)?, &fact.sentence()))
             };
             Some((fact, again))
         });
@@ -196,14 +195,15 @@ impl One {
     /// Compares, at one moment, the table with what the view shows, and asks all facts.
     fn compare(&self, version: &Version, relation: &Relation) -> PlanStep {
         let name = self.name.short();
-        let facts = self.facts.iter().map(|(fact, _)| stop(&fact.sentence(), &fact::offenders_still(version, fact)));
+        let facts =
+            self.facts.iter().map(|(fact, _)| stop_where(&fact::offenders_still(version, fact), &fact.sentence()));
         let differs = format!(
             "SELECT FROM ({}) AS v (n, s) JOIN ({}) AS t (n, s) ON (v.n, v.s) <> (t.n, t.s)",
             rows::of_view(version, relation),
             rows::of_table(version, relation, &self.logged.into),
         );
         let lines = std::iter::once(self.logged.again()).chain(facts);
-        let lines = lines.chain([stop(&format!("the new `{name}` holds what its view shows"), &differs)]);
+        let lines = lines.chain([stop_where(&differs, &format!("the new `{name}` holds what its view shows"))]);
         PlanStep::new(format!("compare the new `{name}` with its view"), lines.collect::<Vec<_>>().join("\n"))
             .at_one_moment()
     }
@@ -230,12 +230,4 @@ fn is_watched(version: &Version, relation: &Relation, logged: &Logged, fact: &Fa
     let tables = fact.claim.tables();
     let known = tables.iter().all(|table| logged.watched.iter().any(|w| w.table == **table));
     (is_its && !tables.is_empty() && known).then_some(())
-}
-
-/// Stops where a query has a row.
-fn stop(says: &str, query: &str) -> String {
-    format!(
-        "DO {BODY}\nBEGIN\n  IF EXISTS (\n{query}\n  ) THEN\n    RAISE EXCEPTION USING MESSAGE = {};\n  END IF;\nEND\n{BODY};",
-        Literal(format!("it does not hold any more: {says}"))
-    )
 }

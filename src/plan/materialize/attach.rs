@@ -2,6 +2,7 @@
 //! comments, rights, statistics targets.
 
 use crate::catalogue::entangled::renames;
+use crate::generate::list;
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::ready::Ready;
@@ -77,6 +78,13 @@ pub fn definition(constraint: &Attached<Constraint>) -> String {
         return constraint.as_named().definition;
     }
     rename_in_definition(&constraint.item.definition, &renames(&constraint.columns, &constraint.item.fields))
+}
+
+/// What a unique key's definition says besides its fields, if an index over nothing but them can serve it.
+#[must_use]
+pub fn besides_fields<'d>(key: &Constraint, definition: &'d str) -> Option<&'d str> {
+    let rest = definition.strip_prefix(&format!("UNIQUE ({})", list(&key.fields)))?;
+    (rest.is_empty() || rest.starts_with(" DEFERRABLE")).then_some(rest)
 }
 
 /// A foreign key's definition with the names of the version.

@@ -1,7 +1,7 @@
 //! Filling new columns of a table that keeps its identity: one `ADD COLUMN`, one rewrite.
 
 use crate::generate::place::Place;
-use crate::generate::{ANY_WAY, BY_INDEX, all, get, list, lookup, made, own, rows, shaped};
+use crate::generate::{ANY_WAY, BY_INDEX, all, get, list, lookup, made, once_each, own, rows, shaped};
 use crate::name::{BODY, Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::{Way, draft, filler};
@@ -30,7 +30,7 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                 let shaped = &version.shaped[at];
                 let kind = &shaped.types[member];
                 let id = Ident::generated(&[shaped.id.as_str(), &member.to_string()]);
-                let columns = once_each(shaped.key.iter().chain(&shaped.columns));
+                let columns = once_each(shaped.key.iter().chain(&shaped.columns).cloned());
                 let body = shaped::get(shaped, member, "b");
                 let function = function(version, &id, base, &columns, kind, &body);
                 let call = format!("{}({})", filler(&id), list(&columns));
@@ -58,7 +58,7 @@ pub fn in_place(version: &Version, relation: &Relation) -> Vec<PlanStep> {
                 let id = Ident::generated(&[lookup.id.as_str(), &member.to_string()]);
                 let body = lookup::get(lookup, member, "b");
                 let kept = lookup.kept.iter().filter(|k| k.member == member).flat_map(|k| &k.key);
-                let columns = once_each(lookup.columns.iter().chain(kept));
+                let columns = once_each(lookup.columns.iter().chain(kept).cloned());
                 functions.push(function(version, &id, base, &columns, kind, &body));
                 adds.push(format!("ADD COLUMN {draft} boolean"));
                 let call = format!("{}({})", filler(&id), list(&columns));
@@ -233,13 +233,9 @@ pub fn drop_fillers(version: &Version) -> Vec<PlanStep> {
 /// rows. A table that is built anew is joined instead.
 #[must_use]
 pub fn lookup_indexes(version: &Version, in_place: impl Fn(&TableName) -> bool) -> (Vec<PlanStep>, Vec<PlanStep>) {
-    let mut wanted: Vec<(&TableName, &[Ident])> = Vec::new();
     let looked_up = version.carries.iter().filter(|c| in_place(&c.target));
-    for hop in looked_up.flat_map(|c| c.unindexed(&version.schema)) {
-        if !wanted.contains(&(&hop.from, &hop.from_columns)) {
-            wanted.push((&hop.from, &hop.from_columns));
-        }
-    }
+    let hops = looked_up.flat_map(|c| c.unindexed(&version.schema));
+    let wanted = once_each(hops.map(|hop| (&hop.from, &hop.from_columns)));
     let (mut before, mut after) = (Vec::new(), Vec::new());
     for (at, (table, columns)) in wanted.into_iter().enumerate() {
         let name = Ident::new(format!("refactor_lookup_{at}"));
@@ -290,21 +286,11 @@ pub fn written_meanwhile(base: &TableName, added: &Added, draft: &Ident) -> Stri
 /// Columns of the target that a lookup reads.
 fn carried_arguments(carry: &Carry) -> Vec<Ident> {
     let reference = if carry.direction == Direction::Down { &*carry.hops[0].from_columns } else { &[] };
-    once_each(carry.target_key().iter().chain(reference))
+    once_each(carry.target_key().iter().chain(reference).cloned())
 }
 
 fn added_arguments(added: &Added) -> Vec<Ident> {
-    once_each(added.key.iter().chain(&added.told_by()))
-}
-
-fn once_each<'a>(columns: impl Iterator<Item = &'a Ident>) -> Vec<Ident> {
-    let mut once = Vec::new();
-    for column in columns {
-        if !once.contains(column) {
-            once.push(column.clone());
-        }
-    }
-    once
+    once_each(added.key.iter().cloned().chain(added.told_by()))
 }
 
 fn carried_filler(version: &Version, carry: &Carry) -> String {

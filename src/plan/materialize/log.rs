@@ -3,7 +3,7 @@
 
 use crate::fact::Fact;
 use crate::generate::watched::Watched;
-use crate::generate::{ANY_WAY, BY_INDEX, equal, fact, list, of, own};
+use crate::generate::{ANY_WAY, BY_INDEX, equal, fact, list, of, once_each, own};
 use crate::name::{BODY, Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::ready::READY;
@@ -69,13 +69,7 @@ impl Logged {
         }
         let sentence = format!("prepare to write down who writes what `{}` is told by", self.base.short());
         let mut steps = vec![PlanStep::new(sentence, made.join("\n"))];
-        let mut tables: Vec<&TableName> = Vec::new();
-        for watched in &self.watched {
-            if !tables.contains(&&watched.table) {
-                tables.push(&watched.table);
-            }
-        }
-        for table in tables {
+        for table in once_each(self.watched.iter().map(|watched| &watched.table)) {
             let logs = self.logs().filter(|(_, w)| w.table == *table);
             let triggers: Vec<String> = logs.flat_map(|(log, _)| triggers(&log, table)).collect();
             let step = PlanStep::new(format!("watch who writes `{}`", table.short()), triggers.join("\n"));
@@ -138,25 +132,19 @@ FROM {keys} AS k CROSS JOIN LATERAL (SELECT {row}.* FROM {base} AS {row} WHERE {
 #[must_use]
 pub fn at_rest(table: &TableName) -> String {
     format!(
-        "ALTER TABLE {table} SET (autovacuum_enabled = off, toast.autovacuum_enabled = off);\nALTER TABLE {table} REPLICA IDENTITY FULL;"
+        "ALTER TABLE {table} SET (autovacuum_enabled = off, toast.autovacuum_enabled = off), REPLICA IDENTITY FULL;"
     )
 }
 
 /// As it was before [`at_rest`]; `options`: what its table says.
 #[must_use]
 pub fn at_work(table: &TableName, options: &[String]) -> String {
-    let names = ["autovacuum_enabled", "toast.autovacuum_enabled"];
     let said = |name: &str| options.iter().find(|o| o.split_once('=').is_some_and(|(option, _)| option == name));
-    let (set, reset): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| said(name).is_some());
-    let mut lines = vec![format!("ALTER TABLE {table} REPLICA IDENTITY DEFAULT;")];
-    if !reset.is_empty() {
-        lines.push(format!("ALTER TABLE {table} RESET ({});", reset.join(", ")));
-    }
-    let set: Vec<&String> = set.iter().filter_map(|name| said(name)).collect();
-    if !set.is_empty() {
-        lines.push(format!("ALTER TABLE {table} SET ({});", list(&set)));
-    }
-    lines.join("\n")
+    let cleaned = ["autovacuum_enabled", "toast.autovacuum_enabled"].map(|name| match said(name) {
+        Some(option) => format!("SET ({option})"),
+        None => format!("RESET ({name})"),
+    });
+    format!("ALTER TABLE {table} {}, REPLICA IDENTITY DEFAULT;", list(&cleaned))
 }
 
 /// What of a row is written down.

@@ -8,7 +8,7 @@ use crate::fact::{Claim, Fact};
 use crate::generate::list;
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
-use crate::plan::materialize::attach::{definition, index_lines};
+use crate::plan::materialize::attach::{besides_fields, definition, index_lines};
 use crate::plan::materialize::{Options, Way};
 use crate::relation::{Home, NamesFields, Relation, Rows};
 use crate::schema::{Constraint, ConstraintKind, TableKind};
@@ -168,9 +168,7 @@ fn rule(
         }
         ConstraintKind::Check => (added(&rename_in_definition(definition, columns), &exclusive), vec![rename]),
         ConstraintKind::Unique => {
-            let plain = format!("UNIQUE ({})", list(&rule.fields));
-            let rest =
-                definition.strip_prefix(plain.as_str()).filter(|r| r.is_empty() || r.starts_with(" DEFERRABLE"))?;
+            let rest = besides_fields(rule, definition)?;
             let sql = format!("CREATE UNIQUE INDEX CONCURRENTLY {ready} ON {base} ({})", listed(&rule.fields));
             let then = vec![format!("ALTER TABLE {to} ADD CONSTRAINT {name} UNIQUE USING INDEX {ready}{rest};")];
             (vec![built(name, base, sql)], then)

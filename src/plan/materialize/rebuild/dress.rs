@@ -40,7 +40,7 @@ pub fn ready(version: &Version, relation: &Relation, draft: &TableName) -> Vec<P
         let sql = format!("{MEMORY}\n{made} {}{unnamed}", ready_name(relation, &index.item.name));
         steps.push(PlanStep::new(format!("build index `{}` of the new `{name}`", index.item.name), sql));
     }
-    for (key, _) in new_keys(relation) {
+    for key in new_keys(relation) {
         let (index, fields) = (ready_name(relation, &key.name), list(&key.fields));
         let sql = format!("{MEMORY}\nCREATE UNIQUE INDEX {index} ON {draft} ({fields});");
         steps.push(PlanStep::new(format!("build the index of `{}` of the new `{name}`", key.name), sql));
@@ -55,15 +55,11 @@ pub fn ready(version: &Version, relation: &Relation, draft: &TableName) -> Vec<P
     steps
 }
 
-/// Unique keys that no index of the old table serves, each with what its definition says besides its fields.
-fn new_keys(relation: &Relation) -> impl Iterator<Item = (&Constraint, String)> {
+/// Unique keys that no index of the old table serves.
+fn new_keys(relation: &Relation) -> impl Iterator<Item = &Constraint> {
     let served = |c: &Constraint| relation.indexes.iter().any(|i| i.item.constraint.as_ref() == Some(&c.name));
     let keys = relation.constraints.iter().filter(move |c| c.item.kind == ConstraintKind::Unique && !served(&c.item));
-    keys.filter_map(|c| {
-        let definition = attach::definition(c);
-        let rest = definition.strip_prefix(&format!("UNIQUE ({})", list(&c.item.fields)))?;
-        (rest.is_empty() || rest.starts_with(" DEFERRABLE")).then(|| (&c.item, rest.to_owned()))
-    })
+    keys.filter(|c| attach::besides_fields(&c.item, &attach::definition(c)).is_some()).map(|c| &c.item)
 }
 
 /// The name of an index until the table has its own.
@@ -75,9 +71,13 @@ fn ready_name(relation: &Relation, index: &Ident) -> Ident {
 /// Fields that are NOT NULL by themselves, each with the name of the check that stands for it until the table has its name, which
 /// is in those that PostgreSQL gives.
 fn not_null<'r>(version: &'r Version, relation: &'r Relation) -> impl Iterator<Item = (Ident, &'r Ident)> {
-    let by_domain = |f: &Field| version.schema.domain(&f.type_name).is_some_and(|d| d.not_null);
-    let fields = relation.fields.iter().map(|f| &f.shape).filter(move |f| f.not_null && !by_domain(f));
+    let fields = relation.fields.iter().map(|f| &f.shape).filter(|f| is_not_null(version, f));
     fields.enumerate().map(|(at, f)| (Ident::generated(&[READY, "not_null", &at.to_string()]), &f.name))
+}
+
+/// Whether a field is NOT NULL by itself, not by its domain.
+fn is_not_null(version: &Version, field: &Field) -> bool {
+    field.not_null && !version.schema.domain(&field.type_name).is_some_and(|d| d.not_null)
 }
 
 fn checks(relation: &Relation) -> impl Iterator<Item = &Attached<Constraint>> {
@@ -148,7 +148,7 @@ fn fields(version: &Version, relation: &Relation, is_ready: bool) -> Vec<String>
         let this = format!("ALTER COLUMN {}", shape.name);
         let own = version.stays(relation, field);
         let domain = version.schema.domain(&shape.type_name);
-        if shape.not_null && !domain.is_some_and(|d| d.not_null) {
+        if is_not_null(version, shape) {
             changes.push(match own.and_then(|column| table.not_null_names.get(column)) {
                 Some(constraint) => format!("ADD CONSTRAINT {constraint} NOT NULL {}", shape.name),
                 None => format!("{this} SET NOT NULL"),
@@ -231,7 +231,6 @@ fn indexes(relation: &Relation) -> impl Iterator<Item = &Attached<Index>> {
 /// Keys take over their indexes; exclusions make their own.
 fn constraints(version: &Version, relation: &Relation, is_ready: bool) -> Vec<String> {
     let name = &relation.name;
-    let ready: Vec<(&Constraint, String)> = new_keys(relation).filter(|_| is_ready).collect();
     let mut lines = Vec::new();
     for constraint in &relation.constraints {
         let item = &constraint.item;
@@ -242,28 +241,26 @@ fn constraints(version: &Version, relation: &Relation, is_ready: bool) -> Vec<St
                 continue;
             }
             (ConstraintKind::Foreign(_) | ConstraintKind::NotNull, _) => continue,
-            (ConstraintKind::Unique, None) if let Some((_, rest)) = ready.iter().find(|(key, _)| *key == item) => {
-                let using = format!("UNIQUE USING INDEX {}{rest}", ready_name(relation, &item.name));
-                lines.extend(constraint_lines(name, item, &using));
-                continue;
-            }
             (ConstraintKind::Primary, Some(index)) => format!("PRIMARY KEY USING INDEX {}", index.item.name),
             (ConstraintKind::Unique, Some(index)) => format!("UNIQUE USING INDEX {}", index.item.name),
+            (ConstraintKind::Unique, None) if is_ready && new_keys(relation).any(|key| key == item) => {
+                format!("UNIQUE USING INDEX {}", ready_name(relation, &item.name))
+            }
             _ => attach::definition(constraint),
         };
         let using = definition.contains(" USING INDEX ");
-        let is_there = is_ready && item.kind == ConstraintKind::Exclude;
         let late = match (using, item.deferrable, item.deferred) {
             (true, true, true) => " DEFERRABLE INITIALLY DEFERRED",
             (true, true, false) => " DEFERRABLE",
             _ => "",
         };
-        let mut added = constraint_lines(name, item, &format!("{definition}{late}"));
-        if is_there {
-            added[0] =
-                format!("ALTER TABLE {name} RENAME CONSTRAINT {} TO {};", ready_name(relation, &item.name), item.name);
+        if is_ready && item.kind == ConstraintKind::Exclude {
+            let ready = ready_name(relation, &item.name);
+            lines.push(format!("ALTER TABLE {name} RENAME CONSTRAINT {ready} TO {};", item.name));
+            lines.extend(comment(name, item));
+        } else {
+            lines.extend(constraint_lines(name, item, &format!("{definition}{late}")));
         }
-        lines.extend(added);
         if let Some(index) = index.filter(|_| item.kind == ConstraintKind::Exclude) {
             lines.extend(index_lines(version, name, index).into_iter().skip(1));
         }
