@@ -13,10 +13,12 @@ pub mod bring_back;
 pub mod change_type;
 pub mod code_to_flags;
 pub mod collapse_associative;
+pub mod comment;
 pub mod copy_field;
 pub mod create_index;
 pub mod create_table;
 pub mod data;
+pub mod ddl;
 pub mod draft;
 pub mod drop_constraint;
 pub mod drop_default;
@@ -219,6 +221,8 @@ catalogue! {
     CreateIndex(create_index::CreateIndex) = "create-index",
     /// Drop an index
     DropIndex(drop_index::DropIndex) = "drop-index",
+    /// Say what a table, a field, a constraint or an index is for
+    Comment(comment::Comment) = "comment",
     /// Change rows once, by statements written for the new shape
     Data(data::Data) = "data",
     /// Make a table of some of another's rows
@@ -229,6 +233,8 @@ catalogue! {
     SoftDelete(soft_delete::SoftDelete) = "soft-delete",
     /// Delete the rows that a field marks, and the field
     HardDelete(hard_delete::HardDelete) = "hard-delete",
+    /// Run DDL of your own, for what no other refactoring does
+    Ddl(ddl::Ddl) = "ddl",
     /// Tell a table by SQL of your own, and say how it is written
     Sql(sql::Sql) = "sql",
 }

@@ -255,7 +255,10 @@ pub enum NameError {
 
 /// Splits `a."B c".d` at its dots. An unquoted part is folded to lower case as PostgreSQL does; a part that SQL could
 /// not read unquoted (`x y`, `ünï`) is taken as it stands, since the shell has already done the quoting.
-fn parts(text: &str) -> Result<Vec<Ident>, NameError> {
+///
+/// # Errors
+/// When a part is empty, too long or not closed.
+pub fn parts(text: &str) -> Result<Vec<Ident>, NameError> {
     let mut parts = Vec::new();
     let mut chars = text.chars().peekable();
     loop {

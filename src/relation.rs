@@ -18,6 +18,8 @@ pub struct Relation {
     pub base: TableName,
     /// Which of them.
     pub rows: Rows,
+    /// Its comment.
+    pub comment: Option<String>,
     /// What it shows, in order.
     pub fields: Vec<Field>,
     /// Columns of the base that it no longer shows, and what a row inserted through it gets there.
@@ -251,6 +253,7 @@ impl Relation {
             name: name.clone(),
             base: name.clone(),
             rows: Rows::Whole,
+            comment: table.comment.clone(),
             fields,
             hidden: Vec::new(),
             constraints: attach(name, &table.constraints),

@@ -3,6 +3,7 @@
 //! Pure. Every refactoring is checked by [`check`] after it ran, so that a fault is blamed on the step that made it.
 
 mod crossing;
+mod ddl;
 mod floor;
 mod told;
 
@@ -18,6 +19,7 @@ use crate::schema::{Constraint, ForeignKey, Schema, Table, TableKind};
 use crate::sql::type_names::{canonical, typed_constant, without_modifier};
 use crate::sql::{Expression, Literal, lengths};
 pub use crossing::Suspect;
+pub use ddl::Ddl;
 pub use floor::Floor;
 pub use told::Told;
 
@@ -75,6 +77,8 @@ pub struct Version {
     pub steps: Vec<String>,
     /// Tables that SQL of the user tells.
     pub told: Vec<Told>,
+    /// DDL of the user that waits until it is made real.
+    pub ddl: Vec<Ddl>,
     /// Tables of ours that stand for relations which are not real yet.
     pub floors: Vec<Floor>,
     /// What the data must satisfy.
@@ -751,6 +755,7 @@ impl Version {
             quarantined: Vec::new(),
             steps: Vec::new(),
             told: Vec::new(),
+            ddl: Vec::new(),
             floors: Vec::new(),
             shaped: Vec::new(),
             lookups: Vec::new(),
@@ -788,6 +793,7 @@ impl Version {
     pub(crate) fn directly_after(&self, step: &Step) -> Result<Self, Refusal> {
         let mut next = step.refactoring.after(&step.name, self)?;
         self.leaves_told(&next)?;
+        self.leaves_ddl(&next)?;
         next.may_cross(self)?;
         next.steps.push(step.name.clone());
         let keys: Vec<_> = next.losses.iter().map(|loss| next.key_kept_by(loss)).collect();

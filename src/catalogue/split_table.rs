@@ -348,6 +348,7 @@ impl SplitTable {
             name: entangled::beside(relation, &self.into),
             base: relation.base.clone(),
             rows,
+            comment: None,
             fields: Vec::new(),
             hidden: Vec::new(),
             constraints: Vec::new(),

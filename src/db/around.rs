@@ -16,6 +16,16 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE t.tgname::text ~ '^[!~]refactor_' AND NOT t.tgisinternal AND t.tgenabled IN ('D', 'R')
 ORDER BY 2, 3, 1";
 
+/// Of `pg_class AS c`: a view of ours, by its comment, or, where that is what the user says of a table, by what it reads.
+pub(super) const OUR_VIEW: &str =
+    "(c.relkind = 'v' AND (starts_with(coalesce(obj_description(c.oid, 'pg_class'), ''), 'refactor:')
+  OR EXISTS (
+    SELECT FROM pg_catalog.pg_rewrite AS r
+    JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+    JOIN pg_catalog.pg_class AS i ON d.refclassid = 'pg_catalog.pg_class'::regclass AND i.oid = d.refobjid
+    WHERE r.ev_class = c.oid AND i.relkind = 'v' AND i.relnamespace = pg_catalog.to_regnamespace('refactor')
+  )))";
+
 const SHOWS: &str = "
 SELECT n.nspname::text, c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
        pg_get_expr(d.adbin, d.adrelid)
@@ -23,7 +33,7 @@ FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
-WHERE n.nspname = ANY ($1) AND c.relkind = 'v' AND starts_with(obj_description(c.oid, 'pg_class'), 'refactor:')
+WHERE n.nspname = ANY ($1) AND {OUR_VIEW}
 ORDER BY 1, 2, a.attnum";
 
 /// What is in our schemas and not ours. What belongs to such a thing goes along with it.
@@ -33,7 +43,7 @@ SELECT n.nspname::text, CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATER
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c')
-  AND NOT (c.relkind = 'v' AND starts_with(coalesce(obj_description(c.oid, 'pg_class'), ''), 'refactor:'))
+  AND NOT {OUR_VIEW}
   AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_depend AS d
     WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')
@@ -61,12 +71,12 @@ pub(super) fn read(client: &mut impl GenericClient, installed: &mut Installed) -
     installed.disabled = on_tables(client, DISABLED)?;
     let schemas: Vec<&str> = installed.next_schemas.iter().map(Ident::as_str).collect();
     let mut shows: BTreeMap<TableName, Vec<Shows>> = BTreeMap::new();
-    for row in client.query(SHOWS, &[&schemas])? {
+    for row in client.query(&SHOWS.replace("{OUR_VIEW}", OUR_VIEW), &[&schemas])? {
         let column = Shows { name: Ident::new(row.get::<_, String>(2)), type_name: row.get(3), default: row.get(4) };
         shows.entry(name(&row, 0)).or_default().push(column);
     }
     installed.shows = shows;
-    for row in client.query(STRANGERS, &[&schemas])? {
+    for row in client.query(&STRANGERS.replace("{OUR_VIEW}", OUR_VIEW), &[&schemas])? {
         let (schema, kind, name): (String, String, String) = (row.get(0), row.get(1), row.get(2));
         installed.strangers.push(Stranger { schema: Ident::new(schema), kind, name });
     }

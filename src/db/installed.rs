@@ -2,7 +2,7 @@
 
 use postgres::{Error, GenericClient, Row};
 
-use crate::db::around;
+use crate::db::around::{self, OUR_VIEW};
 use crate::journal::{Entry, JournalError, Recorded, State};
 use crate::name::{Ident, TableName};
 use crate::plan::materialize::ready::READY;
@@ -55,12 +55,14 @@ fn read_all(client: &mut impl GenericClient) -> Result<Installed, Error> {
     let schemas: Vec<String> =
         installed.next_schemas.iter().map(|s| s.as_str().to_owned()).chain(["refactor".to_owned()]).collect();
     for row in client.query(
-        "SELECT n.nspname::text, c.relname::text, c.relkind = 'v'
-         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-         WHERE n.nspname = ANY ($1)
-           AND (c.relkind = 'v' AND obj_description(c.oid, 'pg_class') LIKE 'refactor:%'
-             OR c.relkind = 'r' AND n.nspname = 'refactor' AND c.relname <> ALL ('{journal,later}'))
-         ORDER BY n.nspname = 'refactor', 1, 2",
+        &format!(
+            "SELECT n.nspname::text, c.relname::text, c.relkind = 'v'
+             FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+             WHERE n.nspname = ANY ($1)
+               AND ({OUR_VIEW}
+                 OR c.relkind = 'r' AND n.nspname = 'refactor' AND c.relname <> ALL ('{{journal,later}}'))
+             ORDER BY n.nspname = 'refactor', 1, 2"
+        ),
         &[&schemas],
     )? {
         let list = if row.get(2) { &mut installed.views } else { &mut installed.tables };

@@ -8,14 +8,15 @@ use postgres::{Client, Error};
 
 use crate::catalogue::Refactor;
 use crate::generate::list;
-use crate::name::{Ident, TableName};
+use crate::name::{Ident, TableName, delimited};
 use crate::plan::materialize::attach::{definition, index_lines};
 use crate::problem::{Kind, Problem};
 use crate::refusal::Refusal;
 use crate::relation::{Field, Home, Origin, Relation};
 use crate::schema::{self, ConstraintKind, Index};
+use crate::sql::ddl::Ddl as Statements;
 use crate::sql::{Expression, Literal, retarget, unqualified};
-use crate::version::{Step, Version};
+use crate::version::{Ddl, Step, Version};
 
 /// Functions (and words that act as one) that give another value at another time or to another user, though PostgreSQL
 /// calls them stable.
@@ -52,13 +53,7 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
     let wish = format!("cannot {}", step.refactoring.wish());
     let refused = |expression: &str, error: &Error| {
         let mut problem = Problem::server(wish.clone(), error);
-        if problem.hint.is_none() {
-            problem.hint = match error.code().map(postgres::error::SqlState::code) {
-                Some("42704") => Some("`\\dT` in psql lists your types, `\\dTS` all".to_owned()),
-                Some(code) if code.starts_with("42") => Refusal::Expression(String::new()).hint(),
-                _ => Some("correct the expression, or choose another type".to_owned()),
-            };
-        }
+        problem.hint = way_out(version, error, problem.hint.take());
         problem.kind = Kind::Refused(Refusal::Expression(expression.to_owned()));
         problem
     };
@@ -144,11 +139,37 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
             })?;
         }
     }
+    for ddl in version.ddl.iter().filter(|d| d.step == step.name) {
+        grammar(client, ddl).map_err(|(statements, e)| Problem {
+            hint: Some("correct the statements".into()),
+            ..refused(&statements.to_string(), &e)
+        })?;
+    }
     for sql in version.told.iter().filter(|t| t.step == step.name) {
         told::judge(client, version, sql, &step.refactoring.wish())?;
     }
     remarks.extend(rules(client, version, step)?);
     Ok(remarks)
+}
+
+/// Whether PostgreSQL can read DDL; which of it not, if not.
+fn grammar<'d>(client: &mut Client, ddl: &'d Ddl) -> Result<(), (&'d Statements, Error)> {
+    let read =
+        |statements: &'d Statements| client.batch_execute(&delimited(statements.idle())).map_err(|e| (statements, e));
+    [&ddl.up, &ddl.down].into_iter().try_for_each(read)
+}
+
+/// What to do about a judgement, if the server says nothing of it.
+fn way_out(version: &Version, error: &Error, said: Option<String>) -> Option<String> {
+    let code = error.code().map(postgres::error::SqlState::code);
+    if let Some(ddl) = version.ddl.last().filter(|_| matches!(code, Some("42704" | "42883"))) {
+        return Some(format!("what the DDL of {} makes is there once it is real: `refactor materialize`", ddl.step));
+    }
+    said.or_else(|| match code {
+        Some("42704") => Some("`\\dT` in psql lists your types, `\\dTS` all".to_owned()),
+        Some(code) if code.starts_with("42") => Refusal::Expression(String::new()).hint(),
+        _ => Some("correct the expression, or choose another type".to_owned()),
+    })
 }
 
 /// Judges the defaults, rules and indexes that `step` brought, on an empty table with the fields of the new shape.

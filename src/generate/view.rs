@@ -117,7 +117,11 @@ pub fn view(version: &Version, relation: &Relation, next: &Ident) -> Result<Piec
         invoker,
         partitioned: is_partitioned(version, &relation.base),
         inner_comment: comment(&format!("inner view of {} after {by}", relation.name.short())),
-        outer_comment: comment(&format!("{} after {by}", relation.name.short())),
+        // Ours is told by what it reads, too, so it may say what the table will.
+        outer_comment: relation
+            .comment
+            .clone()
+            .map_or_else(|| comment(&format!("{} after {by}", relation.name.short())), Literal),
         united: match relation.rows {
             Rows::United(at) => Some(united::rows(version, &version.unions[at])),
             Rows::Told(_) => Some(told::rows(version, relation)),

@@ -6,6 +6,8 @@
 pub mod ahead;
 mod archive;
 pub mod attach;
+mod comments;
+mod ddl;
 pub mod dependents;
 pub mod fill;
 mod log;
@@ -224,6 +226,7 @@ pub fn materialize(
     plan.steps.extend(taken_over(version));
     plan.steps.extend(fill::drop_fillers(version));
     plan.steps.extend(dependents.up()?);
+    plan.steps.extend(ddl::run(version));
     plan.steps.push(PlanStep::new("write the journal", change_state(names, "materialized")));
     plan.steps.extend(afterwards(version, &later.steps));
     plan.before.extend(ahead.before(version));

@@ -45,10 +45,11 @@ impl Version {
         self.floors.iter().find(|f| f.table == *table)
     }
 
-    /// How many refactorings can become real at once: up to the first that stands on a floor.
+    /// How many refactorings can become real at once: up to the first that stands on a floor, or follows DDL.
     #[must_use]
     pub fn until_floor(&self) -> usize {
-        self.floors.iter().map(|f| self.place_of(&f.step)).min().unwrap_or(self.steps.len())
+        let floors = self.floors.iter().map(|f| self.place_of(&f.step));
+        floors.chain([self.until_after_ddl()]).min().unwrap_or_default()
     }
 
     /// The version after a step that is refused where tables are not real yet: on as few floors as will do. What is refused
@@ -216,6 +217,7 @@ impl Version {
             policies: Vec::new(),
             followers: Vec::new(),
             not_null_names: BTreeMap::new(),
+            comment: relation.comment.clone(),
             ..base.clone()
         };
         if relation.is_heir() {
@@ -236,7 +238,6 @@ impl Version {
                 held_by: Vec::new(),
                 replica_identity: ReplicaIdentity::default(),
                 extension: None,
-                comment: None,
                 ..table
             }
         }

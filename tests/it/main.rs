@@ -9,6 +9,7 @@ mod cli;
 mod concurrency;
 mod cycle;
 mod data;
+mod ddl;
 mod deferring;
 mod dependents;
 mod drifting;

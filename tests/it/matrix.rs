@@ -34,7 +34,7 @@ pub const TABLES: &str = "
     INSERT INTO q2 SELECT 100 + i, i, i FROM generate_series(1, 3) AS i;";
 
 /// Something for each verb to do, most of it with table `p`.
-pub const COMMANDS: [&[&str]; 50] = [
+pub const COMMANDS: [&[&str]; 53] = [
     &["add-calculated", "p.upper_w", "text", "upper(w)"],
     &["add-check", "p", "v < 1000", "--name", "v_small"],
     &["add-field", "p.extra", "int", "--default", "5"],
@@ -46,9 +46,12 @@ pub const COMMANDS: [&[&str]; 50] = [
     &["change-type", "p.w", "varchar(20)"],
     &["code-to-flags", "p.kind", "--map", "a=is_a,b=is_b"],
     &["collapse-associative", "l", "--into", "p", "--as", "r_id=far_id"],
+    &["comment", "p", "who buys"],
+    &["comment", "p.w", "what is said"],
     &["copy-field", "r.tax", "p"],
     &["create-index", "p", "v"],
     &["create-table", "n", "id int PRIMARY KEY", "p_id int REFERENCES p"],
+    &["ddl", "--up", "CREATE SEQUENCE bills", "--down", "DROP SEQUENCE bills"],
     &["drop-constraint", "p", "small"],
     &["drop-default", "p.v"],
     &["drop-field", "p.v"],

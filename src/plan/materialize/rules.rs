@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::name::TableName;
 use crate::plan::PlanStep;
 use crate::plan::materialize::attach::{constraint_lines, definition, index_lines};
+use crate::plan::materialize::comments;
 use crate::plan::materialize::ready::Ready;
 use crate::relation::{Home, NamesFields, Origin, Relation, Rows};
 use crate::schema::{Constraint, ConstraintKind, Index};
@@ -96,12 +97,7 @@ pub fn set(version: &Version, relation: &Relation, ready: &Ready) -> Vec<PlanSte
             None => changes.push(format!("ALTER COLUMN {this} DROP DEFAULT")),
         }
     }
-    let uncommented = relation.fields.iter().filter(|f| match f.home {
-        Home::Own(at) => version.table(relation).fields[at].comment.is_some() && f.shape.comment.is_none(),
-        _ => false,
-    });
-    let mut lines: Vec<String> =
-        uncommented.map(|f| format!("COMMENT ON COLUMN {name}.{} IS NULL;", f.shape.name)).collect();
+    let mut lines = comments::of(version, relation);
     if !changes.is_empty() {
         lines.push(format!("ALTER TABLE {name} {};", changes.join(", ")));
     }

@@ -7,7 +7,6 @@ use crate::plan::PlanStep;
 use crate::plan::materialize::{draft, fill};
 use crate::relation::{Origin, Relation, Rows};
 use crate::schema::ConstraintKind;
-use crate::sql::Literal;
 use crate::version::{Source, Union, Version};
 
 /// The union that a relation is, if it is one.
@@ -87,15 +86,10 @@ pub fn unite(version: &Version, relation: &Relation) -> Vec<PlanStep> {
         index.constraint.is_none() && !stays
     });
     let indexes = indexes.map(|(_, index)| format!("DROP INDEX {};", base.renamed(index.name.clone())));
-    let comments = relation.fields.iter().enumerate().filter_map(|(at, field)| {
-        let (column, comment) = (heir.column(at)?, field.shape.comment.as_ref()?);
-        let new = table.fields.iter().any(|f| f.name == *column && f.comment.is_none());
-        new.then(|| format!("COMMENT ON COLUMN {base}.{column} IS {};", Literal(comment.clone())))
-    });
     let mut steps = Vec::new();
     // One statement for each: a default must be there before it can go.
     let lines: Vec<String> =
-        changes.iter().map(|change| format!("ALTER TABLE {base} {change};")).chain(indexes).chain(comments).collect();
+        changes.iter().map(|change| format!("ALTER TABLE {base} {change};")).chain(indexes).collect();
     if !lines.is_empty() {
         let sentence = format!("prepare `{}` for the rows of the others", base.short());
         steps.push(PlanStep::new(sentence, lines.join("\n")));

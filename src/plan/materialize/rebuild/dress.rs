@@ -278,7 +278,7 @@ fn decorations(version: &Version, relation: &Relation) -> Vec<String> {
     let table = version.table(relation);
     let names = renames(version, relation);
     let mut lines = Vec::new();
-    if let Some(comment) = table.comment.as_ref().filter(|_| !matches!(relation.rows, Rows::Slice(_))) {
+    if let Some(comment) = &relation.comment {
         lines.push(format!("COMMENT ON TABLE {name} IS {};", Literal(comment.clone())));
     }
     for field in &relation.fields {
