@@ -103,88 +103,65 @@ fn bring_along(these: &[Refactoring], step: &str, after: Version) -> Result<Vers
 }
 
 macro_rules! catalogue {
-    ($($(#[doc = $doc:literal])+ $variant:ident($type:ty) = $name:literal,)+) => {
+    ($($subject:literal: $($(#[doc = $doc:literal])+ $variant:ident($type:ty) = $name:literal,)+)+) => {
         /// One refactoring.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Subcommand)]
         #[serde(rename_all = "kebab-case")]
         pub enum Refactoring {
-            $($(#[doc = $doc])+ $variant($type),)+
+            $($($(#[doc = $doc])+ $variant($type),)+)+
         }
 
         /// The names of all refactorings, as verbs and file heads.
-        pub const NAMES: &[&str] = &[$($name),+];
+        pub const NAMES: &[&str] = &[$($($name),+),+];
+
+        /// The same by what they are about.
+        pub const SUBJECTS: &[(&str, &[&str])] = &[$(($subject, &[$($name),+])),+];
 
         impl Refactoring {
             /// Its verb.
             #[must_use]
             pub fn name(&self) -> &'static str {
-                match self { $(Self::$variant(_) => $name,)+ }
+                match self { $($(Self::$variant(_) => $name,)+)+ }
             }
         }
 
         impl Refactor for Refactoring {
             fn wish(&self) -> String {
-                match self { $(Self::$variant(it) => it.wish(),)+ }
+                match self { $($(Self::$variant(it) => it.wish(),)+)+ }
             }
             fn slug(&self) -> String {
-                match self { $(Self::$variant(it) => it.slug(),)+ }
+                match self { $($(Self::$variant(it) => it.slug(),)+)+ }
             }
             fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
-                match self { $(Self::$variant(it) => it.after(step, before),)+ }
+                match self { $($(Self::$variant(it) => it.after(step, before),)+)+ }
             }
             fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
-                match self { $(Self::$variant(it) => it.inverse(step, before),)+ }
+                match self { $($(Self::$variant(it) => it.inverse(step, before),)+)+ }
             }
             fn data(&self) -> Option<&data::Data> {
-                match self { $(Self::$variant(it) => it.data(),)+ }
+                match self { $($(Self::$variant(it) => it.data(),)+)+ }
             }
         }
     };
 }
 
 catalogue! {
-    /// Move a field to another table along a foreign key
-    MoveField(move_field::MoveField) = "move-field",
-    /// Give a field another name
-    RenameField(rename_field::RenameField) = "rename-field",
-    /// Show the fields of a table in another order
-    ReorderFields(reorder_fields::ReorderFields) = "reorder-fields",
-    /// Give a table another name
-    RenameTable(rename_table::RenameTable) = "rename-table",
-    /// Create a table that only the new shape has
-    CreateTable(create_table::CreateTable) = "create-table",
-    /// Remove a table
-    DropTable(drop_table::DropTable) = "drop-table",
-    /// Make a table of the distinct values of fields, and refer to it
-    ExtractTable(extract_table::ExtractTable) = "extract-table",
-    /// Give a table's fields to the one that refers to it
-    InlineTable(inline_table::InlineTable) = "inline-table",
-    /// Make a table of some fields of another, with the same key
-    SplitTable(split_table::SplitTable) = "split-table",
-    /// Give a table's fields to the one that it has at most one row for each row of
-    MergeTables(merge_tables::MergeTables) = "merge-tables",
-    /// Make a table of links of a foreign key
-    MakeAssociative(make_associative::MakeAssociative) = "make-associative",
-    /// Make a foreign key of a table of links
-    CollapseAssociative(collapse_associative::CollapseAssociative) = "collapse-associative",
-    /// Make rows of fields of the same kind
-    Unpivot(unpivot::Unpivot) = "unpivot",
-    /// Make fields of rows that a label tells apart
-    Pivot(pivot::Pivot) = "pivot",
-    /// Move a table to another schema
-    MoveToSchema(move_to_schema::MoveToSchema) = "move-to-schema",
-    /// Copy a field to the rows that refer to its table
-    CopyField(copy_field::CopyField) = "copy-field",
+    "Fields":
+
     /// Add a field with a type, a default or an expression over the row
     AddField(add_field::AddField) = "add-field",
     /// Add a field that is computed from its row and cannot be written
     AddCalculated(add_calculated::AddCalculated) = "add-calculated",
     /// Remove a field
     DropField(drop_field::DropField) = "drop-field",
-    /// Number the rows of a table, and make that its key
-    AddSurrogateKey(add_surrogate_key::AddSurrogateKey) = "add-surrogate-key",
-    /// Remove the numbers that are a table's key, and make other fields its key
-    ReplaceSurrogateKey(replace_surrogate_key::ReplaceSurrogateKey) = "replace-surrogate-key",
+    /// Give a field another name
+    RenameField(rename_field::RenameField) = "rename-field",
+    /// Show the fields of a table in another order
+    ReorderFields(reorder_fields::ReorderFields) = "reorder-fields",
+    /// Move a field to another table along a foreign key
+    MoveField(move_field::MoveField) = "move-field",
+    /// Copy a field to the rows that refer to its table
+    CopyField(copy_field::CopyField) = "copy-field",
     /// Give a field another type, or other codes
     ChangeType(change_type::ChangeType) = "change-type",
     /// Make one field of several
@@ -201,6 +178,57 @@ catalogue! {
     ExtractJson(extract_json::ExtractJson) = "extract-json",
     /// Put a field under a key of JSON objects
     FoldJson(fold_json::FoldJson) = "fold-json",
+
+    "Tables":
+
+    /// Create a table that only the new shape has
+    CreateTable(create_table::CreateTable) = "create-table",
+    /// Remove a table
+    DropTable(drop_table::DropTable) = "drop-table",
+    /// Give a table another name
+    RenameTable(rename_table::RenameTable) = "rename-table",
+    /// Move a table to another schema
+    MoveToSchema(move_to_schema::MoveToSchema) = "move-to-schema",
+    /// Make a table of the distinct values of fields, and refer to it
+    ExtractTable(extract_table::ExtractTable) = "extract-table",
+    /// Give a table's fields to the one that refers to it
+    InlineTable(inline_table::InlineTable) = "inline-table",
+    /// Make a table of some fields of another, with the same key
+    SplitTable(split_table::SplitTable) = "split-table",
+    /// Give a table's fields to the one whose rows it adds to, one for one
+    MergeTables(merge_tables::MergeTables) = "merge-tables",
+    /// Make a table of links of a foreign key
+    MakeAssociative(make_associative::MakeAssociative) = "make-associative",
+    /// Make a foreign key of a table of links
+    CollapseAssociative(collapse_associative::CollapseAssociative) = "collapse-associative",
+    /// Make rows of fields of the same kind
+    Unpivot(unpivot::Unpivot) = "unpivot",
+    /// Make fields of rows that a label tells apart
+    Pivot(pivot::Pivot) = "pivot",
+
+    "Rows, and anything else":
+
+    /// Make a table of some of another's rows
+    SplitRows(split_rows::SplitRows) = "split-rows",
+    /// Make one table of several
+    UnionTables(union_tables::UnionTables) = "union-tables",
+    /// Keep deleted rows of a table, with a mark
+    SoftDelete(soft_delete::SoftDelete) = "soft-delete",
+    /// Delete the rows that a field marks, and the field
+    HardDelete(hard_delete::HardDelete) = "hard-delete",
+    /// Change rows once, by statements written for the new shape
+    Data(data::Data) = "data",
+    /// Run DDL of your own, for what no other refactoring does
+    Ddl(ddl::Ddl) = "ddl",
+    /// Tell a table by SQL of your own, and say how it is written
+    Sql(sql::Sql) = "sql",
+
+    "Keys, rules and indexes":
+
+    /// Number the rows of a table, and make that its key
+    AddSurrogateKey(add_surrogate_key::AddSurrogateKey) = "add-surrogate-key",
+    /// Remove the numbers that are a table's key, and make other fields its key
+    ReplaceSurrogateKey(replace_surrogate_key::ReplaceSurrogateKey) = "replace-surrogate-key",
     /// Refuse NULL in a field
     SetNotNull(set_not_null::SetNotNull) = "set-not-null",
     /// Allow NULL in a field
@@ -223,18 +251,4 @@ catalogue! {
     DropIndex(drop_index::DropIndex) = "drop-index",
     /// Say what a table, a field, a constraint or an index is for
     Comment(comment::Comment) = "comment",
-    /// Change rows once, by statements written for the new shape
-    Data(data::Data) = "data",
-    /// Make a table of some of another's rows
-    SplitRows(split_rows::SplitRows) = "split-rows",
-    /// Make one table of several
-    UnionTables(union_tables::UnionTables) = "union-tables",
-    /// Keep deleted rows of a table, with a mark
-    SoftDelete(soft_delete::SoftDelete) = "soft-delete",
-    /// Delete the rows that a field marks, and the field
-    HardDelete(hard_delete::HardDelete) = "hard-delete",
-    /// Run DDL of your own, for what no other refactoring does
-    Ddl(ddl::Ddl) = "ddl",
-    /// Tell a table by SQL of your own, and say how it is written
-    Sql(sql::Sql) = "sql",
 }

@@ -4,11 +4,18 @@ mod apply;
 mod check;
 mod declare;
 mod demo;
+mod diagram;
 mod exec;
 mod extras;
+mod finish;
+mod lineage;
 mod materialize;
+mod mcp;
 mod plan;
 mod rehearse;
+mod report;
+mod revert;
+mod settings;
 mod show;
 mod status;
 mod undo;
@@ -20,7 +27,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::catalogue::{NAMES, Refactoring};
+use settings::Settings;
+
+use crate::catalogue::{NAMES, Refactoring, SUBJECTS};
 use crate::db::connect::Target;
 use crate::db::run::Patience;
 use crate::db::session::{Place, Session};
@@ -45,24 +54,33 @@ pub struct Command {
     verb: Verb,
 }
 
+/// Where `--help` has the options of all verbs.
+const GLOBAL: &str = "Global options";
+
 /// Options of all verbs.
 #[derive(Debug, Clone, Args)]
 pub struct Globals {
-    /// Database to work on [default: `DATABASE_URL`, else the PG* variables]
-    #[arg(long, global = true, value_name = "URL")]
+    /// Database to work on [default: `DATABASE_URL`, else `url` in `refactor.toml`, else the PG* variables]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "URL")]
     database_url: Option<String>,
+    /// Database to work on, by its name in `refactor.toml`
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "NAME", conflicts_with = "database_url")]
+    env: Option<String>,
     /// Directory of the recorded refactorings [default: refactorings]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Print reports as JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
     /// Say nothing but data and errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = GLOBAL)]
     quiet: bool,
     /// How long to try for a lock that somebody holds, as in `500ms` or `5min` [default: 20s]
-    #[arg(long, global = true, value_name = "MAX", value_parser = time)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "MAX", value_parser = time)]
     lock_timeout: Option<Duration>,
+    /// When to use colours
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "WHEN", default_value_t = clap::ColorChoice::Auto)]
+    color: clap::ColorChoice,
 }
 
 /// A time as PostgreSQL writes it: milliseconds, if no unit is said.
@@ -78,36 +96,48 @@ fn time(text: &str) -> Result<Duration, String> {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    #[command(flatten)]
-    Declare(Refactoring),
+    /// Begin: write `refactor.toml` and make the directory of the refactorings
+    Init,
     /// Show which refactorings the files and the database have
     Status,
     /// Show refactorings: file, facts, SQL, and what each view cannot do
     Show(show::Show),
-    /// Print what `apply` or `materialize` would do, without doing it
-    Plan(plan::PlanArgs),
     /// Show the refactorings of the files in the database, as after a pull
     Apply,
-    /// Take deferred refactorings back
-    Undo(undo::Undo),
     /// Run a command that sees the new shape
     Exec(exec::Exec),
     /// Print a connection URL that sees the new shape
     Url,
+    /// Take deferred refactorings back
+    Undo(undo::Undo),
     /// Check the files, by themselves or against a database
     Check(check::Check),
+    /// Print what `apply` or `materialize` would do, without doing it
+    Plan(plan::PlanArgs),
     /// Make deferred refactorings real
     Materialize(materialize::Materialize),
+    /// Declare what takes real refactorings back
+    Revert(revert::Revert),
+    /// Let go of the values that real refactorings have left without a place
+    Finish(finish::Finish),
     /// Make everything real on a copy of the database, and run a command there
     Rehearse(rehearse::Rehearse),
     /// Try the laws of the views on the real rows, in a transaction that is rolled back
     Verify(verify::Verify),
+    /// Write one page with both shapes, the refactorings, the plan, and where each field lives
+    Report(report::Report),
+    #[command(flatten)]
+    Declare(Refactoring),
     /// See a field move on a private server with sample data
     Demo(demo::Demo),
     /// Print a completion script for a shell
     Completions(extras::Completions),
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or write one for each verb
+    Man(extras::Man),
+    /// Print the guide and the pages of the manual
+    Docs(extras::Docs),
+    /// Offer the verbs that only read to a coding agent, by the Model Context Protocol
+    Mcp,
 }
 
 /// What a verb works with.
@@ -116,6 +146,8 @@ pub struct Context {
     globals: Globals,
     /// How to speak.
     pub ui: Ui,
+    /// What the project says.
+    settings: Settings,
     /// The database, if another than what the options say.
     at: Option<Target>,
 }
@@ -126,11 +158,21 @@ impl Context {
         if let Some(at) = &self.at {
             return Ok(at.clone());
         }
-        let target = Target::resolve(self.globals.database_url.as_deref())?;
+        let url = match &self.globals.database_url {
+            Some(url) => Some(url.clone()),
+            None => self.settings.url(self.globals.env.as_deref())?,
+        };
+        let target = Target::resolve_in(url.as_deref(), &|name| self.settings.variable(name))?;
         if let Some(warning) = target.warning() {
             self.ui.warn(warning);
         }
         Ok(target)
+    }
+
+    /// The same on the database of that name.
+    fn named(&self, name: &str) -> Result<Self, Problem> {
+        let url = self.settings.url(Some(name))?;
+        Ok(self.at(Target::resolve_in(url.as_deref(), &|name| self.settings.variable(name))?))
     }
 
     /// The same on another database.
@@ -158,7 +200,8 @@ impl Context {
     }
 
     fn dir(&self) -> &Path {
-        self.globals.dir.as_deref().unwrap_or(Path::new("refactorings"))
+        let dir = self.globals.dir.as_deref().or(self.settings.dir.as_deref());
+        dir.unwrap_or(Path::new("refactorings"))
     }
 
     /// The recorded refactorings, in order. One that was named must be there: what a mistyped name leads to is no
@@ -178,10 +221,28 @@ impl Context {
 /// Parses nothing, runs a verb, prints its problem and gives the exit code.
 #[must_use]
 pub fn run(command: Command) -> ExitCode {
+    // Who says nothing lets the terminal and NO_COLOR decide.
+    match command.globals.color {
+        clap::ColorChoice::Auto => {}
+        clap::ColorChoice::Always => anstream::ColorChoice::Always.write_global(),
+        clap::ColorChoice::Never => anstream::ColorChoice::Never.write_global(),
+    }
     let ui = Ui { json: command.globals.json, quiet: command.globals.quiet };
-    let context = Context { globals: command.globals, ui, at: None };
+    let said = |problem: &Problem| {
+        if problem.kind != Kind::Told {
+            ui.problem(problem);
+        }
+        exit_code(problem)
+    };
+    let settings = match std::env::current_dir().map_or_else(|_| Ok(Settings::default()), |here| Settings::of(&here)) {
+        Ok(settings) => settings,
+        Err(problem) => return said(&problem),
+    };
+    let context = Context { globals: command.globals, ui, settings, at: None };
     let done = match command.verb {
-        Verb::Declare(refactoring) => declare::run(&context, refactoring),
+        Verb::Declare(refactoring) => declare::run(&context, vec![refactoring]),
+        Verb::Revert(args) => revert::run(&context, &args),
+        Verb::Init => settings::init(&context),
         Verb::Status => status::run(&context),
         Verb::Show(args) => show::run(&context, &args),
         Verb::Plan(args) => plan::run(&context, &args),
@@ -191,23 +252,22 @@ pub fn run(command: Command) -> ExitCode {
         Verb::Url => exec::url(&context),
         Verb::Check(args) => check::run(&context, &args),
         Verb::Materialize(args) => materialize::run(&context, &args),
+        Verb::Finish(args) => finish::run(&context, &args),
         Verb::Rehearse(args) => return rehearse::run(&context, &args),
         Verb::Verify(args) => verify::run(&context, &args),
+        Verb::Report(args) => report::run(&context, &args),
         Verb::Demo(args) => demo::run(&context, &args),
         Verb::Completions(args) => {
             extras::completions(&context, &args);
             Ok(())
         }
-        Verb::Man => extras::man(&context),
+        Verb::Man(args) => extras::man(&context, &args),
+        Verb::Docs(args) => extras::docs(&context, &args),
+        Verb::Mcp => mcp::run(&context),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            if problem.kind != Kind::Told {
-                ui.problem(&problem);
-            }
-            exit_code(&problem)
-        }
+        Err(problem) => said(&problem),
     }
 }
 
@@ -222,7 +282,35 @@ const VALUES: [&str; 8] = ["EXPRESSION", "CONDITION", "SQL", "SELECT", "VALUE", 
 #[must_use]
 pub fn command() -> clap::Command {
     let command = <Command as clap::CommandFactory>::command();
+    let help = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}{{options}}{{after-help}}",
+        overview(&command)
+    );
+    let command = command.help_template(help);
     command.mut_subcommands(|verb| if NAMES.contains(&verb.get_name()) { verb.mut_args(signed) } else { verb })
+}
+
+/// All verbs: those of every day, which stand before the refactorings, then these by their subjects, then the rest.
+fn overview(command: &clap::Command) -> String {
+    let verbs: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    let is_declared = |verb: &&str| NAMES.contains(verb);
+    let first = verbs.iter().position(|verb| is_declared(verb)).unwrap_or_default();
+    let rest: Vec<&str> = verbs[first..].iter().copied().filter(|verb| !is_declared(verb)).collect();
+    let mut groups = vec![("Every day", &verbs[..first])];
+    groups.extend(SUBJECTS);
+    groups.push(("More", &rest));
+    let (header, literal) = (command.get_styles().get_header(), command.get_styles().get_literal());
+    let width = verbs.iter().map(|verb| verb.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for (subject, names) in groups {
+        text += &format!("{header}{subject}:{header:#}\n");
+        for verb in names.iter().filter_map(|name| command.find_subcommand(name)) {
+            let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+            text += &format!("  {literal}{:width$}{literal:#}  {about}\n", verb.get_name());
+        }
+        text.push('\n');
+    }
+    text + &format!("{header}Options:{header:#}\n")
 }
 
 /// A value with a sign is none of the options. Where several stand in a row, only a number is: options may follow.
@@ -235,6 +323,19 @@ fn signed(argument: clap::Arg) -> clap::Arg {
         clap::ArgAction::Append if argument.is_positional() => argument.allow_negative_numbers(true),
         _ => argument.allow_hyphen_values(true),
     }
+}
+
+/// Whether that is what somebody calls a refactoring: its name, or its number, with or without zeros before it.
+fn is_named(name: &str, called: &str) -> bool {
+    let number = |text: &str| text.parse::<u32>().ok();
+    let same_number = name.split_once('-').is_some_and(|(n, _)| number(n).is_some() && number(n) == number(called));
+    name == called || same_number || name.starts_with(&format!("{called}-"))
+}
+
+/// Where the only one is that somebody calls so.
+fn only_named(called: &str, names: &[&str]) -> Option<usize> {
+    let found: Vec<usize> = (0..names.len()).filter(|at| is_named(names[*at], called)).collect();
+    if let [one] = found[..] { Some(one) } else { names.iter().position(|name| *name == called) }
 }
 
 /// Files and database must agree on what both have before anything is changed.

@@ -12,8 +12,8 @@ use crate::problem::{Kind, Problem};
 use crate::ui::Ui;
 use crate::version::RemarkKind;
 
-/// Declares and defers one refactoring.
-pub fn run(context: &Context, mut refactoring: Refactoring) -> Result<(), Problem> {
+/// Declares and defers refactorings, all or none.
+pub fn run(context: &Context, refactorings: Vec<Refactoring>) -> Result<(), Problem> {
     let directory = context.directory();
     let files = directory.read()?;
     let mut session = context.session()?;
@@ -29,27 +29,41 @@ pub fn run(context: &Context, mut refactoring: Refactoring) -> Result<(), Proble
         )
         .hint("bring it up to date first: `refactor apply`"));
     }
-    let moment = session.fix_moment(&mut refactoring);
     let known = files.iter().map(|f| &f.step.name).chain(place.recorded.iter().map(|r| &r.entry.step.name));
-    let taken: Vec<String> = known.cloned().collect();
-    let after = place.recorded.last().map(|r| r.entry.step.name.clone());
-    let entry = Entry::new(
-        next_name(&taken, &refactoring),
-        after.filter(|a| files.iter().any(|f| f.step.name == *a)),
-        refactoring,
-    )
-    .map_err(|e| Problem::new(Kind::Files, "cannot write the refactoring down", e.to_string()))?;
+    let mut taken: Vec<String> = known.cloned().collect();
+    let newest = place.recorded.last().map(|r| r.entry.step.name.clone());
+    let mut after = newest.filter(|a| files.iter().any(|f| f.step.name == *a));
+    let (mut entries, mut moment) = (Vec::new(), None);
+    for mut refactoring in refactorings {
+        moment = session.fix_moment(&mut refactoring).or(moment);
+        let name = next_name(&taken, &refactoring);
+        let entry = Entry::new(name.clone(), after.replace(name.clone()), refactoring)
+            .map_err(|e| Problem::new(Kind::Files, "cannot write the refactoring down", e.to_string()))?;
+        taken.push(name);
+        entries.push(entry);
+    }
+    let names: Vec<String> = entries.iter().map(|e| e.step.name.clone()).collect();
     // The file first: should we die between the two, `refactor apply` goes on; the reverse would leave views that no
     // file explains.
-    let mut deferred = session.prepare(&place, std::slice::from_ref(&entry))?;
-    let file = directory.write(&entry)?;
-    if let Err(problem) = session.defer(&place, &mut deferred, &mut |_, _| {}) {
-        directory.remove(&entry.step.name)?;
-        return Err(problem);
+    let mut deferred = session.prepare(&place, &entries)?;
+    let written = entries.iter().map(|entry| directory.write(entry)).collect::<Result<Vec<_>, _>>();
+    let done = written.map_err(Problem::from).and_then(|written| {
+        session.defer(&place, &mut deferred, &mut |_, _| {})?;
+        Ok(written)
+    });
+    let written = match done {
+        Ok(written) => written,
+        Err(problem) => {
+            names.iter().try_for_each(|name| directory.remove(name))?;
+            return Err(problem);
+        }
+    };
+    let are = if names.len() == 1 { "is" } else { "are" };
+    context.ui.done(format!("{} {are} declared and shown in `next`", names.join(", ")));
+    for file in written {
+        context.ui.say(format!("  recorded in {}", file.display()));
     }
-    context.ui.done(format!("{} is declared and shown in `next`", entry.step.name));
-    context.ui.say(format!("  recorded in {}", file.display()));
-    report(context.ui, &deferred, std::slice::from_ref(&entry.step.name));
+    report(context.ui, &deferred, &names);
     if let Some(moment) = moment {
         context.ui.note(format!(
             "rows that exist get the moment of declaring, `{moment}`, written down as `existing`; new rows get their own"

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::{Context, agree, plan};
+use crate::cli::{Context, agree, is_named, plan};
 use crate::db::session::{Materialization, Place, Session};
 use crate::journal::Entry;
 use crate::plan::materialize::Options;
@@ -92,11 +92,6 @@ impl How {
             accept: self.accept.clone(),
         }
     }
-}
-
-/// Whether that is what somebody calls a refactoring: its name, or its number.
-fn is_named(name: &str, called: &str) -> bool {
-    name == called || name.starts_with(&format!("{called}-"))
 }
 
 /// Makes all real without asking, and says only what is lost. Gives what became real.

@@ -6,11 +6,12 @@ use clap::Args;
 use serde_json::json;
 
 use crate::catalogue::Refactor;
-use crate::cli::Context;
+use crate::cli::diagram::Diagram;
+use crate::cli::{Context, is_named, lineage};
 use crate::db::session::Place;
 use crate::generate::{self, Class, fact, shown_in};
 use crate::problem::{Kind, Problem};
-use crate::relation::{Home, Relation};
+use crate::relation::Relation;
 use crate::version::{Step, Version};
 
 /// What to show.
@@ -21,9 +22,21 @@ pub struct Show {
     /// Show the tables of the newest shape and where each field lives
     #[arg(long)]
     tables: bool,
+    /// Show which field of the new shape is told by which field of the tables, as text or for Mermaid
+    #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "text", conflicts_with_all = ["names", "tables", "sql"])]
+    diagram: Option<Form>,
     /// Show the generated SQL
     #[arg(long)]
     sql: bool,
+}
+
+/// How a diagram is written.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Form {
+    /// For a terminal
+    Text,
+    /// For a page that draws it
+    Mermaid,
 }
 
 /// Shows.
@@ -31,6 +44,16 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
     let mut session = context.session()?;
     let place = session.place()?;
     let version = place.version()?;
+    if let Some(form) = args.diagram {
+        let diagram = Diagram::of(&version);
+        let text = match form {
+            Form::Text => diagram.text(),
+            Form::Mermaid => diagram.mermaid(),
+        };
+        context.ui.json(&json!({ "diagram": text }));
+        context.ui.out(text.trim_end());
+        return Ok(());
+    }
     if args.tables {
         return tables(context, args, &version);
     }
@@ -38,9 +61,7 @@ pub fn run(context: &Context, args: &Show) -> Result<(), Problem> {
     let recorded = place.recorded.iter().map(|r| r.entry.clone());
     let rest = files.into_iter().filter(|f| !place.recorded.iter().any(|r| r.entry.step.name == f.step.name));
     let entries: Vec<_> = recorded.chain(rest).collect();
-    let wanted = |name: &str| {
-        args.names.is_empty() || args.names.iter().any(|n| n == name || name.starts_with(&format!("{n}-")))
-    };
+    let wanted = |name: &str| args.names.is_empty() || args.names.iter().any(|n| is_named(name, n));
     let facts = version.facts();
     let mut inverses = inverses(&place, wanted)?;
     let mut found = Vec::new();
@@ -156,34 +177,7 @@ fn tables(context: &Context, args: &Show, version: &Version) -> Result<(), Probl
         context.ui.out(format!("{} ({place})", relation.name.short()));
         let mut fields = Vec::new();
         for field in &relation.fields {
-            let home = match field.home {
-                Home::Own(at) => format!("{}.{}", relation.base.short(), version.table(relation).fields[at].name),
-                Home::United(_) => "several tables".to_owned(),
-                Home::Carried(at) => {
-                    let carry = &version.carries[at];
-                    format!("{}.{}, carried along the foreign key ({})", carry.source.short(), carry.column, carry.step)
-                }
-                Home::Shaped(at, _) => {
-                    let shaped = &version.shaped[at];
-                    format!("{}, told by expressions ({})", generate::list(&shaped.columns), shaped.step)
-                }
-                Home::Looked(at, member) => {
-                    let lookup = &version.lookups[at];
-                    format!(
-                        "{}.{}, found by {} ({})",
-                        lookup.other.short(),
-                        lookup.shows[member],
-                        generate::list(&lookup.columns),
-                        lookup.step
-                    )
-                }
-                Home::Calculated(at) => {
-                    let calculated = &version.calculated[at];
-                    format!("computed as {} ({})", calculated.value, calculated.step)
-                }
-                Home::Added(at) => format!("the complement ({})", version.added[at].step),
-                Home::Numbered(at) => format!("numbers of its own ({})", version.numberings[at].step),
-            };
+            let home = lineage::told(version, relation, field);
             let null = if field.shape.not_null { " not null" } else { "" };
             context.ui.out(format!("  {} {}{null}  <- {home}", field.shape.name, field.shape.type_name));
             fields.push(json!({ "name": field.shape.name.as_str(), "type": field.shape.type_name, "not_null": field.shape.not_null, "lives_in": home }));

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::catalogue::Refactor;
-use crate::cli::Context;
+use crate::cli::{Context, only_named};
 use crate::journal::{State, compare};
 use crate::problem::{Kind, Problem};
 use crate::version::Step;
@@ -41,7 +41,7 @@ pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
         let materialized = place.recorded.iter().any(|r| r.state == State::Materialized);
         let problem = Problem::new(Kind::Obstacle, "nothing to undo", none);
         return Err(if materialized {
-            problem.hint("what is materialized is taken back by its inverse: `refactor show NAME` prints it")
+            problem.hint("what is real is taken back by its inverse: `refactor revert` declares it")
         } else {
             problem
         });
@@ -52,20 +52,14 @@ pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
     } else if args.names.is_empty() {
         names.push(newest.clone());
     }
+    let all: Vec<&str> = pending.iter().map(String::as_str).collect();
     for wanted in &args.names {
-        let found: Vec<&String> =
-            pending.iter().filter(|p| *p == wanted || p.starts_with(&format!("{wanted}-"))).collect();
-        match found[..] {
-            [one] => names.push(one.clone()),
-            _ => {
-                return Err(Problem::new(
-                    Kind::Usage,
-                    format!("cannot undo `{wanted}`"),
-                    "no deferred refactoring has this name",
-                )
-                .hint(format!("deferred: {}", pending.join(", "))));
-            }
-        }
+        let at = only_named(wanted, &all).ok_or_else(|| {
+            let why = "no deferred refactoring has this name";
+            Problem::new(Kind::Usage, format!("cannot undo `{wanted}`"), why)
+                .hint(format!("deferred: {}", pending.join(", ")))
+        })?;
+        names.push(pending[at].clone());
     }
     let plan = session.prepare_undo(&place, &names)?;
     for loss in &plan.losses {

@@ -54,7 +54,7 @@ const OURS: [&str; 7] =
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A way to read an environment variable.
-type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A database on a server, and who connects to it.
 #[derive(Clone)]
@@ -84,7 +84,11 @@ impl Target {
         Self::resolve_in(url, &|name| env::var(name).ok())
     }
 
-    fn resolve_in(url: Option<&str>, environment: Environment) -> Result<Self, ConnectError> {
+    /// The same in another environment.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn resolve_in(url: Option<&str>, environment: Environment) -> Result<Self, ConnectError> {
         let variable = |name: &str| environment(name).filter(|value| !value.is_empty());
         let url = url.map(str::to_owned).or_else(|| variable("DATABASE_URL"));
         let mut parameters = parameters::parse(url.as_deref().unwrap_or_default())?;

@@ -36,3 +36,10 @@ fn every_page_shows_what_really_happens() {
 fn the_readme_shows_what_really_happens() {
     Page::open("README.md").check();
 }
+
+#[test]
+fn every_other_page_shows_what_really_happens() {
+    let pages = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/docs")).unwrap();
+    let names = pages.map(|page| page.unwrap().file_name().into_string().unwrap()).filter(|name| name.ends_with(".md"));
+    names.for_each(|name| Page::open(&format!("docs/{name}")).check());
+}

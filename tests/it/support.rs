@@ -100,13 +100,9 @@ impl Database {
         talk
     }
 
-    /// Declares the inverse of what became real, as the journal has it.
+    /// Declares the inverse of what became real.
     pub fn take_back(&self, step: &str) {
-        let sql = format!("SELECT inverse FROM refactor.journal WHERE name LIKE '{step}%'");
-        let inverse: String = self.client().query_one(&sql, &[]).unwrap().get(0);
-        let number = std::fs::read_dir(self.files()).unwrap().count() + 1;
-        std::fs::write(self.files().join(format!("{number:04}-back.toml")), inverse).unwrap();
-        self.ok(&["apply"]);
+        self.ok(&["revert", step]);
     }
 
     /// All rows of a query as text, sorted.
