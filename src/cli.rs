@@ -1,6 +1,7 @@
 //! The command line: one verb a module. Verbs talk to [`Ui`] and never print.
 
 mod apply;
+mod branches;
 mod check;
 mod declare;
 mod demo;
@@ -180,6 +181,12 @@ impl Context {
         Self { at: Some(target), ..self.clone() }
     }
 
+    /// The same with files in another directory.
+    fn in_folder(mut self, folder: &Path) -> Self {
+        self.globals.dir = Some(folder.to_owned());
+        self
+    }
+
     fn session(&self) -> Result<Session, Problem> {
         let mut session = Session::new(self.target()?.connect()?)?;
         if let Some(within) = self.globals.lock_timeout {
@@ -326,7 +333,7 @@ fn signed(argument: clap::Arg) -> clap::Arg {
 }
 
 /// Whether that is what somebody calls a refactoring: its name, or its number, with or without zeros before it.
-fn is_named(name: &str, called: &str) -> bool {
+pub fn is_named(name: &str, called: &str) -> bool {
     let number = |text: &str| text.parse::<u32>().ok();
     let same_number = name.split_once('-').is_some_and(|(n, _)| number(n).is_some() && number(n) == number(called));
     name == called || same_number || name.starts_with(&format!("{called}-"))
@@ -339,7 +346,7 @@ fn only_named(called: &str, names: &[&str]) -> Option<usize> {
 }
 
 /// Files and database must agree on what both have before anything is changed.
-fn agree(files: &[Entry], place: &Place) -> Result<journal::Comparison, Problem> {
+fn agree(context: &Context, files: &[Entry], place: &Place) -> Result<journal::Comparison, Problem> {
     let comparison = journal::compare(files, &place.recorded);
     if let Some((name, there, here)) = comparison.changed.first() {
         return Err(Problem {
@@ -352,6 +359,7 @@ fn agree(files: &[Entry], place: &Place) -> Result<journal::Comparison, Problem>
             kind: Kind::Files,
         });
     }
+    branches::in_order(context, files, place)?;
     Ok(comparison)
 }
 

@@ -6,6 +6,7 @@ pub mod connect;
 pub mod copy;
 pub mod crossing;
 pub mod dependents;
+pub mod dump;
 pub mod embedded;
 pub mod facts;
 pub mod installed;

@@ -103,6 +103,23 @@ impl Entry {
         Ok(Self { step: Step { name, refactoring }, after, text })
     }
 
+    /// The same coming after another one. Nothing else of its text changes, nor does its hash.
+    #[must_use]
+    pub fn placed_after(&self, after: Option<&str>) -> Self {
+        let mut head = after.map(|after| format!("after = {}\n", toml::Value::String(after.to_owned())));
+        let mut text = String::new();
+        if self.after.is_none() {
+            text.extend(head.take());
+        }
+        for (line, stays) in self.text.lines().zip(said(&self.text)) {
+            match stays {
+                Some(_) => text += &format!("{line}\n"),
+                None => text.extend(head.take()),
+            }
+        }
+        Self { step: self.step.clone(), after: after.map(str::to_owned), text }
+    }
+
     /// SHA-256 of the text, in hexadecimal.
     #[must_use]
     pub fn hash(&self) -> String {
@@ -168,10 +185,7 @@ pub fn order(entries: Vec<Entry>) -> Result<Vec<Entry>, JournalError> {
 }
 
 /// The entries whose `after` names one that goes, coming after what that one came after instead.
-///
-/// # Errors
-/// When an entry cannot be written as TOML, which is a fault of ours.
-fn relink(entries: Vec<Entry>, gone: &[String]) -> Result<Vec<Entry>, JournalError> {
+fn relink(entries: Vec<Entry>, gone: &[String]) -> Vec<Entry> {
     let before: BTreeMap<String, Option<String>> =
         entries.iter().map(|e| (e.step.name.clone(), e.after.clone())).collect();
     let mut relinked = Vec::new();
@@ -184,12 +198,9 @@ fn relink(entries: Vec<Entry>, gone: &[String]) -> Result<Vec<Entry>, JournalErr
         while named(&after) {
             after = after.and_then(|a| before.get(&a).cloned().flatten());
         }
-        let file = entry.step.name.clone();
-        let entry = Entry::new(entry.step.name, after, entry.step.refactoring)
-            .map_err(|e| JournalError::Syntax { file, reason: e.to_string() })?;
-        relinked.push(entry);
+        relinked.push(entry.placed_after(after.as_deref()));
     }
-    Ok(relinked)
+    relinked
 }
 
 /// The directory with the files.
@@ -265,7 +276,7 @@ impl Directory {
     /// # Errors
     /// When a file cannot be read, written or removed.
     pub fn take_out(&self, names: &[String]) -> Result<(), JournalError> {
-        for entry in relink(self.read()?, names)? {
+        for entry in relink(self.read()?, names) {
             self.write(&entry)?;
         }
         names.iter().try_for_each(|name| self.remove(name))
@@ -383,7 +394,7 @@ mod tests {
     fn who_came_after_one_that_goes_comes_after_the_one_before() {
         let entries = vec![entry("a", None), entry("b", Some("a")), entry("c", Some("b")), entry("d", Some("c"))];
         let hashes: Vec<String> = entries.iter().map(Entry::hash).collect();
-        let relinked = relink(entries, &["b".into(), "c".into()]).expect("relinks");
+        let relinked = relink(entries, &["b".into(), "c".into()]);
         assert_eq!(
             relinked.iter().map(|e| (&*e.step.name, e.after.as_deref())).collect::<Vec<_>>(),
             [("d", Some("a"))]

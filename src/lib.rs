@@ -15,6 +15,7 @@
 //! | Version | [`relation`], [`version`] | what each table looks like after some refactorings, and where its values live |
 //! | Refactoring | [`catalogue`] | the list of refactorings, one file each; the only place where relations change |
 //! | text | [`journal`] | the files, their order, and how they compare with a database |
+//! | | [`branches`] | whether the refactorings of two branches commute or clash |
 //! | | [`generate`] | relations → views, put-back, complement, queries |
 //! | Plan | [`plan`] | what will be done, as data that can be printed |
 //! | database | [`db`] | connecting, the private server, running a plan |
@@ -26,6 +27,7 @@
 //! Where to start: [`version::Version`] for the model, [`catalogue::Refactor`] for what a refactoring is,
 //! [`db::session::Session`] for what happens to a database. `ARCHITECTURE.md` has the reasons.
 
+pub mod branches;
 pub mod catalogue;
 pub mod cli;
 pub mod db;

@@ -10,7 +10,7 @@ pub fn run(context: &Context) -> Result<(), Problem> {
     session.lock()?;
     let (place, left) = session.settled()?;
     context.tell_left(&left);
-    let comparison = agree(&files, &place)?;
+    let comparison = agree(context, &files, &place)?;
     let names: Vec<String> = comparison.to_apply.iter().map(|e| e.step.name.clone()).collect();
     // Also with nothing new: the tables may have been changed under the views, or an earlier run was cut off.
     let mut deferred = session.prepare(&place, &comparison.to_apply)?;

@@ -20,7 +20,7 @@ pub fn run(context: &Context, refactorings: Vec<Refactoring>) -> Result<(), Prob
     session.lock()?;
     let (place, left) = session.settled()?;
     context.tell_left(&left);
-    let comparison = agree(&files, &place)?;
+    let comparison = agree(context, &files, &place)?;
     if let Some(first) = comparison.to_apply.first() {
         return Err(Problem::new(
             Kind::Files,

@@ -52,6 +52,12 @@ pub struct How {
     accept: Vec<String>,
 }
 
+impl Default for How {
+    fn default() -> Self {
+        Self { to: None, rebuild_from: 64, beside_from: 4, offline: false, drop: Vec::new(), accept: Vec::new() }
+    }
+}
+
 impl How {
     /// Those of the files that the database does not have yet which are to be made real, too.
     fn until<'e>(&self, new: &'e [Entry]) -> &'e [Entry] {
@@ -111,7 +117,7 @@ fn all(context: &Context, args: &Materialize) -> Result<Vec<String>, Problem> {
     session.lock()?;
     let (mut place, left) = session.settled()?;
     context.tell_left(&left);
-    let mut new = args.how.until(&agree(&files, &place)?.to_apply).to_vec();
+    let mut new = args.how.until(&agree(context, &files, &place)?.to_apply).to_vec();
     let (mut count, options) =
         if new.is_empty() { args.how.choose(&place)? } else { (place.pending().len(), args.how.options()) };
     if count == 0 && new.is_empty() {

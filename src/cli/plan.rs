@@ -1,9 +1,12 @@
 //! `plan`: what would be done.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use crate::cli::materialize::How;
 use crate::cli::{Context, agree};
+use crate::db::dump::Dumped;
 use crate::db::session::Session;
 use crate::plan::Plan;
 use crate::problem::{Kind, Problem};
@@ -17,6 +20,9 @@ pub struct PlanArgs {
     of: Of,
     #[command(flatten)]
     how: How,
+    /// Plan for the tables of a dump that `pg_dump` wrote, with all files applied, instead of for a database
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
     /// Print the SQL too
     #[arg(long)]
     sql: bool,
@@ -36,10 +42,24 @@ enum Of {
 
 /// Prints a plan.
 pub fn run(context: &Context, args: &PlanArgs) -> Result<(), Problem> {
+    let Some(file) = &args.schema else { return of(context, args) };
+    let dumped = Dumped::read(file, false)?;
+    let there = context.at(dumped.target.clone());
+    if matches!(args.of, Of::Materialize) {
+        let mut session = there.session()?;
+        let place = session.place()?;
+        let new = agree(&there, &there.files()?, &place)?.to_apply;
+        let mut deferred = session.prepare(&place, &new)?;
+        session.defer(&place, &mut deferred, &mut |_, _| {})?;
+    }
+    of(&there, args)
+}
+
+fn of(context: &Context, args: &PlanArgs) -> Result<(), Problem> {
     let files = context.files()?;
     let mut session = context.session()?;
     let place = session.place()?;
-    let comparison = agree(&files, &place)?;
+    let comparison = agree(context, &files, &place)?;
     if args.script && matches!(args.of, Of::Apply) {
         let why = "what is shown is made anew whenever something changes";
         return Err(Problem::new(Kind::Usage, "cannot write this as a script", why)

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cli::Context;
+use crate::cli::{Context, branches};
 use crate::db::session::beside::left_over;
 use crate::db::session::{Place, Session};
 use crate::journal::{State, compare};
@@ -43,7 +43,7 @@ pub fn run(context: &Context) -> Result<(), Problem> {
         context.ui.say("no refactorings, neither in the files nor in the database");
     }
     let deferred = rows.iter().filter(|r| r.1 == "deferred").count();
-    let problem = match place.drift() {
+    let problem = match branches::in_order(context, &files, &place).and_then(|()| place.drift()) {
         Err(problem) => Some(problem),
         Ok(drift) if !drift.is_empty() => Some(Problem {
             what: "what is shown is not what it should be".into(),

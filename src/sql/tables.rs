@@ -148,6 +148,40 @@ pub fn named(text: &str) -> Result<Named, String> {
     Ok(named)
 }
 
+/// What statements of a person do to rows.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// Fields that an UPDATE sets.
+    pub set: BTreeSet<Ident>,
+    /// Whether rows are deleted.
+    pub deletes: bool,
+    /// Whether there is more to it: rows that are added, or several things at once.
+    pub more: bool,
+}
+
+/// What the statements of a text do to rows; none if they cannot be parsed.
+#[must_use]
+pub fn written(text: &str) -> Option<Written> {
+    let mut written = Written::default();
+    for statement in parse(text).ok()? {
+        match &statement {
+            Statement::Update(update) => {
+                for assignment in &update.assignments {
+                    let names = match &assignment.target {
+                        ast::AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
+                        ast::AssignmentTarget::Tuple(names) => names,
+                    };
+                    let last = |name: &ObjectName| name.0.last().and_then(|part| part.as_ident().map(ident));
+                    written.set.extend(names.iter().filter_map(last));
+                }
+            }
+            Statement::Delete(_) => written.deletes = true,
+            _ => written.more = true,
+        }
+    }
+    Some(written)
+}
+
 struct Rooting<'a> {
     names: &'a BTreeMap<TableRef, TableName>,
     is_function: bool,

@@ -157,6 +157,18 @@ impl Version {
         }
         let mut schema = Schema::clone(&self.schema);
         schema.tables = self.relations.values().map(|r| (r.name.clone(), self.as_table(r, &r.name, &moved))).collect();
+        // Indexes and sequences are in the schemas of their tables, under the names that they have then.
+        for was in moved.keys() {
+            let Some(table) = self.schema.tables.get(was) else { continue };
+            let indexes = table.indexes.iter().map(|i| was.renamed(i.name.clone()));
+            let numbers = table.fields.iter().filter_map(|f| f.sequence.clone());
+            for name in indexes.chain(numbers) {
+                schema.other_names.remove(&name);
+            }
+        }
+        for (name, table) in &schema.tables {
+            schema.other_names.extend(table.indexes.iter().map(|i| (name.renamed(i.name.clone()), "index")));
+        }
         schema
     }
 

@@ -5,6 +5,7 @@
 mod ahead;
 mod alike;
 mod applied;
+mod branches;
 mod cli;
 mod concurrency;
 mod cycle;

@@ -8,7 +8,7 @@ use refactor::catalogue::NAMES;
 use refactor::cli::Command;
 
 /// The stages, each importing only from those before it. Those on one line know each other.
-const STAGES: [&[&str]; 12] = [
+const STAGES: [&[&str]; 13] = [
     &["name"],
     &["sql"],
     &["schema"],
@@ -17,6 +17,7 @@ const STAGES: [&[&str]; 12] = [
     &["relation"],
     &["version", "catalogue"],
     &["journal"],
+    &["branches"],
     &["generate"],
     &["plan"],
     &["db", "problem", "ui"],
