@@ -10,6 +10,7 @@ pub mod add_foreign_key;
 pub mod add_surrogate_key;
 pub mod add_unique;
 pub mod bring_back;
+pub mod change_foreign_key;
 pub mod change_type;
 pub mod code_to_flags;
 pub mod collapse_associative;
@@ -46,6 +47,7 @@ pub mod path;
 pub mod pivot;
 pub mod primary;
 pub mod quarantine;
+pub mod rename_constraint;
 pub mod rename_field;
 pub mod rename_table;
 pub mod renumber;
@@ -243,8 +245,12 @@ catalogue! {
     AddUnique(add_unique::AddUnique) = "add-unique",
     /// Add a foreign key
     AddForeignKey(add_foreign_key::AddForeignKey) = "add-foreign-key",
+    /// Change what a foreign key does, and when it is checked
+    ChangeForeignKey(change_foreign_key::ChangeForeignKey) = "change-foreign-key",
     /// Drop a check, a unique or a foreign key
     DropConstraint(drop_constraint::DropConstraint) = "drop-constraint",
+    /// Give a constraint or an index another name
+    RenameConstraint(rename_constraint::RenameConstraint) = "rename-constraint",
     /// Create an index
     CreateIndex(create_index::CreateIndex) = "create-index",
     /// Drop an index

@@ -2,6 +2,7 @@
 
 use crate::name::{Ident, TableName};
 use crate::refusal::list;
+use crate::schema::distinct::Distinct;
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::Expression;
 use crate::version::{Compared, Hop};
@@ -277,6 +278,13 @@ fn kept(table: &str, rule: &Constraint) -> String {
         ConstraintKind::Check => {
             let demand = rule.definition.trim_start_matches("CHECK (").trim_end_matches(" NO INHERIT");
             format!("each `{table}` must keep `{}`", demand.strip_suffix(')').unwrap_or(demand))
+        }
+        ConstraintKind::Unique if !Distinct::of(rule).is_plain(rule) => {
+            let distinct = Distinct::of(rule);
+            let keys = list(&distinct.keys.iter().map(ToString::to_string).collect::<Vec<_>>());
+            let own = if distinct.keys.len() == 1 { "value of" } else { "values of" };
+            let among = distinct.only.map(|only| format!(" with `{}`", only.bare())).unwrap_or_default();
+            format!("each `{table}`{among} must have its own {own} {keys}")
         }
         ConstraintKind::Unique | ConstraintKind::Primary | ConstraintKind::Exclude => {
             let own = if rule.fields.len() == 1 { "value in" } else { "values in" };

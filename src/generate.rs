@@ -28,6 +28,7 @@ pub mod rule;
 pub mod shaped;
 pub mod slice;
 pub mod spread;
+mod taken;
 pub mod told;
 pub mod united;
 pub mod view;

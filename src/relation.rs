@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::name::{Ident, TableName};
-use crate::schema::{Constraint, ConstraintKind, ForeignKey, Index, Schema, Table};
-use crate::sql::Expression;
+use crate::schema::{Constraint, ConstraintKind, ForeignKey, Index, Schema, Table, distinct};
+use crate::sql::{Expression, rename_in_definition};
 
 /// One table of a version.
 #[derive(Debug, Clone, PartialEq)]
@@ -189,9 +189,13 @@ impl Attached<Constraint> {
         Expression::parse(&checked(&self.item)?.with(&names.collect())).ok()
     }
 
-    /// The same constraint, with its definition in the words of the version if it is a check.
+    /// The same constraint, with its definition in the words of the version if it has expressions.
     #[must_use]
     pub fn as_named(&self) -> Constraint {
+        if self.item.definition.starts_with(distinct::INDEX) {
+            let names = self.columns.iter().cloned().zip(self.item.fields.iter().cloned()).collect();
+            return Constraint { definition: rename_in_definition(&self.item.definition, &names), ..self.item.clone() };
+        }
         let alone = if self.item.definition.ends_with(ALONE) { ALONE } else { "" };
         let definition = self.expression().map(|e| format!("CHECK ({e}){alone}"));
         Constraint { definition: definition.unwrap_or_else(|| self.item.definition.clone()), ..self.item.clone() }
@@ -349,8 +353,7 @@ impl Relation {
     /// Whether every value combination of these fields occurs once, at every moment (a whole unique key is among them).
     #[must_use]
     pub fn is_unique(&self, fields: &[Ident]) -> bool {
-        self.indexes.iter().any(|i| {
-            let i = &i.item;
+        self.kept_indexes().any(|i| {
             let whole = i.unique && i.immediate && i.valid && !i.partial;
             whole && i.keys.iter().all(|k| k.as_ref().is_some_and(|k| fields.contains(k)))
         })
@@ -360,7 +363,12 @@ impl Relation {
     #[must_use]
     pub fn row_key(&self) -> Option<Vec<Ident>> {
         let given = |key: &Ident| self.field(key).is_some_and(|f| f.shape.not_null);
-        smallest_key(self.constraints.iter().map(|c| &c.item), self.indexes.iter().map(|i| &i.item), given)
+        smallest_key(self.constraints.iter().map(|c| &c.item), self.kept_indexes(), given)
+    }
+
+    /// The indexes that old code keeps, too.
+    fn kept_indexes(&self) -> impl Iterator<Item = &Index> {
+        self.indexes.iter().filter(|i| i.brought_by().is_none()).map(|i| &i.item)
     }
 
     /// The rules that new code keeps, and no table yet.

@@ -3,6 +3,7 @@
 //! Every definition is text as PostgreSQL prints it with an empty `search_path`, hence fully qualified. Names of
 //! fields inside definitions are also given as lists, so that the rest of the program need not parse them.
 
+pub mod distinct;
 pub mod element;
 pub mod kind;
 pub mod read;
@@ -569,6 +570,13 @@ impl ForeignKey {
             text += " NOT VALID";
         }
         text
+    }
+
+    /// The same as PostgreSQL prints it.
+    #[must_use]
+    pub fn printed(&self, constraint: &Constraint) -> String {
+        let definition = self.definition(constraint, &self.table, &self.fields);
+        definition.replacen(&format!(" REFERENCES {} (", self.table), &format!(" REFERENCES {}(", self.table), 1)
     }
 }
 

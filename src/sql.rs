@@ -7,6 +7,7 @@ pub mod changes;
 pub mod code;
 pub mod codes;
 pub mod ddl;
+pub mod indexes;
 pub mod keys;
 pub mod lengths;
 pub mod tables;

@@ -3,9 +3,15 @@ CREATE FUNCTION {{ c.function }}({{ c.types }}) RETURNS boolean LANGUAGE sql RET
 COMMENT ON FUNCTION {{ c.function }} IS {{ c.comment }};
 {%- endfor %}
 {%- for t in taken %}
+{%- for helper in t.helpers %}
+{{ helper }}
+{%- endfor %}
 CREATE FUNCTION {{ t.function }}({{ t.types }}) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ t.path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 BEGIN
+{%- if !t.asked.is_empty() %}
+  IF ({{ t.asked }}) IS NOT TRUE THEN RETURN false; END IF;
+{%- endif %}
   -- Whoever writes the same key meanwhile waits for the end of the other's transaction, and then sees its row.
   PERFORM pg_catalog.pg_advisory_xact_lock({{ t.lock }});
   RETURN EXISTS (SELECT FROM {{ t.base }} AS b WHERE {{ t.same }} AND NOT ({{ t.this_row }}));

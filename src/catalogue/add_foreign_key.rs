@@ -40,6 +40,10 @@ pub struct AddForeignKey {
     #[arg(long, value_enum, default_value = "no-action")]
     #[serde(default, skip_serializing_if = "Action::is_default")]
     pub on_update: Action,
+    /// Let it be checked at the end of a transaction
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "initially-immediate")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferrable: Option<Deferrable>,
     /// What happens to rows that break it
     #[arg(long, value_enum, default_value = "abort")]
     #[serde(default, skip_serializing_if = "OnViolation::is_default")]
@@ -89,6 +93,25 @@ impl Action {
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// When a foreign key can be checked at the end of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deferrable {
+    /// If the transaction asks for it
+    InitiallyImmediate,
+    /// Unless the transaction asks for the contrary
+    InitiallyDeferred,
+}
+
+impl Deferrable {
+    /// How a constraint is.
+    #[must_use]
+    pub fn of(constraint: &Constraint) -> Option<Self> {
+        let when = if constraint.deferred { Self::InitiallyDeferred } else { Self::InitiallyImmediate };
+        constraint.deferrable.then_some(when)
     }
 }
 
@@ -171,7 +194,12 @@ impl AddForeignKey {
             on_delete: self.on_delete.letter(),
             match_full: false,
         });
-        Ok((Constraint::named(name, kind, fields, definition), far))
+        let constraint = Constraint {
+            deferrable: self.deferrable.is_some(),
+            deferred: self.deferrable == Some(Deferrable::InitiallyDeferred),
+            ..Constraint::named(name, kind, fields, definition)
+        };
+        Ok((constraint, far))
     }
 
     /// The key referred to: the given fields, else the primary key.
@@ -218,6 +246,10 @@ impl Refactor for AddForeignKey {
             far.name.short()
         );
         after.remark(step, RemarkKind::Note, text);
+        if self.deferrable.is_some() {
+            let text = "until this is real, each statement of new code is asked, and not the whole transaction";
+            after.remark(step, RemarkKind::Note, text);
+        }
         Ok(after)
     }
 

@@ -35,13 +35,7 @@ impl AddUnique {
     fn constraint(&self, before: &Version) -> Result<Constraint, Refusal> {
         let relation = rule::find_keyed(before, &self.table)?;
         let fields = rule::find_fields(before, &self.table, &self.fields)?;
-        let shown = |c: &Ident| relation.showing(&before.schema, c).is_some_and(|f| fields.contains(&f.shape.name));
-        if let Some(missing) = before.table(relation).partition_fields.iter().find(|c| !shown(c)) {
-            return Err(Refusal::Other {
-                why: format!("`{}` is partitioned by `{missing}`, which a key must contain", relation.name.short()),
-                hint: Some("name that field too".into()),
-            });
-        }
+        rule::must_have_partition_fields(before, relation, &fields)?;
         let same = |other: &[Ident]| other.len() == fields.len() && other.iter().all(|f| fields.contains(f));
         let is_key = |c: &ConstraintKind| matches!(c, ConstraintKind::Unique | ConstraintKind::Primary);
         if let Some(there) =

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::add_check::AddCheck;
-use crate::catalogue::add_foreign_key::{Action, AddForeignKey, Key};
+use crate::catalogue::add_foreign_key::{Action, AddForeignKey, Deferrable, Key};
 use crate::catalogue::add_unique::AddUnique;
 use crate::catalogue::bring_back::BringBack;
 use crate::catalogue::entangled::reference;
@@ -13,7 +13,7 @@ use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::name::{Ident, TableRef, listed};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Relation};
-use crate::schema::{Constraint, ConstraintKind, ForeignKey, ReplicaIdentity};
+use crate::schema::{Constraint, ConstraintKind, ReplicaIdentity};
 use crate::version::{RemarkKind, Version};
 
 /// Drop a constraint.
@@ -185,7 +185,7 @@ impl Refactor for DropConstraint {
             }
             ConstraintKind::Foreign(key)
                 if constraint.brought_by().is_some()
-                    || ["", &*printed(&listed(&constraint.columns), key)].contains(&definition) =>
+                    || ["", &*key.printed(&as_stored(constraint))].contains(&definition) =>
             {
                 let far = before.over(&key.table).ok_or_else(|| unknown("add-foreign-key"))?;
                 let shown = |c: &Ident| far.showing(&before.schema, c).map(|f| f.shape.name.clone());
@@ -200,6 +200,7 @@ impl Refactor for DropConstraint {
                     name,
                     on_delete: Action::of(key.on_delete),
                     on_update: Action::of(key.on_update),
+                    deferrable: Deferrable::of(item),
                     on_violation,
                 }))
             }
@@ -215,21 +216,7 @@ fn made_by<'v>(before: &'v Version, relation: &'v Relation) -> Option<&'v String
     made.or_else(|| relation.touched_by.first())
 }
 
-/// A foreign key without options that `add-foreign-key` does not know, as PostgreSQL prints it.
-fn printed(fields: &str, key: &ForeignKey) -> String {
-    let action = |event: &str, letter: char| match letter {
-        'r' => format!(" ON {event} RESTRICT"),
-        'c' => format!(" ON {event} CASCADE"),
-        'n' => format!(" ON {event} SET NULL"),
-        'd' => format!(" ON {event} SET DEFAULT"),
-        _ => String::new(),
-    };
-    let far: Vec<String> = key.fields.iter().map(ToString::to_string).collect();
-    format!(
-        "FOREIGN KEY ({fields}) REFERENCES {}({}){}{}",
-        key.table,
-        far.join(", "),
-        action("UPDATE", key.on_update),
-        action("DELETE", key.on_delete)
-    )
+/// The constraint with the fields as its table calls them, asked of all rows.
+fn as_stored(constraint: &Attached<Constraint>) -> Constraint {
+    Constraint { fields: constraint.columns.clone(), validated: true, ..constraint.item.clone() }
 }

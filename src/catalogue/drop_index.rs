@@ -10,7 +10,8 @@ use crate::catalogue::{Refactor, Refactoring, rule};
 use crate::name::{Ident, TableRef};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Relation};
-use crate::schema::Index;
+use crate::schema::{Index, ReplicaIdentity};
+use crate::sql::indexes::IndexKey;
 use crate::sql::rename_in_definition;
 use crate::version::{RemarkKind, Version};
 
@@ -46,6 +47,29 @@ impl DropIndex {
     }
 }
 
+/// Refuses to drop what tells rows apart.
+fn must_not_be_needed(version: &Version, relation: &Relation, index: &Attached<Index>) -> Result<(), Refusal> {
+    let item = &index.item;
+    let Some(keys) = item.keys.iter().cloned().collect::<Option<Vec<Ident>>>().filter(|_| !item.partial) else {
+        return Ok(());
+    };
+    let refuse = |why: String, hint: &str| Err(Refusal::Other { why, hint: Some(hint.into()) });
+    // PostgreSQL does not say which of several keys a foreign key rests on.
+    if let Some(who) = rule::referred_by(version, relation, &keys) {
+        return refuse(who, "drop that foreign key first");
+    }
+    if index.brought_by().is_none() {
+        rule::must_not_be_row_key(version, relation, &keys)?;
+    }
+    if version.table(relation).replica_identity == ReplicaIdentity::Index(item.name.clone()) {
+        return refuse(
+            format!("subscribers tell the rows of `{}` apart by it", relation.name.short()),
+            "`ALTER TABLE … REPLICA IDENTITY` chooses something else",
+        );
+    }
+    Ok(())
+}
+
 impl Refactor for DropIndex {
     fn wish(&self) -> String {
         format!("drop the index `{}`", self.index)
@@ -66,22 +90,17 @@ impl Refactor for DropIndex {
                 format!("drop that: `refactor drop-constraint {} {}`", relation.name.typed(), constraint.typed()),
             );
         }
-        if item.unique {
-            return refuse(
-                "it is unique, and no refactoring could bring it back".into(),
-                format!(
-                    "drop it by hand when no refactoring of the table is deferred: `DROP INDEX {}`",
-                    relation.base.renamed(item.name.clone())
-                ),
-            );
-        }
         if item.inherited {
             return refuse("it is part of the index of the whole table".into(), "drop that".into());
+        }
+        if item.unique {
+            must_not_be_needed(before, relation, index)?;
         }
         self.inverse(step, before)?;
         let mut after = before.clone();
         if index.brought_by().is_none() {
-            let text = format!("`{}` stays until this is made real", item.name);
+            let keeps = if item.unique { ", and keeps its values unique" } else { "" };
+            let text = format!("`{}` stays until this is made real{keeps}", item.name);
             after.remark(step, RemarkKind::Note, text);
             rule::note_comment(&mut after, step, &format!("`{}`", item.name), item.comment.as_ref());
         }
@@ -111,10 +130,14 @@ impl Refactor for DropIndex {
         let plain = tail == format!("{} ({listed})", item.method);
         Ok(Refactoring::CreateIndex(CreateIndex {
             table: rule::typed(relation),
-            fields: keys.filter(|_| plain).unwrap_or_else(|| item.fields.clone()),
+            fields: keys.filter(|_| plain).as_ref().unwrap_or(&item.fields).iter().map(IndexKey::from).collect(),
+            unique: item.unique,
+            nulls_not_distinct: false,
             name: Some(item.name.clone()),
+            include: Vec::new(),
             only: None,
             method: if plain { item.method.clone() } else { btree() },
+            with: Vec::new(),
             definition: if plain { None } else { Some(tail.parse().map_err(|_| unknown())?) },
         }))
     }

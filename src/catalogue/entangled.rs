@@ -98,10 +98,8 @@ pub fn check_among(
             && (index.fields.len() > 1 || purpose.changes())
             && index.constraint.is_none()
         {
-            let hint = format!(
-                "drop it by hand first, where it is no longer wanted: `DROP INDEX {}`",
-                relation.base.renamed(index.name.clone())
-            );
+            let name = relation.name.renamed(index.name.clone());
+            let hint = format!("drop it first, where it is no longer wanted: `refactor drop-index {}`", name.typed());
             return held(format!("is part of the unique index `{}`", index.name), Some(&hint));
         }
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::add_foreign_key::Action;
+use crate::catalogue::add_foreign_key::{Action, Deferrable};
 use crate::catalogue::draft::Draft;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::inline_table::{Default, InlineTable};
@@ -93,25 +93,6 @@ pub struct ExtractTable {
     #[arg(long, hide = true, value_name = "FIELD", value_parser = str::parse::<Ident>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Ident>,
-}
-
-/// When a foreign key can be checked at the end of a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Deferrable {
-    /// If the transaction asks for it
-    InitiallyImmediate,
-    /// Unless the transaction asks for the contrary
-    InitiallyDeferred,
-}
-
-impl Deferrable {
-    /// How a constraint is.
-    #[must_use]
-    pub fn of(constraint: &Constraint) -> Option<Self> {
-        let when = if constraint.deferred { Self::InitiallyDeferred } else { Self::InitiallyImmediate };
-        constraint.deferrable.then_some(when)
-    }
 }
 
 /// The type of a key that is numbered.

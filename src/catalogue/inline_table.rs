@@ -4,9 +4,10 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::add_foreign_key::Action;
+use crate::catalogue::add_foreign_key::Deferrable;
 use crate::catalogue::create_table::elements;
 use crate::catalogue::entangled::{self, Purpose};
-use crate::catalogue::extract_table::{Deferrable, ExtractTable, KeyType};
+use crate::catalogue::extract_table::{ExtractTable, KeyType};
 use crate::catalogue::move_field::MoveField;
 use crate::catalogue::path::{self, Path};
 use crate::catalogue::restored::Restored;

@@ -45,18 +45,41 @@ pub fn find_fields(version: &Version, table: &TableRef, names: &[Ident]) -> Resu
 /// # Errors
 /// When it reads none, or one that is not there.
 pub fn read_by(relation: &Relation, expression: &Expression) -> Result<(Expression, Vec<Ident>), Refusal> {
-    let fields: Vec<Ident> = expression.fields().into_iter().collect();
+    let bare = names_in(relation, expression)?;
+    if bare.is_empty() {
+        return Err(Refusal::Expression(format!("`{expression}` reads no field")));
+    }
+    let expression = Expression::parse(&expression.with(&bare)).map_err(|e| Refusal::Expression(e.to_string()))?;
+    Ok((expression, bare.into_keys().collect()))
+}
+
+/// The fields that an expression reads, each as the table calls it.
+///
+/// # Errors
+/// When one is not there.
+pub fn names_in(relation: &Relation, expression: &Expression) -> Result<BTreeMap<Ident, String>, Refusal> {
+    let fields = expression.fields();
     if let Some(field) = fields.iter().find(|f| relation.field(f).is_none()) {
         let names = relation.fields.iter().map(|f| f.shape.name.as_str());
         let similar = similar(field.as_str(), names);
         return Err(Refusal::NoField { table: relation.name.clone(), similar, field: field.clone() });
     }
-    if fields.is_empty() {
-        return Err(Refusal::Expression(format!("`{expression}` reads no field")));
+    Ok(fields.into_iter().map(|f| (f.clone(), f.to_string())).collect())
+}
+
+/// Refuses a unique key of a partitioned table that lacks a field by which it is partitioned.
+///
+/// # Errors
+/// Names the field.
+pub fn must_have_partition_fields(version: &Version, relation: &Relation, fields: &[Ident]) -> Result<(), Refusal> {
+    let shown = |c: &Ident| relation.showing(&version.schema, c).is_some_and(|f| fields.contains(&f.shape.name));
+    match version.table(relation).partition_fields.iter().find(|c| !shown(c)) {
+        Some(missing) => Err(Refusal::Other {
+            why: format!("`{}` is partitioned by `{missing}`, which a key must contain", relation.name.short()),
+            hint: Some("name that field too".into()),
+        }),
+        None => Ok(()),
     }
-    let bare: BTreeMap<Ident, String> = fields.iter().map(|f| (f.clone(), f.to_string())).collect();
-    let expression = Expression::parse(&expression.with(&bare)).map_err(|e| Refusal::Expression(e.to_string()))?;
-    Ok((expression, fields))
 }
 
 /// The name of a new constraint or index: the given one, else as PostgreSQL would choose it. `ending` is PostgreSQL's
@@ -72,22 +95,34 @@ pub fn free_name(
     ending: &str,
 ) -> Result<Ident, Refusal> {
     let indexed = matches!(ending, "key" | "idx");
-    let taken = |name: &Ident| taken(version, relation, name, indexed);
     if let Some(name) = given {
-        return match taken(name) {
-            None => Ok(name.clone()),
-            Some((place, kind)) => {
-                let hint = "choose another name with `--name`".into();
-                Err(Refusal::Taken { place, kind: kind.into(), name: name.clone(), hint })
-            }
-        };
+        must_be_free(version, relation, name, indexed, "choose another name with `--name`")?;
+        return Ok(name.clone());
     }
+    let taken = |name: &Ident| taken(version, relation, name, indexed);
     let parts = [relation.name.name.as_str()].into_iter().chain(fields.iter().map(Ident::as_str));
     let parts: Vec<&str> = parts.collect();
     let name = |ending: &str| Ident::generated(&[&parts[..], &[ending]].concat());
     let numbered = (1..).map(|n| name(&format!("{ending}{n}")));
     let mut names = [name(ending)].into_iter().chain(numbered);
     Ok(names.find(|n| taken(n).is_none()).unwrap_or_else(|| name(ending)))
+}
+
+/// Refuses a name that a constraint has, or an index.
+///
+/// # Errors
+/// When it is taken.
+pub fn must_be_free(
+    version: &Version,
+    relation: &Relation,
+    name: &Ident,
+    indexed: bool,
+    hint: &str,
+) -> Result<(), Refusal> {
+    match taken(version, relation, name, indexed) {
+        None => Ok(()),
+        Some((place, kind)) => Err(Refusal::Taken { place, kind: kind.into(), name: name.clone(), hint: hint.into() }),
+    }
 }
 
 /// What has the name, and where: constraints are named a table, indexes (those of keys too) a schema.
@@ -111,6 +146,13 @@ fn taken(version: &Version, relation: &Relation, name: &Ident, indexed: bool) ->
     kind.map(|kind| (format!("schema `{}`", relation.name.schema), kind))
 }
 
+/// Whether it need not be written down.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde calls it with a reference
+#[must_use]
+pub fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 /// The version with one more rule of a table, and with what is to be said of it.
 ///
 /// # Errors
@@ -124,13 +166,30 @@ pub fn with(
 ) -> Result<Version, Refusal> {
     let mut after = before.clone();
     match on_violation {
-        OnViolation::Abort => after.remark(
-            step,
-            RemarkKind::Note,
-            "the rule binds new code from now on, and old code never; materializing is refused while rows break it",
-        ),
+        OnViolation::Abort => after.remark(step, RemarkKind::Note, BINDS),
         OnViolation::Quarantine => after = quarantine::apart(before, after, step, &relation.name, &constraint)?,
     }
+    note_unasked(&mut after, step, relation, &constraint);
+    after.change(&relation.name, step).constraints.push(Attached::new(step, constraint));
+    Ok(after)
+}
+
+/// The version with a rule that something else than a constraint of the table will keep.
+#[must_use]
+pub fn with_passing(before: &Version, step: &str, relation: &Relation, rule: Constraint) -> Version {
+    let mut after = before.clone();
+    after.remark(step, RemarkKind::Note, BINDS);
+    note_unasked(&mut after, step, relation, &rule);
+    after.change(&relation.name, step).passing.push(Attached::new(step, rule));
+    after
+}
+
+/// Whom a rule binds that is not real yet.
+const BINDS: &str =
+    "the rule binds new code from now on, and old code never; materializing is refused while rows break it";
+
+/// Tells which writes are not asked, since PostgreSQL makes them.
+fn note_unasked(after: &mut Version, step: &str, relation: &Relation, constraint: &Constraint) {
     for (key, far) in relation.foreign_keys() {
         let written = key.item.fields.iter().find(|f| constraint.fields.contains(f));
         let acts = matches!(far.on_update, 'c' | 'n' | 'd') || matches!(far.on_delete, 'n' | 'd');
@@ -142,8 +201,6 @@ pub fn with(
             after.remark(step, RemarkKind::Note, text);
         }
     }
-    after.change(&relation.name, step).constraints.push(Attached::new(step, constraint));
-    Ok(after)
 }
 
 /// The demand that a field be NOT NULL.

@@ -10,8 +10,9 @@ use crate::generate::carry::{guarded, path_over};
 use crate::generate::fact::key_text;
 use crate::generate::place::{Needed, Place};
 use crate::generate::rights::Needs;
+use crate::generate::taken::{self, Taken};
 use crate::generate::{Piece, all, comment, each_of, get, given, is, list, null, of, own, rights, rows};
-use crate::name::{Ident, TableName, equality};
+use crate::name::{Ident, TableName};
 use crate::relation::{Attached, Field, Home, Relation, Rows, checked, row_key};
 use crate::schema::{Constraint, ConstraintKind, ForeignKey, Identity};
 use crate::sql::Literal;
@@ -73,7 +74,7 @@ pub fn rules(version: &Version, relation: &Relation) -> Vec<Rule> {
     let mut rules: Vec<Rule> = own.map(|f| not_null(version, relation, f)).collect();
     let new = || relation.rules();
     rules.extend(new().filter(|c| !is_told(relation, c)).filter_map(|c| check(relation, c)));
-    rules.extend(new().filter(|c| c.item.kind == ConstraintKind::Unique).map(|c| unique(version, relation, c)));
+    rules.extend(new().filter(|c| c.item.kind == ConstraintKind::Unique).map(|c| taken::unique(version, relation, c)));
     rules.extend(new().filter_map(|c| match &c.item.kind {
         ConstraintKind::Foreign(key) => Some(reference(version, relation, c, key, &function("refers", c))),
         _ => None,
@@ -191,21 +192,6 @@ fn check(relation: &Relation, constraint: &Attached<Constraint>) -> Option<Rule>
     Some(Rule { on_insert: broken.clone(), on_update: broken, ..rule })
 }
 
-fn unique(version: &Version, relation: &Relation, constraint: &Attached<Constraint>) -> Rule {
-    let item = &constraint.item;
-    let key = row_key(version.table(relation)).unwrap_or_default();
-    let arguments = format!("{}, {}", of("NEW", &item.fields), of("r", &key));
-    let names = list(&item.fields);
-    Rule {
-        detail: Some(detail(&item.fields, &names, "already exists.")),
-        ..when_given(
-            duplicate(relation, &item.name),
-            &item.fields,
-            &format!("{}({arguments})", function("taken", constraint)),
-        )
-    }
-}
-
 fn reference(
     version: &Version,
     relation: &Relation,
@@ -218,36 +204,35 @@ fn reference(
     let bare: Vec<&str> = item.fields.iter().map(Ident::as_str).collect();
     let ending = format!("is not present in table \"{}\".", far.replace('%', "%%"));
     Rule {
-        detail: Some(detail(&item.fields, &bare.join(", "), &ending)),
+        detail: Some(detail(&each_of("NEW", &item.fields), &bare.join(", "), &ending)),
         ..when_given(
             dangling(relation, &item.name),
-            &item.fields,
+            (&item.fields, &item.fields),
             &format!("NOT {function}({})", of("NEW", &item.fields)),
         )
     }
 }
 
-/// A rule about keys: not asked of NULL, nor of a key that stays as it is.
-fn when_given(rule: Rule, fields: &[Ident], broken: &str) -> Rule {
-    let given = all(&fields.iter().map(|f| format!("NEW.{f} IS NOT NULL")).collect::<Vec<_>>());
+/// A rule about keys: not asked where one of `given` is NULL, nor where all fields stay as they are.
+pub(super) fn when_given(rule: Rule, (given, fields): (&[Ident], &[Ident]), broken: &str) -> Rule {
+    let given: Vec<String> = given.iter().map(|f| format!("NEW.{f} IS NOT NULL")).collect();
     let changed = format!("pg_catalog.record_image_ne(ROW({}), ROW({}))", of("NEW", fields), of("OLD", fields));
     // CASE, since the order in which AND looks is not fixed.
-    Rule {
-        on_insert: format!("(CASE WHEN {given} THEN {broken} ELSE false END)"),
-        on_update: format!("(CASE WHEN {given} AND {changed} THEN {broken} ELSE false END)"),
-        ..rule
-    }
+    let asked = |when: &str| format!("(CASE WHEN {when} THEN {broken} ELSE false END)");
+    let on_update = all(&given.iter().cloned().chain([changed]).collect::<Vec<_>>());
+    let on_insert = if given.is_empty() { broken.to_owned() } else { asked(&all(&given)) };
+    Rule { on_insert, on_update: asked(&on_update), ..rule }
 }
 
 /// `Key (a, b)=(1, 2) …`
-fn detail(fields: &[Ident], names: &str, ending: &str) -> String {
-    let marks = vec!["%s"; fields.len()].join(", ");
+pub(super) fn detail(values: &[String], names: &str, ending: &str) -> String {
+    let marks = vec!["%s"; values.len()].join(", ");
     let text = Literal(format!("Key ({})=({marks}) {ending}", names.replace('%', "%%")));
-    format!("pg_catalog.format({text}, {})", of("NEW", fields))
+    format!("pg_catalog.format({text}, {})", list(values))
 }
 
 /// The name of a rule's function.
-fn function(kind: &str, constraint: &Attached<Constraint>) -> TableName {
+pub(super) fn function(kind: &str, constraint: &Attached<Constraint>) -> TableName {
     let step = constraint.brought_by().map_or("", String::as_str);
     own(&[kind, numbered(step), constraint.item.name.as_str()])
 }
@@ -264,17 +249,6 @@ struct Check {
     function: TableName,
     types: String,
     expression: String,
-    comment: Literal,
-}
-
-struct Taken {
-    function: TableName,
-    types: String,
-    path: String,
-    lock: String,
-    base: TableName,
-    same: String,
-    this_row: String,
     comment: Literal,
 }
 
@@ -314,7 +288,7 @@ pub fn functions(version: &Version, relation: &Relation) -> Result<Option<Piece>
                 });
             }
             ConstraintKind::Unique => {
-                taken.push(one_taken(version, relation, constraint, types, comment));
+                taken.push(taken::one_taken(version, relation, constraint, types, comment));
                 rights = Some(&relation.base);
             }
             ConstraintKind::Foreign(key) => {
@@ -367,45 +341,6 @@ fn one_refers(
     }
 }
 
-fn one_taken(
-    version: &Version,
-    relation: &Relation,
-    constraint: &Attached<Constraint>,
-    mut types: Vec<String>,
-    comment: Literal,
-) -> Taken {
-    let table = version.table(relation);
-    let fields: Vec<_> = constraint.item.fields.iter().filter_map(|f| relation.field(f)).collect();
-    let numbered: Vec<String> = (1..=fields.len()).map(|i| format!("${i}")).collect();
-    let same = fields
-        .iter()
-        .zip(&numbered)
-        .map(|(f, n)| format!("{} {} {n}", get::get(version, relation, f), equality(&[&f.shape.name])));
-    let key = row_key(table).unwrap_or_default();
-    let this_row = key.iter().enumerate().map(|(i, c)| is("b", c, &format!("${}", fields.len() + i + 1)));
-    let function = function("taken", constraint);
-    // Where equal values may be written in several ways, all writers of the key wait for each other.
-    let seed = format!("pg_catalog.hashtextextended({}, 0)", Literal(function.to_string()));
-    let exact = fields.iter().all(|f| version.schema.kind(&f.shape).hashed);
-    let lock = if exact { format!("pg_catalog.hash_record_extended(ROW({}), {seed})", list(&numbered)) } else { seed };
-    let key_types = key.iter().filter_map(|c| table.fields.iter().find(|f| f.name == *c));
-    let step = constraint.brought_by().map_or("", String::as_str);
-    let among = version.conditions_before(relation, step).map(|c| format!("({})", get::over(&c.holds, "b")));
-    let same = all(&same.chain(among).collect::<Vec<_>>());
-    let this_row = all(&this_row.collect::<Vec<_>>());
-    types.extend(key_types.map(|f| f.type_name.clone()));
-    Taken {
-        function,
-        types: list(&types),
-        path: path_over([&relation.base.schema].into_iter()),
-        lock,
-        base: relation.base.clone(),
-        same,
-        this_row,
-        comment,
-    }
-}
-
 /// A query whose rows are those that break a rule of the refactoring `step`, each as its key.
 #[must_use]
 pub fn offenders(version: &Version, relation: &Relation, item: &Constraint, step: &str) -> String {
@@ -446,10 +381,7 @@ pub fn offenders(version: &Version, relation: &Relation, item: &Constraint, step
                 all(&same)
             )
         }
-        ConstraintKind::Unique | ConstraintKind::Primary | ConstraintKind::Exclude => format!(
-            "SELECT u.refactor_key FROM (SELECT t.refactor_key, count(*) OVER (PARTITION BY {}) AS refactor_count\n  FROM ({rows}) AS t WHERE {given}) AS u WHERE u.refactor_count > 1",
-            of("t", &item.fields)
-        ),
+        ConstraintKind::Unique | ConstraintKind::Primary | ConstraintKind::Exclude => taken::twice(item, &rows),
     }
 }
 

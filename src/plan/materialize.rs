@@ -211,6 +211,7 @@ pub fn materialize(
     }
     plan.steps.extend(rename_tables(&ways, &ahead));
     plan.steps.extend(kept.iter().flat_map(|r| trigger_arguments(version, r)));
+    plan.steps.extend(rules::name(version, &kept, &rebuilt));
     plan.steps.extend(rebuilt.iter().flat_map(|r| dress(version, r, ahead.has(r))));
     plan.steps.extend(kept.iter().flat_map(|r| attach::attach(version, r)));
     plan.steps.extend(kept.iter().flat_map(|r| rules::set(version, r, &ready)));
@@ -222,6 +223,9 @@ pub fn materialize(
     }
     plan.steps.extend(dress::foreign_keys_here(version, &rebuilt, &keep, &mut later));
     plan.steps.extend(kept.iter().flat_map(|r| attach::foreign_keys(version, r, &ready)));
+    for relation in &kept {
+        plan.steps.extend(rules::change(version, relation, &rebuilt, options, &mut later));
+    }
     plan.steps.extend(restored_keys(version));
     plan.steps.extend(taken_over(version));
     plan.steps.extend(fill::drop_fillers(version));

@@ -276,24 +276,18 @@ fn as_constraint(attached: &Attached<Constraint>, moved: &Moved) -> Constraint {
     let mut item = attached.item.clone();
     item.inherited = false;
     if let Some(far) = referred(&item, moved) {
-        item.definition = printed(&item, &far);
+        item.definition = far.printed(&item);
         item.kind = ConstraintKind::Foreign(far);
         return item;
     }
     item.definition = match (&item.kind, &attached.origin) {
         (ConstraintKind::Primary, _) => format!("PRIMARY KEY ({})", listed(&item.fields)),
         (ConstraintKind::Check, _) => attached.as_named().definition,
-        (ConstraintKind::Foreign(key), _) => printed(&item, key),
+        (ConstraintKind::Foreign(key), _) => key.printed(&item),
         (_, Origin::Table(..)) => rename_in_definition(&item.definition, &names.collect()),
         _ => item.definition,
     };
     item
-}
-
-/// A foreign key as PostgreSQL prints it.
-fn printed(item: &Constraint, key: &ForeignKey) -> String {
-    let definition = key.definition(item, &key.table, &key.fields);
-    definition.replacen(&format!(" REFERENCES {} (", key.table), &format!(" REFERENCES {}(", key.table), 1)
 }
 
 /// An index as the table will have it.

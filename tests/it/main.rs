@@ -19,6 +19,7 @@ mod floors;
 mod gone;
 mod histories;
 mod hostile;
+mod indexes;
 mod inverse;
 mod kept;
 mod laws;

@@ -34,7 +34,7 @@ pub const TABLES: &str = "
     INSERT INTO q2 SELECT 100 + i, i, i FROM generate_series(1, 3) AS i;";
 
 /// Something for each verb to do, most of it with table `p`.
-pub const COMMANDS: [&[&str]; 53] = [
+pub const COMMANDS: [&[&str]; 56] = [
     &["add-calculated", "p.upper_w", "text", "upper(w)"],
     &["add-check", "p", "v < 1000", "--name", "v_small"],
     &["add-field", "p.extra", "int", "--default", "5"],
@@ -42,6 +42,7 @@ pub const COMMANDS: [&[&str]; 53] = [
     &["add-foreign-key", "q", "p_id", "--references", "p"],
     &["add-surrogate-key", "p.num"],
     &["add-unique", "p", "code"],
+    &["change-foreign-key", "p.p_r_id_fkey", "--on-delete", "set-null", "--deferrable"],
     &["change-type", "p.v", "bigint"],
     &["change-type", "p.w", "varchar(20)"],
     &["code-to-flags", "p.kind", "--map", "a=is_a,b=is_b"],
@@ -50,6 +51,7 @@ pub const COMMANDS: [&[&str]; 53] = [
     &["comment", "p.w", "what is said"],
     &["copy-field", "r.tax", "p"],
     &["create-index", "p", "v"],
+    &["create-index", "p", "lower(code)", "--unique", "--where", "v > 0"],
     &["create-table", "n", "id int PRIMARY KEY", "p_id int REFERENCES p"],
     &["ddl", "--up", "CREATE SEQUENCE bills", "--down", "DROP SEQUENCE bills"],
     &["drop-constraint", "p", "small"],
@@ -84,6 +86,7 @@ pub const COMMANDS: [&[&str]; 53] = [
     &["move-field", "d.x", "p"],
     &["move-to-schema", "p", "side"],
     &["pivot", "s", "one", "two", "--into", "p", "--label", "k", "--value", "n"],
+    &["rename-constraint", "p.small", "tiny"],
     &["rename-field", "p.v", "amount"],
     &["rename-table", "p", "people"],
     &["reorder-fields", "p", "w", "v"],

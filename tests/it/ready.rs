@@ -10,8 +10,21 @@ const TABLES: &str = "
     INSERT INTO t SELECT i, 1 + i % 9, i, 'w' || i FROM generate_series(1, 50) AS i;";
 
 /// Rules and indexes, before and after fields and tables change their names.
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 17] = [
     &["create-index", "t", "w"],
+    &[
+        "create-index",
+        "t",
+        "lower(w)",
+        "id DESC",
+        "--unique",
+        "--include",
+        "d",
+        "--where",
+        "id > 0",
+        "--with",
+        "fillfactor=70",
+    ],
     &["add-check", "t", "\"Odd \"\"v\" < 1000", "--name", "odd \"rule\""],
     &["rename-field", "t.Odd \"v", "amount"],
     &["add-check", "t", "amount > 0 AND w <> 'amount'"],
@@ -25,6 +38,8 @@ const COMMANDS: [&[&str]; 14] = [
     &["move-to-schema", "t", "side"],
     &["rename-table", "side.t", "tt"],
     &["set-not-null", "side.tt.d"],
+    &["rename-constraint", "side.tt.t_amount_d_key", "t_pkey2"],
+    &["rename-constraint", "side.tt.t_pkey", "t_amount_d_key"],
 ];
 
 const READY: &str = "SELECT conname FROM pg_constraint WHERE conname LIKE 'refactor_ready%'
@@ -49,7 +64,7 @@ fn cut_off(database: &Database, after: usize) {
 
 #[test]
 fn what_is_made_ready_is_what_is_made_at_once() {
-    for count in [4, 9, COMMANDS.len()] {
+    for count in [5, 10, COMMANDS.len()] {
         let ready = declared(&COMMANDS[..count]);
         let at_once = ready.copy();
         ok(&ready, &["materialize", "--yes", "--beside-from", "0"]);

@@ -50,9 +50,11 @@ fn race(shop: &Database, isolation: &str) -> usize {
 
 #[test]
 fn writers_of_one_key_wait_for_each_other() {
-    for isolation in ["read committed", "serializable"] {
+    let rule: &[&str] = &["add-unique", "customers", "code"];
+    let index: &[&str] = &["create-index", "customers", "code + 0", "--unique", "--where", "id > 0"];
+    for (isolation, command) in [("read committed", rule), ("serializable", rule), ("read committed", index)] {
         let shop = Database::new(SHOP);
-        shop.ok(&["add-unique", "customers", "code"]);
+        shop.ok(command);
         let done = race(&shop, isolation);
         assert!(done > 20, "{isolation}: {done}");
         let twice = "SELECT code FROM customers GROUP BY code HAVING count(*) > 1";

@@ -221,7 +221,8 @@ fn is_kept(relation: &Relation, fact: &Fact) -> bool {
     let is_it = |c: &Attached<Constraint>| c.brought_by() == Some(&fact.step) && c.item.name == rule.name;
     words.table == relation.name
         && !matches!(rule.kind, ConstraintKind::Foreign(_))
-        && relation.constraints.iter().any(is_it)
+        && (relation.constraints.iter().any(is_it)
+            || relation.indexes.iter().any(|i| i.brought_by() == Some(&fact.step) && i.item.name == rule.name))
 }
 
 /// Whether whatever changes what a fact says of a row is watched for the sake of it.

@@ -66,7 +66,7 @@ pub fn foreign_keys(version: &Version, relation: &Relation, ready: &Ready) -> Ve
 
 /// Whether an item came from another table, or is new. In a self reference a field leaves its table for the same table, so the
 /// place alone does not tell.
-fn came_along<T>(version: &Version, relation: &Relation, item: &Attached<T>) -> bool {
+pub(super) fn came_along<T>(version: &Version, relation: &Relation, item: &Attached<T>) -> bool {
     !item.is_of(&relation.base)
         || item.columns.iter().any(|c| !relation.fields.iter().any(|f| version.stays(relation, f) == Some(c)))
 }

@@ -122,7 +122,8 @@ fn indexes<'v>(version: &'v Version, relation: &'v Relation) -> impl Iterator<It
         let sql = format!("CREATE {unique}INDEX CONCURRENTLY {ready} ON {base}{using}");
         let rename = format!("ALTER INDEX {} RENAME TO {};", to.renamed(ready.clone()), index.item.name);
         let then = [rename].into_iter().chain(lines).collect();
-        Some(item(relation, &index.item.name, vec![built(&index.item.name, base, sql)], then))
+        let step = index.brought_by().cloned();
+        Some(Item { step, ..item(relation, &index.item.name, vec![built(&index.item.name, base, sql)], then) })
     })
 }
 

@@ -3,30 +3,27 @@
 
 use std::collections::BTreeSet;
 
-use crate::name::TableName;
+use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
-use crate::plan::materialize::attach::{constraint_lines, definition, index_lines};
+use crate::plan::materialize::Options;
+use crate::plan::materialize::attach::{self, came_along, constraint_lines, definition, index_lines};
 use crate::plan::materialize::comments;
 use crate::plan::materialize::ready::Ready;
-use crate::relation::{Home, NamesFields, Origin, Relation, Rows};
-use crate::schema::{Constraint, ConstraintKind, Index};
+use crate::plan::materialize::rebuild::dress::Later;
+use crate::relation::{Attached, Home, NamesFields, Origin, Relation, Rows};
+use crate::schema::{Constraint, ConstraintKind, ForeignKey, Index, TableKind};
 use crate::version::Version;
 
 /// Takes off what the version no longer has. Foreign keys go first, since they rest on others.
 #[must_use]
 pub fn take_off(version: &Version, kept: &[&Relation], rebuilt: &[&Relation]) -> Vec<PlanStep> {
-    // Where the other end is built anew, the key went with the old table.
-    let swapped = |c: &&Constraint| match &c.kind {
-        ConstraintKind::Foreign(key) => rebuilt.iter().any(|r| r.base == key.table),
-        _ => false,
-    };
     let is_key = |c: &&Constraint| matches!(c.kind, ConstraintKind::Foreign(_));
     let mut steps = Vec::new();
     for foreign in [true, false] {
         for relation in kept {
             let base = &relation.base;
             let dropped = dropped_constraints(version, relation);
-            let dropped = dropped.into_iter().filter(|c| is_key(c) == foreign && !swapped(c));
+            let dropped = dropped.into_iter().filter(|c| is_key(c) == foreign && !is_swapped(c, rebuilt));
             let mut lines: Vec<String> =
                 dropped.map(|c| format!("ALTER TABLE {base} DROP CONSTRAINT {};", c.name)).collect();
             if !foreign {
@@ -40,6 +37,24 @@ pub fn take_off(version: &Version, kept: &[&Relation], rebuilt: &[&Relation]) ->
         }
     }
     steps
+}
+
+/// Whether the other end of a foreign key is built anew: then the key goes with the old table.
+fn is_swapped(constraint: &Constraint, rebuilt: &[&Relation]) -> bool {
+    match &constraint.kind {
+        ConstraintKind::Foreign(key) => rebuilt.iter().any(|r| r.base == key.table),
+        _ => false,
+    }
+}
+
+/// What a constraint is now, if its table has it.
+fn now<'v>(version: &'v Version, relation: &Relation, constraint: &Attached<Constraint>) -> Option<&'v Constraint> {
+    match &constraint.origin {
+        Origin::Table(of, at) if *of == relation.base && !came_along(version, relation, constraint) => {
+            version.schema.tables[of].constraints.get(*at)
+        }
+        _ => None,
+    }
 }
 
 fn dropped_constraints<'v>(version: &'v Version, relation: &Relation) -> Vec<&'v Constraint> {
@@ -76,6 +91,43 @@ fn dropped<'v, T: NamesFields>(
     let there = |at| origins.contains(&&Origin::Table(relation.base.clone(), at));
     let items = items.iter().enumerate().filter(|(at, item)| !there(*at) && item.fields().iter().all(stays));
     items.map(|(_, item)| item).collect()
+}
+
+/// Gives constraints and indexes that stay their new names. They may exchange them: whoever stands in the way steps aside first.
+#[must_use]
+pub fn name(version: &Version, kept: &[&Relation], rebuilt: &[&Relation]) -> Option<PlanStep> {
+    let mut renames = Vec::new();
+    for relation in kept {
+        let table = &version.schema.tables[&relation.base];
+        // Where the other end is built anew, the key comes with its new name.
+        for constraint in relation.constraints.iter().filter(|c| !is_swapped(&c.item, rebuilt)) {
+            let Some(now) = now(version, relation, constraint) else { continue };
+            let verb = format!("ALTER TABLE {} RENAME CONSTRAINT ", relation.name);
+            renames.push((verb, &now.name, &constraint.item.name));
+        }
+        for index in relation.indexes.iter().filter(|i| i.item.constraint.is_none()) {
+            let Origin::Table(of, at) = &index.origin else { continue };
+            let stays = *of == relation.base && !came_along(version, relation, index);
+            let is = table.indexes.get(*at).filter(|_| stays).map(|i| &i.name);
+            renames.extend(is.map(|is| (format!("ALTER INDEX {}.", relation.name.schema), is, &index.item.name)));
+        }
+    }
+    renames.retain(|(_, is, wanted)| is != wanted);
+    let line = |verb: &str, from: &Ident, to: &Ident| match verb.strip_suffix('.') {
+        Some(schema) => format!("{schema}.{from} RENAME TO {to};"),
+        None => format!("{verb}{from} TO {to};"),
+    };
+    let (mut first, mut then) = (Vec::new(), Vec::new());
+    for (at, (verb, is, wanted)) in renames.iter().enumerate() {
+        let aside = Ident::new(format!("refactor_aside_{at}"));
+        let in_the_way = renames.iter().any(|(_, _, other)| other == is);
+        if in_the_way {
+            first.push(line(verb, is, &aside));
+        }
+        then.push(line(verb, if in_the_way { &aside } else { is }, wanted));
+    }
+    first.append(&mut then);
+    (!first.is_empty()).then(|| PlanStep::new("name the constraints and indexes", first.join("\n")))
 }
 
 /// Sets what refactorings bring, but for foreign keys, which come when all tables are in place.
@@ -121,6 +173,59 @@ pub fn set(version: &Version, relation: &Relation, ready: &Ready) -> Vec<PlanSte
     vec![PlanStep::new(format!("set the new rules and indexes of `{}`", name.short()), lines.join("\n"))]
 }
 
+/// What a foreign key of the table does now and will do, if these differ.
+fn changed<'v>(
+    version: &'v Version,
+    relation: &'v Relation,
+) -> impl Iterator<Item = (&'v Constraint, &'v Attached<Constraint>, &'v ForeignKey)> {
+    relation.foreign_keys().filter_map(|(constraint, key)| {
+        let now = now(version, relation, constraint)?;
+        let acts = |key: &ForeignKey| (key.on_delete, key.on_update);
+        let ConstraintKind::Foreign(was) = &now.kind else { return None };
+        let late = |c: &Constraint| (c.deferrable, c.deferred);
+        (acts(was) != acts(key) || late(now) != late(&constraint.item)).then_some((now, constraint, key))
+    })
+}
+
+/// Whether it does something else, and not only at another time.
+fn acts_otherwise(now: &Constraint, key: &ForeignKey) -> bool {
+    matches!(&now.kind, ConstraintKind::Foreign(was) if (was.on_delete, was.on_update) != (key.on_delete, key.on_update))
+}
+
+/// Changes what foreign keys do. PostgreSQL can only set another one, which the rows of a large table are asked for when nobody
+/// waits any more: they have kept the one before until now.
+#[must_use]
+pub fn change(
+    version: &Version,
+    relation: &Relation,
+    rebuilt: &[&Relation],
+    options: &Options,
+    later: &mut Later,
+) -> Option<PlanStep> {
+    let table = &relation.name;
+    let mut lines = Vec::new();
+    for (now, constraint, key) in changed(version, relation).filter(|(_, c, _)| !is_swapped(&c.item, rebuilt)) {
+        let (item, name) = (&constraint.item, &constraint.item.name);
+        if !acts_otherwise(now, key) {
+            let when = match (item.deferrable, item.deferred) {
+                (_, true) => "DEFERRABLE INITIALLY DEFERRED",
+                (true, _) => "DEFERRABLE INITIALLY IMMEDIATE",
+                _ => "NOT DEFERRABLE",
+            };
+            lines.push(format!("ALTER TABLE {table} ALTER CONSTRAINT {name} {when};"));
+            continue;
+        }
+        let text = attach::foreign_key(version, item, key);
+        lines.push(format!("ALTER TABLE {table} DROP CONSTRAINT {name};"));
+        let is = version.table(relation);
+        let large = is.bytes >= options.beside_from && is.kind == TableKind::Plain && item.validated;
+        let set = if large { later.unasked(table, item, &text) } else { constraint_lines(table, item, &text) };
+        lines.extend(set);
+    }
+    let sentence = format!("change the foreign keys of `{}`", table.short());
+    (!lines.is_empty()).then(|| PlanStep::new(sentence, lines.join("\n")))
+}
+
 /// Tables at the other end of foreign keys that come or go: they are locked too.
 #[must_use]
 pub fn far_ends(version: &Version) -> BTreeSet<&TableName> {
@@ -128,6 +233,7 @@ pub fn far_ends(version: &Version) -> BTreeSet<&TableName> {
     for relation in version.touched() {
         let new = relation.foreign_keys().filter(|(c, _)| c.brought_by().is_some());
         ends.extend(new.map(|(_, key)| &key.table));
+        ends.extend(changed(version, relation).map(|(_, _, key)| &key.table));
         for constraint in dropped_constraints(version, relation) {
             if let ConstraintKind::Foreign(key) = &constraint.kind {
                 ends.insert(&key.table);

@@ -437,6 +437,11 @@ impl Later {
         if !is_asked || !self.built.iter().any(|built| built == table || built == far) {
             return constraint_lines(table, constraint, text);
         }
+        self.unasked(table, constraint, text)
+    }
+
+    /// One that is set without being asked.
+    pub fn unasked(&mut self, table: &TableName, constraint: &Constraint, text: &str) -> Vec<String> {
         let sentence = format!("ask the rows of `{}` for `{}` while others write", table.short(), constraint.name);
         let sql = format!("ALTER TABLE {table} VALIDATE CONSTRAINT {}", constraint.name);
         self.steps.push(PlanStep::new(sentence, sql).alone());
@@ -473,9 +478,13 @@ pub fn foreign_keys_here(
     let mut lines = Vec::new();
     for (table, name, key) in foreign_keys_from_others(version, rebuilt) {
         let Some(relation) = version.over(table) else { continue };
-        let stays = |c: &&Attached<Constraint>| c.item.name == *name && c.is_of(table);
+        // By the name that it has now.
+        let is = |at: usize| version.schema.tables[table].constraints[at].name == *name;
+        let stays = |c: &&Attached<Constraint>| matches!(&c.origin, Origin::Table(of, at) if of == table && is(*at));
         // One whose field left is set where the field went.
         let Some(constraint) = relation.constraints.iter().find(stays) else { continue };
+        let ConstraintKind::Foreign(wanted) = &constraint.item.kind else { continue };
+        let key = &ForeignKey { on_update: wanted.on_update, on_delete: wanted.on_delete, ..key.clone() };
         let text = attach::foreign_key(version, &constraint.item, key);
         lines.extend(later.lines(&relation.name, &constraint.item, &text, far(version, key)));
     }
