@@ -3,10 +3,12 @@
 mod apply;
 mod branches;
 mod check;
+mod convert;
 mod declare;
 mod demo;
 mod diagram;
 mod exec;
+mod export;
 mod extras;
 mod finish;
 mod lineage;
@@ -123,6 +125,10 @@ enum Verb {
     Finish(finish::Finish),
     /// Make everything real on a copy of the database, and run a command there
     Rehearse(rehearse::Rehearse),
+    /// Write what makes refactorings real as files for another migration runner
+    Export(export::Export),
+    /// Turn statements of migration files into refactorings
+    Convert(convert::Convert),
     /// Try the laws of the views on the real rows, in a transaction that is rolled back
     Verify(verify::Verify),
     /// Write one page with both shapes, the refactorings, the plan, and where each field lives
@@ -261,6 +267,8 @@ pub fn run(command: Command) -> ExitCode {
         Verb::Materialize(args) => materialize::run(&context, &args),
         Verb::Finish(args) => finish::run(&context, &args),
         Verb::Rehearse(args) => return rehearse::run(&context, &args),
+        Verb::Export(args) => export::run(&context, &args),
+        Verb::Convert(args) => convert::run(&context, &args),
         Verb::Verify(args) => verify::run(&context, &args),
         Verb::Report(args) => report::run(&context, &args),
         Verb::Demo(args) => demo::run(&context, &args),

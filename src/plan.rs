@@ -6,12 +6,16 @@ pub mod drift;
 pub mod keep;
 pub mod materialize;
 pub mod meets;
+pub mod migration;
 pub mod script;
 pub mod watch;
 
 use serde::Serialize;
 
 use crate::name::{BODY, delimited};
+
+/// The key of the advisory lock that keeps two runs apart: "refactor" in ASCII.
+pub const KEY: i64 = 0x7265_6661_6374_6f72;
 
 /// What will be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]

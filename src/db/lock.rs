@@ -3,11 +3,9 @@
 use postgres::{Client, Error};
 
 use crate::db::run::Tries;
+use crate::plan::KEY;
 use crate::problem::Problem;
 use crate::sql::Literal;
-
-/// The key of the advisory lock: "refactor" in ASCII.
-const KEY: i64 = 0x7265_6661_6374_6f72;
 
 /// Who holds the lock.
 const HOLDER: &str = "

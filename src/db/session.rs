@@ -1,6 +1,7 @@
 //! One connection at work: reads where a database is, and takes it from one version to the next.
 
 pub mod beside;
+pub mod migration;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -1083,14 +1084,19 @@ fn materialize_in(
             transaction.batch_execute(&place_installed.leave(schema).1)?;
         }
     } else {
-        let mut place = place_in(transaction)?;
-        // A plan runs on a path of its own, but names are looked up along the user's.
-        Arc::make_mut(&mut place.schema).search_path.clone_from(&before.schema.search_path);
-        let version = place.fold(&work.rest)?;
-        let plan = defer(&version, &place.installed, "show the rest", String::new())?;
+        let plan = shown_then(transaction, before, &work.rest)?;
         run::steps(transaction, &plan, seen).map_err(Stop::Failed)?;
     }
     Ok(())
+}
+
+/// The plan that shows those that stay deferred over what is real by then.
+fn shown_then(transaction: &mut Transaction, before: &Place, rest: &[Step]) -> Result<Plan, Problem> {
+    let mut place = place_in(transaction)?;
+    // A plan runs on a path of its own, but names are looked up along the user's.
+    Arc::make_mut(&mut place.schema).search_path.clone_from(&before.schema.search_path);
+    let version = place.fold(rest)?;
+    Ok(defer(&version, &place.installed, "show the rest", String::new())?)
 }
 
 fn sum(client: &mut impl GenericClient, query: &str) -> Result<(i64, String), postgres::Error> {

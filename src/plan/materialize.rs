@@ -4,7 +4,7 @@
 //! are still there → drop, rename → constraints, indexes, rights of what came along.
 
 pub mod ahead;
-mod archive;
+pub mod archive;
 pub mod attach;
 mod comments;
 mod ddl;
@@ -279,8 +279,9 @@ fn remarks(version: &Version, options: &Options, plan: &mut Plan) {
     }
 }
 
-/// Every table that the plan reads or changes, in one order: those referred to first, as writers take them.
-fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
+/// Every table that becoming real reads or changes.
+#[must_use]
+pub fn tables<'v>(version: &'v Version, rebuilt: &[&'v Relation]) -> BTreeSet<&'v TableName> {
     let mut tables: BTreeSet<&TableName> = version.touched().map(|r| &r.base).collect();
     tables.extend(version.lookups.iter().flat_map(|l| [&l.table, &l.other]));
     tables.extend(version.dropped.iter().map(|d| &d.table));
@@ -290,8 +291,13 @@ fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
     tables.extend(rules::far_ends(version));
     tables.extend(unite::tables(version));
     tables.extend(version.told.iter().flat_map(|t| &t.names));
+    tables
+}
+
+/// Every table that the plan reads or changes, in one order: those referred to first, as writers take them.
+fn lock(version: &Version, rebuilt: &[&Relation]) -> PlanStep {
     let mut ordered: Vec<&TableName> = Vec::new();
-    let mut open: Vec<&TableName> = tables.into_iter().collect();
+    let mut open: Vec<&TableName> = tables(version, rebuilt).into_iter().collect();
     while !open.is_empty() {
         let refers = |name: &TableName| {
             let table = &version.schema.tables[name];

@@ -3,7 +3,7 @@
 use crate::generate::{fact, rows};
 use crate::name::{TableName, delimited, own};
 use crate::plan::materialize::LATER;
-use crate::plan::{Alone, Plan, stop_if, stop_where};
+use crate::plan::{Alone, Plan, PlanStep, stop_if, stop_where};
 use crate::relation::{Home, Rows};
 use crate::version::Version;
 
@@ -41,32 +41,8 @@ pub fn script(plan: &Plan, version: &Version, first: usize, settings: &str, last
         text += &said(&step.sentence, &sql);
     }
     text += &format!("\nBEGIN;\n{settings}\n");
-    let (locking, rest) = plan.steps.split_at(first.min(plan.steps.len()));
-    for step in locking {
-        text += &said(&step.sentence, &step.sql);
-    }
-    for wanted in version.facts().iter().filter(|fact| !plan.answers(version, fact)) {
-        let sentence = wanted.sentence();
-        let body = stop_where(&fact::offenders_still(version, wanted), &sentence);
-        text += &said(&format!("still: {sentence}"), &delimited(body));
-    }
-    let compared: Vec<_> = plan.compared(version).collect();
-    for (at, relation) in compared.iter().enumerate() {
-        let sum = rows::of_view(version, relation);
-        let sql = format!(
-            "SELECT pg_catalog.set_config('refactor.sum_{at}', (SELECT s::text FROM ({sum}) AS s), true) AS sum"
-        );
-        text += &said(&format!("what the view of `{}` shows", relation.name.short()), &sql);
-    }
-    for step in rest {
-        text += &said(&step.sentence, &step.sql);
-    }
-    for (at, relation) in compared.iter().enumerate() {
-        let name = relation.name.short();
-        let sum = rows::of_table(version, relation, &relation.name);
-        let differs = format!("pg_catalog.current_setting('refactor.sum_{at}') <> (SELECT s::text FROM ({sum}) AS s)");
-        let body = stop_if(&differs, &format!("the table `{name}` would not hold what its view showed"));
-        text += &said(&format!("`{name}` holds what its view showed"), &delimited(body));
+    for (sentence, sql) in &inside(plan, version, first) {
+        text += &said(sentence, sql);
     }
     for sql in last {
         text += &format!("\n{}\n", sql.trim_end());
@@ -80,4 +56,34 @@ pub fn script(plan: &Plan, version: &Version, first: usize, settings: &str, last
         text += &format!("DROP TABLE {};\n", own(&[LATER]));
     }
     text
+}
+
+/// What happens within the transaction: steps, facts and comparisons, each with a sentence.
+#[must_use]
+pub fn inside(plan: &Plan, version: &Version, first: usize) -> Vec<(String, String)> {
+    let (locking, rest) = plan.steps.split_at(first.min(plan.steps.len()));
+    let step = |step: &PlanStep| (step.sentence.clone(), step.sql.clone());
+    let mut parts: Vec<(String, String)> = locking.iter().map(step).collect();
+    for wanted in version.facts().iter().filter(|fact| !plan.answers(version, fact)) {
+        let sentence = wanted.sentence();
+        let body = stop_where(&fact::offenders_still(version, wanted), &sentence);
+        parts.push((format!("still: {sentence}"), delimited(body)));
+    }
+    let compared: Vec<_> = plan.compared(version).collect();
+    for (at, relation) in compared.iter().enumerate() {
+        let sum = rows::of_view(version, relation);
+        let sql = format!(
+            "SELECT pg_catalog.set_config('refactor.sum_{at}', (SELECT s::text FROM ({sum}) AS s), true) AS sum"
+        );
+        parts.push((format!("what the view of `{}` shows", relation.name.short()), sql));
+    }
+    parts.extend(rest.iter().map(step));
+    for (at, relation) in compared.iter().enumerate() {
+        let name = relation.name.short();
+        let sum = rows::of_table(version, relation, &relation.name);
+        let differs = format!("pg_catalog.current_setting('refactor.sum_{at}') <> (SELECT s::text FROM ({sum}) AS s)");
+        let body = stop_if(&differs, &format!("the table `{name}` would not hold what its view showed"));
+        parts.push((format!("`{name}` holds what its view showed"), delimited(body)));
+    }
+    parts
 }

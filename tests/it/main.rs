@@ -14,6 +14,7 @@ mod ddl;
 mod deferring;
 mod dependents;
 mod drifting;
+mod exporting;
 mod failure;
 mod floors;
 mod gone;

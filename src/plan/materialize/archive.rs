@@ -3,7 +3,7 @@
 
 use crate::fact::{KeyField, Loss, LossKind};
 use crate::generate::{self, MARK, fact, list, numbering, rights, shaped, watched};
-use crate::name::{BODY, Ident};
+use crate::name::{BODY, Ident, TableName};
 use crate::plan::PlanStep;
 use crate::plan::materialize::log::{self, Logged};
 use crate::plan::materialize::{Options, ahead};
@@ -55,6 +55,12 @@ impl Archive {
             }
         }
     }
+}
+
+/// A table in which nothing is kept goes.
+#[must_use]
+pub fn unless_needed(kept: &TableName) -> String {
+    format!("IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF;")
 }
 
 impl Values {
@@ -156,7 +162,8 @@ pub(super) fn archive(version: &Version, at: usize, notes: &mut Vec<String>) -> 
     ));
     let bare = rights::bare(&version.schema, &kept).map(|revoke| revoke + ";\n").unwrap_or_default();
     let finish = format!(
-        "COMMENT ON TABLE {kept} IS {comment};\n{bare}{position}DO {BODY}BEGIN IF NOT EXISTS (SELECT FROM {kept}) THEN DROP TABLE {kept}; END IF; END{BODY};"
+        "COMMENT ON TABLE {kept} IS {comment};\n{bare}{position}DO {BODY}BEGIN {} END{BODY};",
+        unless_needed(&kept)
     );
     Some(Archive::Values(Box::new(Values {
         rows: table.rows,
