@@ -326,14 +326,14 @@ fn reads_what_changes(reader: &One, changer: &One, then: &One) -> Option<(Read, 
         Some(data) => touched(data, one.before).reads,
         None => reads(&one.version, one.before),
     };
-    let changed = |what: &Read| Some((what.clone(), format!("{who} reads {}, which {by} changes", in_words(what))));
+    let told = |what: &Read| Some((what.clone(), format!("{who} reads {}, which {by} changes", in_words(what))));
     let first = of(reader);
     if let Some(data) = changer.step.refactoring.data() {
         let touched = touched(data, changer.before);
         let grown = reader.touches().find(|r| touched.grown.contains(&r.base));
         return match (first.iter().find(|read| touched.changes.contains(read)), grown) {
-            (Some(read), _) => changed(read),
-            (None, Some(r)) => changed(&Read::Rows(r.base.clone())),
+            (Some(read), _) => told(read),
+            (None, Some(r)) => told(&Read::Rows(r.base.clone())),
             (None, None) => None,
         };
     }
@@ -344,10 +344,10 @@ fn reads_what_changes(reader: &One, changer: &One, then: &One) -> Option<(Read, 
             Some(Some(was)) => {
                 later.insert(was.clone());
             }
-            Some(None) => return changed(&read),
+            Some(None) => return told(&read),
             None => {}
         }
     }
     let gone = first.iter().find(|read| !later.contains(read));
-    gone.or_else(|| later.iter().find(|read| !first.contains(read))).and_then(changed)
+    gone.or_else(|| later.iter().find(|read| !first.contains(read))).and_then(told)
 }

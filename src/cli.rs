@@ -309,7 +309,7 @@ pub fn command() -> clap::Command {
 fn overview(command: &clap::Command) -> String {
     let verbs: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
     let is_declared = |verb: &&str| NAMES.contains(verb);
-    let first = verbs.iter().position(|verb| is_declared(verb)).unwrap_or_default();
+    let first = verbs.iter().position(&is_declared).unwrap_or_default();
     let rest: Vec<&str> = verbs[first..].iter().copied().filter(|verb| !is_declared(verb)).collect();
     let mut groups = vec![("Every day", &verbs[..first])];
     groups.extend(SUBJECTS);
@@ -341,6 +341,7 @@ fn signed(argument: clap::Arg) -> clap::Arg {
 }
 
 /// Whether that is what somebody calls a refactoring: its name, or its number, with or without zeros before it.
+#[must_use]
 pub fn is_named(name: &str, called: &str) -> bool {
     let number = |text: &str| text.parse::<u32>().ok();
     let same_number = name.split_once('-').is_some_and(|(n, _)| number(n).is_some() && number(n) == number(called));

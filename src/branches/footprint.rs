@@ -171,7 +171,9 @@ impl Reading<'_> {
     }
 
     fn fields(&mut self, table: &TableName, fields: &[Ident]) {
-        fields.iter().for_each(|field| self.field(table, field));
+        for field in fields {
+            self.field(table, field);
+        }
     }
 
     fn all(&mut self, table: &TableName) {

@@ -18,6 +18,7 @@ pub struct Difference {
 }
 
 /// The first thing in which two shapes differ. The order of fields does not count.
+#[must_use]
 pub fn difference(one: &Schema, other: &Schema) -> Option<Difference> {
     let names: BTreeSet<&TableName> = one.tables.keys().chain(other.tables.keys()).collect();
     names.into_iter().find_map(|name| match (one.tables.get(name), other.tables.get(name)) {
@@ -50,13 +51,13 @@ fn of_table(name: &TableName, one: &Table, other: &Table) -> Option<Difference> 
         }
     }
     let items = [
-        unlike("constraint", named(&one.constraints, |c| &c.name), named(&other.constraints, |c| &c.name), |c| {
+        unlike("constraint", &named(&one.constraints, |c| &c.name), &named(&other.constraints, |c| &c.name), |c| {
             (c.fields.clone(), bare(&c.definition))
         }),
-        unlike("index", named(&one.indexes, |i| &i.name), named(&other.indexes, |i| &i.name), |i| {
+        unlike("index", &named(&one.indexes, |i| &i.name), &named(&other.indexes, |i| &i.name), |i| {
             (i.fields.clone(), i.definition.clone())
         }),
-        unlike("trigger", named(&one.triggers, |t| &t.name), named(&other.triggers, |t| &t.name), |t| {
+        unlike("trigger", &named(&one.triggers, |t| &t.name), &named(&other.triggers, |t| &t.name), |t| {
             (t.fields.clone(), t.definition.clone())
         }),
     ];
@@ -111,37 +112,25 @@ fn bare(definition: &str) -> String {
 }
 
 /// The first item that one side alone has, or has otherwise, with the field that it is about.
-fn unlike<T: PartialEq + Debug>(
+fn unlike<T>(
     kind: &str,
-    one: BTreeMap<Ident, &T>,
-    other: BTreeMap<Ident, &T>,
+    one: &BTreeMap<Ident, &T>,
+    other: &BTreeMap<Ident, &T>,
     says: impl Fn(&T) -> (Vec<Ident>, String),
 ) -> Option<(Option<Ident>, String)> {
-    for (name, item) in one.iter().chain(&other) {
+    one.iter().chain(other).find_map(|(name, item)| {
         let (fields, text) = says(item);
-        match (one.get(name), other.get(name)) {
-            (Some(here), Some(there)) if here == there || says(here) == says(there) => {}
-            (Some(here), Some(there)) if says(here) != says(there) => {
-                return Some((
-                    fields.first().cloned(),
-                    format!("{kind} `{name}` is `{}` or `{}`", says(here).1, says(there).1),
-                ));
-            }
-            (Some(_), Some(_)) => {
-                return Some((fields.first().cloned(), format!("{kind} `{name}` (`{text}`) is another in each order")));
-            }
-            _ => {
-                return Some((
-                    fields.first().cloned(),
-                    format!("only one of the orders has the {kind} `{name}`, `{text}`,"),
-                ));
-            }
-        }
-    }
-    None
+        let why = match (one.get(name).map(|here| says(here)), other.get(name).map(|there| says(there))) {
+            (Some(here), Some(there)) if here == there => return None,
+            (Some((_, here)), Some((_, there))) => format!("{kind} `{name}` is `{here}` or `{there}`"),
+            _ => format!("only one of the orders has the {kind} `{name}`, `{text}`,"),
+        };
+        Some((fields.first().cloned(), why))
+    })
 }
 
 /// A name that two things of a schema would have.
+#[must_use]
 pub fn twice(schema: &Schema) -> Option<(TableName, Ident)> {
     let mut seen: BTreeMap<(Ident, Ident), TableName> = BTreeMap::new();
     let tables = schema.tables.keys().map(|t| (t, &t.name));
@@ -155,6 +144,7 @@ pub fn twice(schema: &Schema) -> Option<(TableName, Ident)> {
 }
 
 /// The tables whose fields stand in another order.
+#[must_use]
 pub fn reordered(one: &Schema, other: &Schema) -> Vec<TableName> {
     let order = |t: &Table| t.fields.iter().map(|f| f.name.clone()).collect::<Vec<_>>();
     let differs = |(name, table): &(&TableName, &Table)| {

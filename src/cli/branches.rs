@@ -206,7 +206,9 @@ fn decided(context: &Context, args: &Check, sides: &Sides, place: &Place, alone:
     if !decision.commutes() {
         if args.fix {
             let fixed = mend::fix(sides, &decision, place)?;
-            fixed.iter().for_each(|line| ui.done(line));
+            for line in &fixed {
+                ui.done(line);
+            }
             if alone {
                 ui.json(&json!({ "commute": false, "fixed": fixed }));
             }

@@ -38,6 +38,7 @@ pub struct Check {
 
 impl Context {
     /// The same command again, with what was said besides.
+    #[must_use]
     pub fn again(&self, command: &str, args: &Check) -> String {
         let shown = |path: &Path| crate::name::shell(&path.display().to_string());
         let dir = self.globals.dir.as_deref().map(|d| format!(" --dir {}", shown(d))).unwrap_or_default();

@@ -103,7 +103,7 @@ fn chosen(context: &Context, args: &Export, folder: &Folder) -> Result<(Vec<Entr
     let files = context.files()?;
     let mut session = context.session()?;
     let place = session.place()?;
-    let comparison = agree(&files, &place)?;
+    let comparison = agree(context, &files, &place)?;
     let deferred = place.recorded.iter().filter(|r| r.state == State::Deferred).map(|r| r.entry.clone());
     let open: Vec<Entry> = deferred.chain(comparison.to_apply).collect();
     let what = "cannot write migrations";

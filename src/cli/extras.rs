@@ -95,14 +95,15 @@ pub fn docs(context: &Context, args: &Docs) -> Result<(), Problem> {
                 names.join(", ")
             )
         }
-        Some(topic) => match pages.iter().find(|(name, _)| name == topic) {
-            Some((_, text)) => (*text).to_owned(),
-            None => {
+        Some(topic) => {
+            if let Some((_, text)) = pages.iter().find(|(name, _)| name == topic) {
+                (*text).to_owned()
+            } else {
                 let why = "there is no such page";
                 return Err(Problem::new(Kind::Usage, format!("cannot print `{topic}`"), why)
                     .hint("`refactor docs` lists the pages"));
             }
-        },
+        }
     };
     context.ui.json(&serde_json::json!({ "text": text }));
     context.ui.out(text.trim_end());

@@ -63,10 +63,10 @@ pub struct Migration {
     pub keeps: Vec<TableName>,
 }
 
-/// A query for what tables are like, a line for each thing, the same in each database that has the same.
-#[must_use]
-pub fn likeness(tables: &[TableName]) -> String {
-    let names = list(&tables.iter().map(|t| Literal(t.to_string())).collect::<Vec<_>>());
+/// A query for what tables are like, a line for each thing, the same in each database that has the same. `written` tells how
+/// a name is written as a constant.
+pub fn likeness(tables: &[TableName], written: impl Fn(&str) -> String) -> String {
+    let names = list(&tables.iter().map(|table| written(&table.to_string())).collect::<Vec<_>>());
     format!(
         "SELECT l.said FROM (SELECT pg_catalog.to_regclass(name)::oid AS oid FROM unnest(ARRAY[{names}]::text[]) AS name) AS t CROSS JOIN LATERAL (
       SELECT concat_ws(' ', 'table', c.oid::regclass, 'of', c.relowner::regrole, CASE WHEN c.relrowsecurity THEN 'with row policies' END, CASE WHEN c.relforcerowsecurity THEN 'forced' END) AS said
@@ -162,8 +162,8 @@ BEGIN
 ",
             list(&saved),
             crate::plan::KEY,
-            likeness(&self.tables),
-            likeness(&self.tables)
+            likeness(&self.tables, |name| literal(name, is_special)),
+            likeness(&self.tables, |name| literal(name, is_special))
         )
     }
 

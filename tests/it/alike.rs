@@ -88,7 +88,8 @@ fn look_alikes_of_others_are_never_called() {
     for_each_page(|name| {
         let examples = Page::read(name).examples();
         let real = examples.iter().find(|e| e.succeeds && !e.stays_deferred && e.command.starts_with("refactor "));
-        let Some(example) = real.filter(|_| name != "data") else { return };
+        // Statements of the user without schemas find no place where only a schema is that others have filled.
+        let Some(example) = real.filter(|_| !["data", "ddl"].contains(&name)) else { return };
         let database = new_database(&example.before);
         let said = shell(&database, &example.command);
         assert!(!said.contains("[exit code"), "{said}");

@@ -200,7 +200,8 @@ fn names_and_texts_mean_nothing_to_a_runner() {
                 (of(up), of(down))
             }
             "dbmate" => {
-                (between(&files[0].1, "-- migrate:up", "-- migrate:down"), between(&files[0].1, "-- migrate:down", ""))
+                let (up, down) = files[0].1.split_once("\n-- migrate:down\n").unwrap();
+                (up.split_once("-- migrate:up\n").unwrap().1.to_owned(), down.to_owned())
             }
             "liquibase" => {
                 let is_back = |line: &&str| line.starts_with("--rollback");
@@ -238,7 +239,9 @@ fn numbers_follow_those_that_are_there() {
     let made = |runner: &str, there: &[(&str, &str)]| {
         let out = database.directory.path().join(format!("out_{runner}"));
         std::fs::create_dir(&out).unwrap();
-        there.iter().for_each(|(name, text)| std::fs::write(out.join(name), text).unwrap());
+        for (name, text) in there {
+            std::fs::write(out.join(name), text).unwrap();
+        }
         let names: Vec<String> = export(&database, runner, &[]).into_iter().map(|(name, _)| name).collect();
         let new = |name: &&String| !there.iter().any(|(old, _)| *old == **name);
         names.iter().filter(new).cloned().collect::<Vec<_>>()

@@ -8,6 +8,7 @@ mod applied;
 mod branches;
 mod cli;
 mod concurrency;
+mod converting;
 mod cycle;
 mod data;
 mod ddl;

@@ -37,9 +37,12 @@ fn the_readme_shows_what_really_happens() {
     Page::open("README.md").check();
 }
 
+/// That of migration runners needs a `pg_dump` that fits the server: `exporting.rs` runs it.
 #[test]
 fn every_other_page_shows_what_really_happens() {
     let pages = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/docs")).unwrap();
-    let names = pages.map(|page| page.unwrap().file_name().into_string().unwrap()).filter(|name| name.ends_with(".md"));
-    names.for_each(|name| Page::open(&format!("docs/{name}")).check());
+    let pages = pages.map(|page| page.unwrap().path()).filter(|page| page.extension().is_some_and(|e| e == "md"));
+    for page in pages.filter(|page| !page.ends_with("with-your-migration-runner.md")) {
+        Page::open(page.to_str().unwrap()).check();
+    }
 }

@@ -40,7 +40,7 @@ pub fn files(dir: &Path, branch: &str) -> Result<Vec<Entry>, Problem> {
     };
     let listed = text(git(&["ls-tree", "-z", "--full-tree", "--name-only", &branch, &folder])?)?;
     let mut entries = Vec::new();
-    for path in listed.split('\0').filter(|path| path.ends_with(".toml")) {
+    for path in listed.split('\0').filter(|path| Path::new(path).extension().is_some_and(|end| end == "toml")) {
         let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".toml");
         let blob = text(git(&["show", "--end-of-options", &format!("{branch}:{path}")])?)?;
         entries.push(Entry::parse(name, &blob)?);

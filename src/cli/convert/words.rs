@@ -1,8 +1,8 @@
 //! One statement as refactorings, by itself.
 
 use sqlparser::ast::{
-    AlterColumnOperation, AlterTable, AlterTableOperation, ColumnDef, ColumnOption, CreateIndex, CreateTable, Expr,
-    Ident, IndexColumn, ObjectName, ObjectType, RenameTableNameKind, Statement, TableConstraint,
+    AlterColumnOperation, AlterTable, AlterTableOperation, ColumnDef, ColumnOption, CommentObject, CreateIndex,
+    CreateTable, Expr, Ident, IndexColumn, ObjectName, ObjectType, RenameTableNameKind, Statement, TableConstraint,
 };
 
 use crate::catalogue::NAMES;
@@ -49,8 +49,33 @@ fn said_by(statement: &Statement, text: &str) -> Result<Said, String> {
             let why = "it changes rows once, where it stands among the others";
             Ok(Said::These(vec![words(["data", &format!("{verb}-rows"), text])], Some(why.to_owned())))
         }
+        Statement::Comment { object_type, object_name, comment, .. } => {
+            let on = match object_type {
+                CommentObject::Table => table(object_name)?,
+                CommentObject::Column => field_ref(object_name)?,
+                _ => return Err("only tables and fields get comments so".to_owned()),
+            };
+            sure(vec![words(["comment", &on, comment.as_deref().unwrap_or("--none")])])
+        }
+        Statement::CreateExtension(extension) => Ok(made(text, "EXTENSION", &extension.name)),
+        Statement::CreateType { name, .. } => Ok(made(text, "TYPE", name)),
+        Statement::CreateSequence { name, temporary: false, .. } => Ok(made(text, "SEQUENCE", name)),
         _ => Err("no refactoring does that".to_owned()),
     }
+}
+
+/// What has no verb of its own, with what most likely takes it back.
+fn made(text: &str, kind: &str, name: &impl std::fmt::Display) -> Said {
+    let down = format!("DROP {kind} {name}");
+    let why = format!("it is taken back by `{down}`");
+    Said::These(vec![words(["ddl", "--up", text, "--down", &down])], Some(why))
+}
+
+/// A field's name, after its table's, as it is typed.
+fn field_ref(name: &ObjectName) -> Result<String, String> {
+    let mut parts = name.0.clone();
+    let last = parts.pop().and_then(|part| part.as_ident().cloned());
+    field(&ObjectName(parts), &last.ok_or_else(|| format!("`{name}` is no field's name"))?)
 }
 
 /// Words as owned texts.

@@ -104,8 +104,9 @@ impl Runner {
         let reads = |text: &str| self.reads(text);
         let (up, down) = (up.text(&reads), down.text(&reads));
         let lines: Vec<String> = [mark.line()].into_iter().chain(losses.iter().map(|l| format!("lost: {l}"))).collect();
-        let lines =
-            lines.iter().map(|line| line.replace(['\n', '\r'], " ")).filter(|line| !reads(&format!("-- {line}")));
+        // Goose leaves comments out, which is all that is wanted of these.
+        let is_read = |line: &String| !matches!(self, Self::Goose) && reads(&format!("-- {line}"));
+        let lines = lines.iter().map(|line| line.replace(['\n', '\r'], " ")).filter(|line| !is_read(line));
         let lines: Vec<String> = lines.collect();
         let head = |sign: &str| lines.iter().map(|line| format!("{sign} {line}\n")).collect::<String>();
         let slug = slug(folder, mark);

@@ -119,7 +119,8 @@ impl Session {
     fn like(&mut self, tables: &[TableName]) -> Result<Vec<String>, Problem> {
         let mut transaction = self.client.transaction()?;
         transaction.batch_execute("SET LOCAL search_path = pg_catalog, pg_temp")?;
-        let query = format!("SELECT DISTINCT l.said FROM ({}) AS l ORDER BY 1", likeness(tables));
+        let alike = likeness(tables, |name| Literal(name.to_owned()).to_string());
+        let query = format!("SELECT DISTINCT l.said FROM ({alike}) AS l ORDER BY 1");
         let lines = transaction.query(&query, &[])?.iter().map(|row| row.get(0)).collect();
         transaction.rollback()?;
         Ok(lines)
