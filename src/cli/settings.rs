@@ -139,13 +139,24 @@ fn is_ours(file: &Path) -> bool {
         .is_ok_and(|found| found.is_file() && (found.uid() == Uid::effective().as_raw() || found.uid() == 0))
 }
 
-/// What stands in a file of variables, if there is one.
+/// What stands in a file of variables, if there is one. It is there for other programs, too: a line that cannot be read
+/// matters only where it may be about a database.
 fn variables(file: &Path) -> Result<BTreeMap<String, String>, Problem> {
+    let wrong =
+        |e: &dotenvy::Error| Problem::new(Kind::Usage, format!("cannot read `{}`", file.display()), e.to_string());
     if !is_ours(file) {
         return Ok(BTreeMap::new());
     }
-    let read = dotenvy::from_path_iter(file).and_then(Iterator::collect);
-    read.map_err(|e| Problem::new(Kind::Usage, format!("cannot read `{}`", file.display()), e.to_string()))
+    let (read, unread): (Vec<_>, Vec<_>) =
+        dotenvy::from_path_iter(file).map_err(|e| wrong(&e))?.partition(Result::is_ok);
+    let found: BTreeMap<String, String> = read.into_iter().flatten().collect();
+    let text = fs::read_to_string(file).map_err(|e| wrong(&dotenvy::Error::Io(e)))?;
+    let names = text.lines().filter_map(|line| Some(line.split_once('=')?.0.trim().trim_start_matches("export ")));
+    let is_missing = |name: &str| (name == "DATABASE_URL" || name.starts_with("PG")) && !found.contains_key(name);
+    match unread.into_iter().find_map(Result::err).filter(|_| names.into_iter().any(is_missing)) {
+        Some(e) => Err(wrong(&e)),
+        None => Ok(found),
+    }
 }
 
 /// Writes the first settings and makes the directory; what is there stays as it is.
@@ -167,4 +178,21 @@ pub fn init(context: &Context) -> Result<(), Problem> {
     context.ui.say("  see what is there: `refactor status`   begin: `refactor rename-field TABLE.FIELD NAME`, or any verb of `refactor --help`");
     context.ui.json(&serde_json::json!({ "file": context.settings.file.as_deref().unwrap_or(file), "dir": dir }));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_for_other_programs_do_not_matter() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join(".env");
+        fs::write(&file, "A=1\nGREETING=hello you\n- odd\nB='2'\n").expect("writes");
+        let found = variables(&file).expect("reads");
+        assert_eq!(found.get("A").map(String::as_str), Some("1"));
+        assert_eq!(found.get("B").map(String::as_str), Some("2"));
+        fs::write(&file, "DATABASE_URL=postgresql://x y\n").expect("writes");
+        assert!(variables(&file).is_err());
+    }
 }
