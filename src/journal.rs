@@ -310,6 +310,23 @@ pub fn next_name(taken: &[String], refactoring: &Refactoring) -> String {
     Ident::generated(&[&format!("{number:04}-{}", slug.trim_matches('-'))]).as_str().to_owned()
 }
 
+/// New records, each after the one before it; `taken` are the names that are there.
+///
+/// # Errors
+/// When one cannot be written as TOML, which is a fault of ours.
+pub fn chain(
+    mut taken: Vec<String>,
+    mut after: Option<String>,
+    refactorings: Vec<Refactoring>,
+) -> Result<Vec<Entry>, toml::ser::Error> {
+    let one = |refactoring| {
+        let name = next_name(&taken, &refactoring);
+        taken.push(name.clone());
+        Entry::new(name.clone(), after.replace(name), refactoring)
+    };
+    refactorings.into_iter().map(one).collect()
+}
+
 /// What the database says of one refactoring.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 /// PostgreSQL cuts identifiers at this many bytes (`NAMEDATALEN - 1`).
 pub const MAX_BYTES: usize = 63;
@@ -163,6 +163,12 @@ pub struct TableName {
 }
 
 impl TableName {
+    /// Whether a table of ours by this name keeps what a change that is real had no place for.
+    #[must_use]
+    pub fn is_archive(&self) -> bool {
+        self.name.as_str().starts_with("lost_")
+    }
+
     /// Puts a schema and a name together.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
         Self { schema: Ident::new(schema), name: Ident::new(name) }
@@ -390,21 +396,24 @@ fn quoted(name: &Ident) -> String {
     format!("\"{}\"", name.as_str().replace('"', "\"\""))
 }
 
+/// Types that files have as their text: how it is written; it is read by `FromStr`.
 macro_rules! serde_as_text {
     ($($type:ty => $write:expr),+ $(,)?) => {$(
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 let write: fn(&$type) -> String = $write;
                 to.serialize_str(&write(self))
             }
         }
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text: String = serde::Deserialize::deserialize(from)?;
+                text.parse().map_err(serde::de::Error::custom)
             }
         }
     )+};
 }
+pub(crate) use serde_as_text;
 
 serde_as_text!(Ident => typed, TableRef => ToString::to_string, FieldRef => ToString::to_string, Renaming => ToString::to_string);
 

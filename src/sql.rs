@@ -23,7 +23,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer, Word};
 
-use crate::name::{Ident, TableName};
+use crate::name::{Ident, TableName, serde_as_text};
 
 /// A string constant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -404,17 +404,7 @@ impl fmt::Display for TypeName {
     }
 }
 
-impl Serialize for TypeName {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for TypeName {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(TypeName => ToString::to_string);
 
 /// What stands after USING in a CREATE INDEX: `btree (lower(name)) WHERE (id > 3)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -439,17 +429,7 @@ impl fmt::Display for IndexTail {
     }
 }
 
-impl Serialize for IndexTail {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for IndexTail {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(IndexTail => ToString::to_string);
 
 /// Renames fields inside a definition that PostgreSQL printed (index, check, trigger …). Those texts follow grammar
 /// that no general parser reads whole, but in them a field of the table is always a bare word: not called, not cast to.

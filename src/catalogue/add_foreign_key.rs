@@ -4,13 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::catalogue::drop_constraint::DropConstraint;
 use crate::catalogue::entangled::reference;
 use crate::catalogue::quarantine::OnViolation;
 use crate::catalogue::{Refactor, Refactoring, rule};
-use crate::name::{FieldRef, Ident, NameError, TableRef, listed, shell, typed_all};
+use crate::name::{FieldRef, Ident, NameError, TableRef, listed, serde_as_text, shell, typed_all};
 use crate::refusal::Refusal;
 use crate::relation::Relation;
 use crate::schema::{Constraint, ConstraintKind, ForeignKey};
@@ -142,17 +142,7 @@ impl fmt::Display for Key {
     }
 }
 
-impl Serialize for Key {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(Key => ToString::to_string);
 
 impl AddForeignKey {
     /// The constraint, for the version before, and the table that it refers to.

@@ -11,8 +11,9 @@ use serde_json::json;
 
 use crate::catalogue::Refactoring;
 use crate::cli::convert::statements::Statement;
+use crate::cli::declare::unwritten;
 use crate::cli::{Command, Context, Verb};
-use crate::journal::{Entry, next_name};
+use crate::journal::chain;
 use crate::name::shell;
 use crate::problem::{Kind, Problem};
 
@@ -134,15 +135,10 @@ fn has_option(verb: &str, option: &str) -> bool {
 fn write(context: &Context, wanted: Vec<Refactoring>) -> Result<(), Problem> {
     let directory = context.directory();
     let files = directory.read()?;
-    let mut taken: Vec<String> = files.iter().map(|f| f.step.name.clone()).collect();
-    let mut after = taken.last().cloned();
-    for refactoring in wanted {
-        let name = next_name(&taken, &refactoring);
-        let entry = Entry::new(name.clone(), after, refactoring)
-            .map_err(|e| Problem::new(Kind::Files, "cannot write the refactoring down", e.to_string()))?;
+    let taken: Vec<String> = files.iter().map(|f| f.step.name.clone()).collect();
+    let after = taken.last().cloned();
+    for entry in chain(taken, after, wanted).map_err(|e| unwritten(&e))? {
         context.ui.done(format!("recorded in {}", directory.write(&entry)?.display()));
-        taken.push(name.clone());
-        after = Some(name);
     }
     context.ui.say("`refactor apply` shows them");
     Ok(())

@@ -7,13 +7,13 @@ use crate::cli::{Context, agree};
 use crate::db::session::Deferred;
 use crate::db::trial::Trial;
 use crate::generate::{Class, shown_in};
-use crate::journal::{Entry, next_name};
+use crate::journal::chain;
 use crate::problem::{Kind, Problem};
 use crate::ui::Ui;
 use crate::version::RemarkKind;
 
 /// Declares and defers refactorings, all or none.
-pub fn run(context: &Context, refactorings: Vec<Refactoring>) -> Result<(), Problem> {
+pub fn run(context: &Context, mut refactorings: Vec<Refactoring>) -> Result<(), Problem> {
     let directory = context.directory();
     let files = directory.read()?;
     let mut session = context.session()?;
@@ -30,18 +30,11 @@ pub fn run(context: &Context, refactorings: Vec<Refactoring>) -> Result<(), Prob
         .hint("bring it up to date first: `refactor apply`"));
     }
     let known = files.iter().map(|f| &f.step.name).chain(place.recorded.iter().map(|r| &r.entry.step.name));
-    let mut taken: Vec<String> = known.cloned().collect();
+    let taken: Vec<String> = known.cloned().collect();
     let newest = place.recorded.last().map(|r| r.entry.step.name.clone());
-    let mut after = newest.filter(|a| files.iter().any(|f| f.step.name == *a));
-    let (mut entries, mut moment) = (Vec::new(), None);
-    for mut refactoring in refactorings {
-        moment = session.fix_moment(&mut refactoring).or(moment);
-        let name = next_name(&taken, &refactoring);
-        let entry = Entry::new(name.clone(), after.replace(name.clone()), refactoring)
-            .map_err(|e| Problem::new(Kind::Files, "cannot write the refactoring down", e.to_string()))?;
-        taken.push(name);
-        entries.push(entry);
-    }
+    let after = newest.filter(|a| files.iter().any(|f| f.step.name == *a));
+    let moments: Vec<_> = refactorings.iter_mut().filter_map(|one| session.fix_moment(one)).collect();
+    let entries = chain(taken, after, refactorings).map_err(|e| unwritten(&e))?;
     let names: Vec<String> = entries.iter().map(|e| e.step.name.clone()).collect();
     // The file first: should we die between the two, `refactor apply` goes on; the reverse would leave views that no
     // file explains.
@@ -64,7 +57,7 @@ pub fn run(context: &Context, refactorings: Vec<Refactoring>) -> Result<(), Prob
         context.ui.say(format!("  recorded in {}", file.display()));
     }
     report(context.ui, &deferred, &names);
-    if let Some(moment) = moment {
+    if let Some(moment) = moments.last() {
         context.ui.note(format!(
             "rows that exist get the moment of declaring, `{moment}`, written down as `existing`; new rows get their own"
         ));
@@ -73,6 +66,11 @@ pub fn run(context: &Context, refactorings: Vec<Refactoring>) -> Result<(), Prob
         "  try it: `refactor exec -- psql`   make it real: `refactor materialize`   take it back: `refactor undo`",
     );
     Ok(())
+}
+
+/// A refactoring without a text.
+pub fn unwritten(e: &toml::ser::Error) -> Problem {
+    Problem::new(Kind::Files, "cannot write the refactoring down", e.to_string())
 }
 
 /// Tells what was asked, what was shown and what cannot be done with it.

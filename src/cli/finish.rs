@@ -27,7 +27,7 @@ pub fn run(context: &Context, args: &Finish) -> Result<(), Problem> {
     let (place, left) = session.settled()?;
     context.tell_left(&left);
     let (mut plan, mut gone) = (Plan { title: "let go of what was kept".into(), ..Plan::default() }, Vec::new());
-    for table in place.installed.tables.iter().filter(|table| table.name.as_str().starts_with("lost_")) {
+    for table in place.installed.tables.iter().filter(|table| table.is_archive()) {
         if let Some(user) = restored_by(&place, table) {
             context.ui.note(format!("`{table}` stays: {user}, which is deferred, brings it back"));
             continue;

@@ -36,7 +36,7 @@ pub fn run(context: &Context, args: &Revert) -> Result<(), Problem> {
     if wanted.is_empty() {
         wanted.push(newest);
     }
-    let refactorings = inverses(&real, |one| wanted.iter().any(|w| w.entry.step.name == one.entry.step.name))?;
+    let refactorings = inverses(&real, |one| wanted.contains(&one))?;
     declare::run(context, refactorings).map_err(|problem| match problem.kind {
         Kind::Refused(_) => match with_what_rests_on_it(&place, &real, &wanted) {
             Some(names) => problem.hint(format!("what became real after it rests on it: `refactor revert {names}`")),
@@ -94,10 +94,9 @@ fn inverses(real: &[&Recorded], is_wanted: impl Fn(&Recorded) -> bool) -> Result
 
 /// The fewest of the newest that can be taken back together with those that are wanted, as for a command line.
 fn with_what_rests_on_it(place: &Place, real: &[&Recorded], wanted: &[&Recorded]) -> Option<String> {
-    let is_wanted = |one: &Recorded| wanted.iter().any(|w| w.entry.step.name == one.entry.step.name);
     (1..=real.len()).find_map(|count| {
         let newest = &real[real.len() - count..];
-        let takes = |one: &Recorded| is_wanted(one) || newest.iter().any(|n| n.entry.step.name == one.entry.step.name);
+        let takes = |one: &Recorded| wanted.contains(&one) || newest.contains(&one);
         let mut steps = place.pending();
         let inverses = inverses(real, takes).ok()?;
         steps.extend(

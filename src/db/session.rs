@@ -502,7 +502,7 @@ impl Session {
                 let mut plan = defer(&version, &place.installed, &title, change_state(names, "undone"))?;
                 plan.notes.clear();
                 let keep = tables_of(&version)?;
-                for table in place.installed.tables.iter().filter(|t| !t.name.as_str().starts_with("lost_")) {
+                for table in place.installed.tables.iter().filter(|t| !t.is_archive()) {
                     let count = if keep.contains(table) { 0 } else { count_rows(&mut self.client, table)? };
                     let rows = if count == 1 { "row" } else { "rows" };
                     plan.losses.extend((count > 0).then(|| format!("{count} {rows} of `{table}`")));

@@ -228,7 +228,7 @@ type For<'v> = (&'v String, PlanStep);
 /// The tables of ours that a version needs, and those that must never go.
 pub(super) fn wanted(version: &Version, complements: &[Kept], installed: &Installed) -> BTreeSet<TableName> {
     let complements = complements.iter().map(|kept| kept.table.clone());
-    let kept = installed.tables.iter().filter(|t| t.name.as_str().starts_with("lost_")).cloned();
+    let kept = installed.tables.iter().filter(|t| t.is_archive()).cloned();
     let floors = version.floors.iter().map(|f| f.table.clone());
     complements.chain(version.made.iter().map(|m| m.table.clone())).chain(floors).chain(kept).collect()
 }

@@ -4,7 +4,6 @@ mod numbered;
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sqlparser::ast::{
     self, ColumnOption, ConstraintReferenceMatchKind, GeneratedAs, GeneratedExpressionMode, ObjectName,
     ReferentialAction, Statement,
@@ -14,7 +13,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 use super::Identity;
-use crate::name::{Ident, TableRef};
+use crate::name::{Ident, TableRef, serde_as_text};
 use crate::sql::{Expression, ExpressionError, LONGEST, parser_reason};
 
 /// A field or a rule, as text that is known to be one.
@@ -373,17 +372,7 @@ impl fmt::Display for Element {
     }
 }
 
-impl Serialize for Element {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Element {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(Element => ToString::to_string);
 
 #[cfg(test)]
 mod tests {

@@ -141,7 +141,7 @@ fn read_kept(
     let own = client.query("SELECT oid FROM pg_namespace WHERE nspname = 'refactor'", &[])?;
     catalogue.schemas = own.iter().map(|row| row.try_get("oid")).collect::<Result<_, _>>()?;
     let mut tables = tables::read(client, &catalogue)?;
-    let is_kept = |oid: &u32| catalogue.names.relation(*oid).is_some_and(|t| t.name.as_str().starts_with("lost_"));
+    let is_kept = |oid: &u32| catalogue.names.relation(*oid).is_some_and(TableName::is_archive);
     tables.retain(|oid, _| is_kept(oid));
     catalogue.tables = tables.keys().copied().collect();
     fields::read(client, &catalogue, domains, &mut tables)?;

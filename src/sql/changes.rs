@@ -3,12 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sqlparser::ast::{Query, SetExpr, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
+use crate::name::serde_as_text;
 use crate::sql::parser_reason;
 
 /// One or more of INSERT, UPDATE, DELETE and MERGE, with or without WITH, as a person wrote them.
@@ -85,17 +85,7 @@ impl fmt::Display for Changes {
     }
 }
 
-impl Serialize for Changes {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Changes {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(Changes => ToString::to_string);
 
 #[cfg(test)]
 mod tests {

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value};
 
-use crate::name::Ident;
+use crate::name::{Ident, serde_as_text};
 use crate::sql::{Expression, ExpressionError, Literal, bare, field_of};
 
 /// One value, as text that its type reads; `None` is NULL.
@@ -79,17 +79,7 @@ impl fmt::Display for Mapping {
     }
 }
 
-impl Serialize for Mapping {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Mapping {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(Mapping => ToString::to_string);
 
 /// Several pairs, with commas between them: `N=new,O=open`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

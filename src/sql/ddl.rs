@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-use crate::name::{Ident, TableRef};
+use crate::name::{Ident, TableRef, serde_as_text};
 
 /// One or more statements that may run within a transaction with others, and leave it and its session as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,17 +155,7 @@ impl fmt::Display for Ddl {
     }
 }
 
-impl Serialize for Ddl {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Ddl {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(Ddl => ToString::to_string);
 
 #[cfg(test)]
 mod tests {

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sqlparser::ast::{self, Expr, IndexColumn};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use super::{Expression, ExpressionError, field_of, parser_reason};
-use crate::name::Ident;
+use crate::name::{Ident, serde_as_text};
 
 /// One key of an index as a person wrote it: a field or an expression, perhaps with a collation, an operator class, an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,17 +158,7 @@ impl fmt::Display for IndexKey {
     }
 }
 
-impl Serialize for IndexKey {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for IndexKey {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(IndexKey => ToString::to_string);
 
 /// A storage parameter: `fillfactor=70`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,17 +187,7 @@ impl fmt::Display for Parameter {
     }
 }
 
-impl Serialize for Parameter {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Parameter {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(Parameter => ToString::to_string);
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,6 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sqlparser::ast::{
     self, Expr, ObjectName, ObjectNamePart, Query, SetExpr, Statement, TableFactor, Visit, VisitMut, Visitor,
     VisitorMut,
@@ -14,7 +13,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use super::{LONGEST, parser_reason};
-use crate::name::{Ident, TableName, TableRef};
+use crate::name::{Ident, TableName, TableRef, serde_as_text};
 
 /// One SELECT, with or without WITH, that writes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,17 +57,7 @@ impl fmt::Display for Select {
     }
 }
 
-impl Serialize for Select {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Select {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+serde_as_text!(Select => ToString::to_string);
 
 fn parse(text: &str) -> Result<Vec<Statement>, String> {
     if text.len() > LONGEST {
