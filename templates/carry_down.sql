@@ -77,12 +77,33 @@ BEGIN
   SELECT {{ target_key_list }}, OLD.{{ column }} FROM {{ target_to_source }} WHERE {{ source_is_old }}
   FOR KEY SHARE OF b
   ON CONFLICT ({{ complement_keys }}) DO NOTHING;
-  RETURN OLD;
+  IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+  RETURN NEW;
 END
 {{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ source_deleted }}() IS {{ comment }};
 CREATE TRIGGER {{ trigger_delete }} BEFORE DELETE ON {{ source }}
   FOR EACH ROW EXECUTE FUNCTION {{ source_deleted }}();
+{%- if left_behind %}
+CREATE TRIGGER {{ trigger_left }} BEFORE UPDATE ON {{ source }}
+  FOR EACH ROW WHEN ({{ source_key_changed }}) EXECUTE FUNCTION {{ source_deleted }}();
+{%- endif %}
+{%- if let Some(emptied) = emptied %}
+
+CREATE FUNCTION {{ emptied.function }}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
+BEGIN
+  -- No foreign key has the rows below go, too.
+  INSERT INTO {{ complement }} ({% for k in keys %}{{ k.complement }}, {% endfor %}{{ value }})
+  SELECT {{ target_key_list }}, s.{{ column }} FROM {{ target_to_source }}
+  ON CONFLICT ({{ complement_keys }}) DO NOTHING;
+  RETURN NULL;
+END
+{{ crate::name::BODY }};
+COMMENT ON FUNCTION {{ emptied.function }}() IS {{ comment }};
+CREATE TRIGGER {{ emptied.trigger }} BEFORE TRUNCATE ON {{ source }}
+  FOR EACH STATEMENT EXECUTE FUNCTION {{ emptied.function }}();
+{%- endif %}
 
 CREATE FUNCTION {{ target_moved }}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
@@ -131,4 +152,32 @@ CREATE TRIGGER {{ hop.trigger_update }} BEFORE UPDATE ON {{ hop.table }}
   FOR EACH ROW WHEN ({{ hop.key_changed }}) EXECUTE FUNCTION {{ hop.function }}();
 CREATE TRIGGER {{ hop.trigger_delete }} BEFORE DELETE ON {{ hop.table }}
   FOR EACH ROW EXECUTE FUNCTION {{ hop.function }}();
+{% endfor %}
+{%- for late in late %}
+CREATE FUNCTION {{ late.function }}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
+#variable_conflict use_variable
+DECLARE
+  kept record;
+BEGIN
+  -- It comes after rows that were to refer to it. What it has because nobody said anything is not for them;
+  -- and if they all say the same, it is what old code finds here.
+  INSERT INTO {{ complement }} ({% for k in keys %}{{ k.complement }}, {% endfor %}{{ value }})
+  SELECT {{ target_key_list }}, NULL FROM {{ target_to_source }}
+  WHERE {{ late.is_new }} AND s.{{ column }} IS DISTINCT FROM NULL AND pg_catalog.record_image_eq(ROW(s.{{ column }}), ROW({{ via }}()))
+  ON CONFLICT ({{ complement_keys }}) DO NOTHING;
+  SELECT {{ target_key_named }}, x.{{ value }} AS value INTO kept
+  FROM {{ target_to_source }} JOIN {{ complement }} AS x ON {{ complement_joined }}
+  WHERE {{ late.is_new }} AND x.{{ value }} IS DISTINCT FROM NULL AND pg_catalog.record_image_eq(ROW(s.{{ column }}), ROW({{ via }}())) LIMIT 1;
+  IF FOUND THEN
+    PERFORM {{ set }}({% for k in keys %}kept.{{ k.arg }}, {% endfor %}kept.value);
+  END IF;
+  RETURN NULL;
+END
+{{ crate::name::BODY }};
+COMMENT ON FUNCTION {{ late.function }}() IS {{ comment }};
+CREATE TRIGGER {{ late.trigger_insert }} AFTER INSERT ON {{ late.table }}
+  FOR EACH ROW EXECUTE FUNCTION {{ late.function }}();
+CREATE TRIGGER {{ late.trigger_update }} AFTER UPDATE ON {{ late.table }}
+  FOR EACH ROW WHEN ({{ late.key_changed }}) EXECUTE FUNCTION {{ late.function }}();
 {% endfor %}

@@ -132,8 +132,14 @@ BEGIN
   ELSE
     PERFORM 1 FROM {{ target }} AS b WHERE {{ target_row }} FOR KEY SHARE;
   END IF;
-  -- It refers to nothing (yet): the foreign key has its say.
-  IF NOT FOUND THEN RETURN NEW; END IF;
+  -- It refers to nothing (yet): a foreign key has its say; without one, those that refer to the same have one value.
+  IF NOT FOUND THEN
+    IF adopt THEN
+      SELECT a0.{{ column }} AS value INTO g FROM {{ members }} WHERE {{ in_group }} LIMIT 1;
+      IF FOUND THEN NEW.{{ column }} := g.value; END IF;
+    END IF;
+    RETURN NEW;
+  END IF;
 {%- if multi %}
     {{ resolve_new_again }}
     EXIT WHEN {{ same_key }};

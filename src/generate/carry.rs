@@ -551,6 +551,28 @@ struct Down {
     new_key_null: String,
     target_left_source: String,
     middle: Vec<Between>,
+    left_behind: bool,
+    trigger_left: Ident,
+    source_key_changed: String,
+    emptied: Option<Emptied>,
+    target_key_named: String,
+    late: Vec<Late>,
+}
+
+/// Where no foreign key empties the target with the source.
+struct Emptied {
+    function: TableName,
+    trigger: Ident,
+}
+
+/// A table whose rows can come after those that refer to them.
+struct Late {
+    function: TableName,
+    table: TableName,
+    trigger_insert: Ident,
+    trigger_update: Ident,
+    key_changed: String,
+    is_new: String,
 }
 
 fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
@@ -629,9 +651,44 @@ fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
         next_to_source: rest,
         new_key_null: any_null("NEW", &first.from_columns),
         middle: (1..=last).map(|at| between(version, carry, at)).collect(),
+        left_behind: lets_go(version, &carry.hops[last]),
+        trigger_left: trigger("left", &carry.id),
+        source_key_changed: changed(source_key),
+        emptied: carry.hops.iter().any(|hop| foreign_key(version, hop).is_none()).then(|| Emptied {
+            function: own_names("emptied"),
+            trigger: trigger("emptied", &carry.id),
+        }),
+        target_key_named: list(
+            &carry.row_key.iter().zip(&args).map(|(c, arg)| format!("b.{c} AS {arg}")).collect::<Vec<_>>(),
+        ),
+        late: (0..=last).filter(|at| may_wait(version, &carry.hops[*at])).map(|at| late(carry, at)).collect(),
         keys,
     }
     .render()
+}
+
+/// Whether a row may get another key while rows refer to it, which then refer to nobody or to another.
+fn lets_go(version: &Version, hop: &Hop) -> bool {
+    foreign_key(version, hop).is_none_or(|(c, key)| key.on_update != 'c' && (c.deferrable || "nd".contains(key.on_update)))
+}
+
+/// Whether a row may refer to one that is not there yet.
+fn may_wait(version: &Version, hop: &Hop) -> bool {
+    foreign_key(version, hop).is_none_or(|(c, _)| c.deferrable)
+}
+
+fn late(carry: &Carry, at: usize) -> Late {
+    let id = Ident::new(format!("{}_{at}", carry.id.as_str()));
+    let hop = &carry.hops[at];
+    let alias = if at + 1 == carry.hops.len() { "s".to_owned() } else { format!("m{}", at + 1) };
+    Late {
+        function: own(&["late", id.as_str()]),
+        table: hop.to.clone(),
+        trigger_insert: trigger("late", &id),
+        trigger_update: trigger("late_key", &id),
+        key_changed: changed(&hop.to_columns),
+        is_new: equal(&alias, &hop.to_columns, "NEW", &hop.to_columns),
+    }
 }
 
 fn between(version: &Version, carry: &Carry, at: usize) -> Between {

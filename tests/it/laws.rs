@@ -202,6 +202,37 @@ scenarios! {
         truth: DOWN_TRUTH,
         moves: &["city", "customer_id"],
     }
+    down_update_set_null {
+        sql: "CREATE TABLE customers (id int PRIMARY KEY, name text, city text);
+            CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers ON DELETE SET NULL ON UPDATE SET NULL, n int);
+            CREATE INDEX ON orders (customer_id);
+            INSERT INTO customers VALUES (1, 'a', 'u'), (2, 'b', NULL), (3, 'c', 'w');
+            INSERT INTO orders VALUES (1, 1), (2, 1), (3, 2), (4, NULL);",
+        commands: &[&["move-field", "customers.city", "orders"]],
+        truth: DOWN_TRUTH,
+        moves: &["city", "customer_id"],
+    }
+    down_along_no_key {
+        sql: "CREATE TABLE customers (id int PRIMARY KEY, name text, city text DEFAULT 'dd');
+            CREATE TABLE orders (id int PRIMARY KEY, customer_id int, n int);
+            CREATE INDEX ON orders (customer_id);
+            INSERT INTO customers VALUES (1, 'a', 'u'), (2, 'b', NULL), (3, 'c', 'w');
+            INSERT INTO orders VALUES (1, 1), (2, 1), (3, 2), (4, NULL), (5, 9);",
+        commands: &[&["move-field", "customers.city", "orders", "--on", "id=customer_id"]],
+        pools: &[("customer_id", &["1", "2", "3", "4", "5", "9", "NULL"])],
+        truth: DOWN_TRUTH,
+        moves: &["city", "customer_id"],
+    }
+    up_along_no_key {
+        sql: "CREATE TABLE customers (id int PRIMARY KEY, name text);
+            CREATE TABLE orders (id int PRIMARY KEY, customer_id int, city text, n int);
+            CREATE INDEX ON orders (customer_id);
+            INSERT INTO customers VALUES (1, 'a'), (2, 'b'), (3, 'c');
+            INSERT INTO orders VALUES (1, 1, 'u'), (2, 1, 'u'), (3, 2, NULL);",
+        commands: &[&["move-field", "orders.city", "customers", "--on", "customer_id=id"]],
+        pools: &[("customer_id", &["1", "2", "3", "4", "5", "9", "NULL"])],
+        moves: &["city"],
+    }
     up_two_tables {
         sql: "CREATE TABLE customers (id int PRIMARY KEY, name text);
             CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers ON UPDATE CASCADE ON DELETE SET NULL, n int);
