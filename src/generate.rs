@@ -89,7 +89,23 @@ impl Class {
         let calculated = relation.fields.iter().any(|f| matches!(f.home, Home::Calculated(_)));
         let mut cannot = self.cannot_ever().to_vec();
         cannot.extend((self == Self::U && calculated).then_some("DEFAULT for a calculated field (leave it out)"));
+        cannot.extend((!self.locks_rows()).then_some("lock rows with FOR UPDATE or FOR SHARE"));
+        let old = "show by FOR UPDATE, where it had to wait, what a field that lives elsewhere has become (read the row again)";
+        cannot.extend(self.shows_old_after_a_wait(relation).then_some(old));
         cannot
+    }
+
+    /// Whether FOR UPDATE through the view locks the rows that it shows.
+    #[must_use]
+    pub fn locks_rows(self) -> bool {
+        self != Self::T
+    }
+
+    /// Whether FOR UPDATE, where it had to wait, shows what a field was before: PostgreSQL looks again only at the row that was
+    /// locked, not at what is told of it elsewhere.
+    fn shows_old_after_a_wait(self, relation: &Relation) -> bool {
+        let own = |home: &Home| matches!(home, Home::Own(_) | Home::Calculated(_) | Home::Numbered(_));
+        self == Self::H && !relation.fields.iter().all(|f| own(&f.home))
     }
 
     fn cannot_ever(self) -> &'static [&'static str] {
@@ -110,7 +126,6 @@ impl Class {
                 "WHERE CURRENT OF",
                 "be referred to by a foreign key",
                 "GROUP BY its key alone with other fields selected (name them there, too)",
-                "lock rows with FOR UPDATE or FOR SHARE",
                 "wait and look again at a row that another session changes (it fails with 40001 instead; retry)",
             ],
             Self::H => &[

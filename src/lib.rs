@@ -33,6 +33,7 @@ pub mod cli;
 pub mod db;
 pub mod fact;
 pub mod generate;
+pub mod interrupt;
 pub mod journal;
 pub mod name;
 pub mod plan;

@@ -4,12 +4,15 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 use refactor::cli::{self, Command};
+use refactor::interrupt;
 
 /// Enough for the longest expression that is taken: a chain of operators nests as deep as it is long.
 const STACK: usize = 1 << 30;
 
 fn main() -> ExitCode {
+    interrupt::leave();
     let run = || {
+        interrupt::end();
         let mut command = cli::command();
         match Command::from_arg_matches_mut(&mut command.get_matches_mut()) {
             Ok(parsed) => cli::run(parsed),

@@ -89,6 +89,24 @@ impl Ui {
         let _ = writeln!(anstream::stderr(), "{text}");
     }
 
+    /// That somebody ended us, and what state is left.
+    pub fn interrupted(self, left: &str) {
+        if self.json {
+            self.json(&serde_json::json!({ "interrupted": left }));
+        }
+        let _ = writeln!(anstream::stderr(), "\n{YELLOW}interrupted:{PLAIN} {left}");
+    }
+
+    /// One step of what takes long: a line, for machines with `--json`.
+    pub fn step(&self, at: usize, sentence: &str) {
+        if self.json {
+            let line = serde_json::json!({ "step": at + 1, "doing": sentence });
+            let _ = writeln!(anstream::stderr(), "{line}");
+        } else {
+            self.say(format!("  {sentence} …"));
+        }
+    }
+
     /// Asks; `false` where nobody can answer.
     #[must_use]
     pub fn ask(&self, question: &str) -> bool {

@@ -1,6 +1,9 @@
 CREATE VIEW {{ inner }}{% if invoker %} WITH (security_invoker = true){% else if barrier %} WITH (security_barrier = true){% endif %} AS
 {% if let Some(rows) = united -%}
-{{ rows }};
+SELECT r.* FROM (
+{{ rows }}
+) AS r
+{{ Self::UNLOCKABLE }};
 {%- else -%}
 SELECT
 {%- for f in fields %}

@@ -1,10 +1,15 @@
 //! `apply`: shows what the files have and the database has not.
 
 use crate::cli::{Context, agree, declare};
+use crate::interrupt;
 use crate::problem::Problem;
+
+/// What is left of a run that was ended.
+pub(super) const LEFT: &str = "the database is as it was, or has all of it: `refactor status` tells; `refactor apply` shows what the files have and it has not";
 
 /// Defers all refactorings of the files that the database does not know.
 pub fn run(context: &Context) -> Result<(), Problem> {
+    interrupt::say(context.ui, LEFT);
     let files = context.files()?;
     let mut session = context.session()?;
     session.lock()?;

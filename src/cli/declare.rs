@@ -3,10 +3,11 @@
 use serde_json::json;
 
 use crate::catalogue::Refactoring;
-use crate::cli::{Context, agree};
+use crate::cli::{Context, agree, apply};
 use crate::db::session::Deferred;
 use crate::db::trial::Trial;
 use crate::generate::{Class, shown_in};
+use crate::interrupt;
 use crate::journal::chain;
 use crate::problem::{Kind, Problem};
 use crate::ui::Ui;
@@ -14,6 +15,7 @@ use crate::version::RemarkKind;
 
 /// Declares and defers refactorings, all or none.
 pub fn run(context: &Context, mut refactorings: Vec<Refactoring>) -> Result<(), Problem> {
+    interrupt::say(context.ui, apply::LEFT);
     let directory = context.directory();
     let files = directory.read()?;
     let mut session = context.session()?;
@@ -87,12 +89,20 @@ pub fn report(ui: Ui, deferred: &Deferred, names: &[String]) {
         ui.say(format!("  {}", trial.sentence()));
     }
     let next = shown_in(&deferred.version);
-    let mut views = Vec::new();
+    let (mut views, mut alike) = (Vec::new(), Vec::<(Vec<&str>, Vec<String>)>::new());
     for relation in deferred.version.shown().filter(|r| r.touched_by.iter().any(|s| names.contains(s))) {
         let class = Class::of(&deferred.version, relation);
         let view = format!("{}.{}", next[&relation.name.schema], relation.name.name);
-        ui.say(format!("  view `{view}` cannot: {}", class.cannot(relation).join("; ")));
-        views.push(json!({ "view": view, "class": format!("{class:?}"), "cannot": class.cannot(relation) }));
+        let cannot = class.cannot(relation);
+        views.push(json!({ "view": view, "class": format!("{class:?}"), "cannot": cannot }));
+        match alike.iter_mut().find(|(of, _)| *of == cannot) {
+            Some((_, named)) => named.push(format!("`{view}`")),
+            None => alike.push((cannot, vec![format!("`{view}`")])),
+        }
+    }
+    for (cannot, named) in alike {
+        let views = if named.len() == 1 { "view" } else { "views" };
+        ui.say(format!("  {views} {} cannot: {}", named.join(", "), cannot.join("; ")));
     }
     let (mut losses, mut notes, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     for (loss, count) in &deferred.losses {

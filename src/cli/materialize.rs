@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::cli::{Context, agree, is_named, plan};
 use crate::db::session::{Materialization, Place, Session};
+use crate::interrupt;
 use crate::journal::Entry;
 use crate::plan::materialize::Options;
 use crate::problem::{Kind, Problem};
@@ -108,8 +109,12 @@ pub fn unasked(context: &Context, how: &How) -> Result<Vec<String>, Problem> {
 
 /// Plans, asks, and makes real.
 pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
+    interrupt::say(context.ui, LEFT);
     all(context, args).map(|_| ())
 }
+
+/// What is left of a run that was ended.
+const LEFT: &str = "the server takes back what was not committed, within a second; `refactor status` says what is real, `refactor materialize` does the rest, `refactor undo` takes back what is not real";
 
 fn all(context: &Context, args: &Materialize) -> Result<Vec<String>, Problem> {
     let files = context.files()?;
@@ -223,7 +228,7 @@ fn taken_up(context: &Context, session: &mut Session, place: &mut Place, dry_run
 
 fn one(context: &Context, session: &mut Session, place: &Place, work: &Materialization) -> Result<(), Problem> {
     let start = std::time::Instant::now();
-    session.materialize(place, work, &mut |_, sentence| context.ui.say(format!("  {sentence} …")))?;
+    session.materialize(place, work, &mut |at, sentence| context.ui.step(at, sentence))?;
     context.ui.done(format!(
         "materialized {} in {:.1} s; every table holds exactly what its view showed",
         work.names.join(", "),

@@ -34,6 +34,13 @@ pub fn run(context: &Context) -> Result<(), Problem> {
     for entry in &comparison.to_apply {
         rows.push((entry.step.name.clone(), "not applied", None, String::new()));
     }
+    if !comparison.to_apply.is_empty() {
+        let (behind, all) = (comparison.to_apply.len(), files.len());
+        context.ui.say(format!(
+            "the database is behind the files: it does not have {behind} of {all} (`refactor apply` shows {})",
+            if behind == 1 { "it" } else { "them" }
+        ));
+    }
     let width = rows.iter().map(|r| r.0.chars().count()).max().unwrap_or(0);
     for (name, state, trouble, when) in &rows {
         let trouble = trouble.map(|t| format!("  ({t})")).unwrap_or_default();
@@ -71,9 +78,6 @@ pub fn run(context: &Context) -> Result<(), Problem> {
         context.ui.warn(trouble);
     }
     at_work(context, &mut session, &place)?;
-    if !comparison.to_apply.is_empty() {
-        context.ui.say("`refactor apply` brings the database up to the files");
-    }
     let why = problem.as_ref().map(|p| p.why.join("; "));
     let one = |(name, state, trouble, when): &(String, &str, Option<&str>, String)| {
         let shown = why.as_deref().filter(|_| *state == "deferred");

@@ -4,9 +4,14 @@ use clap::Args;
 
 use crate::catalogue::Refactor;
 use crate::cli::{Context, only_named};
+use crate::interrupt;
 use crate::journal::{State, compare};
 use crate::problem::{Kind, Problem};
 use crate::version::Step;
+
+/// What is left of a run that was ended.
+const LEFT: &str =
+    "the database is as it was, or all is taken back: `refactor status` tells; `refactor undo` again does the rest";
 
 /// What to take back.
 #[derive(Debug, Args)]
@@ -26,6 +31,7 @@ pub struct Undo {
 
 /// Takes refactorings back and removes their files.
 pub fn run(context: &Context, args: &Undo) -> Result<(), Problem> {
+    interrupt::say(context.ui, LEFT);
     let files = context.files()?;
     let mut session = context.session()?;
     session.lock()?;

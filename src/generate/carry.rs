@@ -654,10 +654,11 @@ fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
         left_behind: lets_go(version, &carry.hops[last]),
         trigger_left: trigger("left", &carry.id),
         source_key_changed: changed(source_key),
-        emptied: carry.hops.iter().any(|hop| foreign_key(version, hop).is_none()).then(|| Emptied {
-            function: own_names("emptied"),
-            trigger: trigger("emptied", &carry.id),
-        }),
+        emptied: carry
+            .hops
+            .iter()
+            .any(|hop| foreign_key(version, hop).is_none())
+            .then(|| Emptied { function: own_names("emptied"), trigger: trigger("emptied", &carry.id) }),
         target_key_named: list(
             &carry.row_key.iter().zip(&args).map(|(c, arg)| format!("b.{c} AS {arg}")).collect::<Vec<_>>(),
         ),
@@ -669,7 +670,8 @@ fn down(version: &Version, index: usize) -> Result<String, askama::Error> {
 
 /// Whether a row may get another key while rows refer to it, which then refer to nobody or to another.
 fn lets_go(version: &Version, hop: &Hop) -> bool {
-    foreign_key(version, hop).is_none_or(|(c, key)| key.on_update != 'c' && (c.deferrable || "nd".contains(key.on_update)))
+    foreign_key(version, hop)
+        .is_none_or(|(c, key)| key.on_update != 'c' && (c.deferrable || "nd".contains(key.on_update)))
 }
 
 /// Whether a row may refer to one that is not there yet.

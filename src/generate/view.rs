@@ -48,6 +48,13 @@ struct View {
     rights: Vec<String>,
 }
 
+impl View {
+    /// Makes FOR UPDATE and FOR SHARE fail, which would lock nothing: PostgreSQL locks no row of an outer join's optional side.
+    /// Whoever only reads pays nothing, since the planner removes a join to at most one row of which nothing is asked.
+    const UNLOCKABLE: &str =
+        "LEFT JOIN pg_catalog.pg_foreign_table AS unlockable ON unlockable.ftrelid OPERATOR(pg_catalog.=) 0";
+}
+
 /// The name of a relation's inner view.
 #[must_use]
 pub fn inner(relation: &Relation) -> TableName {

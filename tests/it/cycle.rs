@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use refactor::catalogue::Refactor;
 use refactor::db::connect::Target;
 use refactor::db::session::{Place, Session};
+use refactor::generate::Class;
 use refactor::journal::{Directory, Entry, next_name};
 use refactor::name::TableName;
 use refactor::relation::Relation;
@@ -134,12 +135,38 @@ fn materialize_beside(database: &Database, way: &str, beside: &str) {
     database.ok(&["materialize", "--yes", "--rebuild-from", way, "--beside-from", beside]);
 }
 
+/// Each view locks the rows that it shows, or refuses to.
+fn rows_are_locked_or_said_not_to_be(database: &Database) {
+    let version = place(database).version().unwrap();
+    let schemas = refactor::generate::shown_in(&version);
+    for relation in version.shown() {
+        let (mut client, mut other) = (database.client(), database.client());
+        let mut locks = client.transaction().unwrap();
+        let view = format!("{}.{}", schemas[&relation.name.schema], relation.name.name);
+        let locked = locks.query(&format!("SELECT 1 FROM {view} FOR UPDATE"), &[]);
+        if !Class::of(&version, relation).locks_rows() {
+            assert_eq!(locked.unwrap_err().code().unwrap().code(), "0A000", "{view}");
+            continue;
+        }
+        let mut count = |how: &str| {
+            let base = &relation.base;
+            let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {base} {how}) AS r");
+            other.query_one(&sql, &[]).unwrap().get::<_, i64>(0)
+        };
+        let free = count("FOR UPDATE SKIP LOCKED");
+        assert_eq!(usize::try_from(count("") - free).unwrap(), locked.unwrap().len(), "{view}");
+    }
+}
+
 #[test]
 fn materialized_tables_hold_what_their_views_showed() {
     for_each_real_example(|example| {
         for way in WAYS {
             let (database, _) = declared(example);
             write(&database, example);
+            if way == WAYS[0] {
+                rows_are_locked_or_said_not_to_be(&database);
+            }
             let views = shown(&database);
             materialize_beside(&database, way, way);
             let tables: BTreeMap<_, _> =

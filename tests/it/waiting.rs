@@ -331,3 +331,43 @@ fn writers_of_the_same_values_do_not_wait_for_one_another() {
     );
     assert_eq!(shop.rows("SELECT name FROM cities"), ["(Bonn)", "(Jena)", "(Ulm)"]);
 }
+
+#[test]
+fn whoever_interrupts_is_told_what_is_left() {
+    let shop = Database::new(SHOP);
+    shop.ok(&["add-field", "customers.rank", "int"]);
+    let mut holder = shop.client();
+    holder.batch_execute("BEGIN; LOCK TABLE orders, customers IN ACCESS EXCLUSIVE MODE").unwrap();
+    let waits = "SELECT count(*) FROM pg_locks
+        WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    for (words, left) in [
+        (&["move-field", "orders.city", "customers"][..], "`refactor apply`"),
+        (&["materialize", "--yes"], "`refactor status`"),
+        (&["undo", "--yes"], "`refactor undo`"),
+    ] {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_refactor"))
+            .args(words)
+            .current_dir(shop.directory.path())
+            .env("DATABASE_URL", shop.url())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        while holder.query_one(waits, &[]).unwrap().get::<_, i64>(0) == 0 {
+            assert_eq!(child.try_wait().unwrap(), None, "{words:?} did not wait");
+            std::thread::yield_now();
+        }
+        let process = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGINT).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{words:?}");
+        let talk = talk(&output);
+        assert!(talk.contains("interrupted: ") && talk.contains(left), "{words:?}: {talk}");
+        while holder.query_one(waits, &[]).unwrap().get::<_, i64>(0) > 0 {
+            std::thread::yield_now();
+        }
+    }
+    holder.batch_execute("COMMIT").unwrap();
+    shop.ok(&["undo", "--all", "--yes"]);
+    assert_eq!(shop.rows(OURS), Vec::<String>::new());
+}

@@ -241,7 +241,7 @@ fn what_is_not_applied_is_not_agreed_with() {
     };
     assert_eq!(
         at(&["status"]),
-        "0001-rename-a-to-b-in-t  not applied\nnothing is deferred\n`refactor apply` brings the database up to the files\n"
+        "0001-rename-a-to-b-in-t  not applied\nthe database is behind the files: it does not have 1 of 1 (`refactor apply` shows it)\nnothing is deferred\n"
     );
     assert_eq!(at(&["check"]), "0 files agree with the database; 1 to apply\n");
 }
