@@ -67,9 +67,8 @@ end
 
 # The row, for us alone until the end.
 def locked(row)
-  return row.lock! unless FOLLOW
-  Shop.connection.execute("SELECT FROM public.#{row.class.table_name} WHERE id = #{row.id} FOR UPDATE")
-  row.reload
+  row.lock!
+  FOLLOW ? row.reload : row
 end
 
 def upsert(sku, stock)

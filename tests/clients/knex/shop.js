@@ -4,9 +4,8 @@ const knex = require('knex')({ client: 'pg', connection: process.env.DATABASE_UR
 
 // The row, for us alone until the end.
 async function locked(t, table, id) {
-  if (!FOLLOW) return t(table).where({ id }).forUpdate().first();
-  await t.raw('SELECT FROM public.?? WHERE id = ? FOR UPDATE', [table, id]);
-  return t(table).where({ id }).first();
+  const row = await t(table).where({ id }).forUpdate().first();
+  return FOLLOW ? t(table).where({ id }).first() : row;
 }
 
 async function upsert(t, sku, stock) {

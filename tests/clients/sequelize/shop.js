@@ -32,9 +32,8 @@ Line.belongsTo(Product, { foreignKey: 'product_id' });
 
 // The row, for us alone until the end.
 async function locked(model, key, t) {
-  if (!FOLLOW) return model.findByPk(key, { lock: t.LOCK.UPDATE });
-  await db.query(`SELECT FROM public.${model.tableName} WHERE id = $1 FOR UPDATE`, { bind: [key] });
-  return model.findByPk(key);
+  const row = await model.findByPk(key, { lock: t.LOCK.UPDATE });
+  return FOLLOW ? row.reload() : row;
 }
 
 async function upsert(sku, stock) {

@@ -100,10 +100,10 @@ def refused(s, work):
 
 def locked(s, model, key):
     """The row, for us alone until the end."""
+    row = s.get(model, key, with_for_update=True)
     if FOLLOW:
-        s.execute(text(f"SELECT FROM public.{model.__tablename__} WHERE id = :key FOR UPDATE"), {"key": key})
-        return s.get(model, key, populate_existing=True)
-    return s.get(model, key, with_for_update=True)
+        s.refresh(row)
+    return row
 
 
 def upsert(s, key, **values):

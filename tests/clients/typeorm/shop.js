@@ -33,9 +33,8 @@ const connected = db.initialize();
 
 // The row, for us alone until the end.
 async function locked(t, model, key) {
-  if (!FOLLOW) return t.findOne(model, { where: { id: key }, lock: { mode: 'pessimistic_write' } });
-  await t.query(`SELECT FROM public.${model.options.tableName} WHERE id = $1 FOR UPDATE`, [key]);
-  return t.findOneBy(model, { id: key });
+  const row = await t.findOne(model, { where: { id: key }, lock: { mode: 'pessimistic_write' } });
+  return FOLLOW ? t.findOneBy(model, { id: key }) : row;
 }
 
 async function upsert(t, sku, stock) {
