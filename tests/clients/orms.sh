@@ -64,6 +64,7 @@ try() { # ORM
   SHAPE=new refactor -q exec -- bash -c "$run" >"$work/out" 2>&1
   tell "$1" materialized must
   echo "$row"
+  psql -Xq "$server/postgres" -c "DROP DATABASE orm_$1 WITH (FORCE)"
 }
 
 [ $# -gt 0 ] || set -- django sqlalchemy activerecord knex sequelize typeorm drizzle
