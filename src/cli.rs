@@ -2,6 +2,7 @@
 
 mod apply;
 mod branches;
+mod cancel;
 mod check;
 mod convert;
 mod declare;
@@ -119,6 +120,8 @@ enum Verb {
     Plan(plan::PlanArgs),
     /// Make deferred refactorings real
     Materialize(materialize::Materialize),
+    /// End the run that is at work, from another terminal
+    Cancel,
     /// Declare what takes real refactorings back
     Revert(revert::Revert),
     /// Let go of the values that real refactorings have left without a place
@@ -265,6 +268,7 @@ pub fn run(command: Command) -> ExitCode {
         Verb::Url => exec::url(&context),
         Verb::Check(args) => check::run(&context, &args),
         Verb::Materialize(args) => materialize::run(&context, &args),
+        Verb::Cancel => cancel::run(&context),
         Verb::Finish(args) => finish::run(&context, &args),
         Verb::Rehearse(args) => return rehearse::run(&context, &args),
         Verb::Export(args) => export::run(&context, &args),

@@ -1,5 +1,7 @@
 //! One run at a time per database: an advisory lock, and who holds it.
 
+use std::time::{Duration, Instant};
+
 use postgres::{Client, Error};
 
 use crate::db::run::Tries;
@@ -7,18 +9,62 @@ use crate::plan::KEY;
 use crate::problem::Problem;
 use crate::sql::Literal;
 
-/// Who holds the lock.
-const HOLDER: &str = "
+/// Who holds the lock `$1`, as `l`.
+macro_rules! holder {
+    ($what:literal, $with:literal) => {
+        concat!(
+            $what,
+            "
+FROM pg_catalog.pg_locks AS l",
+            $with,
+            "
+WHERE l.locktype = 'advisory' AND l.granted
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
+  AND (l.classid::bigint << 32 | l.objid::bigint) = $1 AND l.objsubid = 1"
+        )
+    };
+}
+
+/// Who that is, and what it does.
+const HOLDER: &str = holder!(
+    "
 SELECT pg_catalog.format('process %s of %s%s, since %s', a.pid, coalesce(a.usename::text, 'an unknown user'),
          coalesce(' at ' || pg_catalog.host(a.client_addr), ''), pg_catalog.to_char(a.backend_start, 'HH24:MI:SS')),
        pg_catalog.substring(a.application_name, '^refactor [0-9].*'),
        pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - a.query_start)::text,
        ARRAY(SELECT pg_catalog.concat('process ', b.pid, ' (', pg_catalog.concat_ws(', ', 'application ' || nullif(b.application_name, ''), 'user ' || b.usename), ')')
-             FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(a.pid)) AS p JOIN pg_catalog.pg_stat_activity AS b ON b.pid = p)
-FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-WHERE l.locktype = 'advisory' AND l.granted
-  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
-  AND (l.classid::bigint << 32 | l.objid::bigint) = $1 AND l.objsubid = 1";
+             FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(a.pid)) AS p JOIN pg_catalog.pg_stat_activity AS b ON b.pid = p)",
+    " JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid"
+);
+
+/// Ends what it does, so that it takes back what it has begun; and if it does not, its connection.
+const END: [&str; 2] = [
+    holder!("SELECT pg_catalog.pg_cancel_backend(l.pid)", ""),
+    holder!("SELECT pg_catalog.pg_terminate_backend(l.pid)", ""),
+];
+
+/// How long it may take to take back what it has begun.
+const TAKING_BACK: Duration = Duration::from_secs(10);
+
+/// Ends the run that is at work, and waits until it has let go of the lock.
+///
+/// # Errors
+/// When the server says so, as to somebody who may not.
+pub fn end(client: &mut Client) -> Result<(), Error> {
+    let begun = Instant::now();
+    for sql in END {
+        let until = begun.elapsed() + TAKING_BACK;
+        let mut there = client.query_opt(sql, &[&KEY])?.is_some();
+        while there && begun.elapsed() < until {
+            std::thread::sleep(Duration::from_millis(25));
+            there = client.query_opt(HOLDER, &[&KEY])?.is_some();
+        }
+        if !there {
+            break;
+        }
+    }
+    Ok(())
+}
 
 /// The run that is at work on the database, and what it does, if there is one.
 ///
@@ -51,7 +97,7 @@ pub fn acquire(client: &mut Client) -> Result<Result<(), String>, Error> {
         if client.query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&KEY])?.get(0) {
             return Ok(Ok(()));
         }
-        std::thread::sleep(std::time::Duration::from_millis(25));
+        std::thread::sleep(Duration::from_millis(25));
     }
     let holder = at_work(client)?;
     Ok(Err(holder.unwrap_or_else(|| "another session".to_owned())))

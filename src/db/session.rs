@@ -253,6 +253,14 @@ impl Session {
         Ok(lock::at_work(&mut self.client)?)
     }
 
+    /// Ends the run that is at work.
+    ///
+    /// # Errors
+    /// When the server says so, as to somebody who may not.
+    pub fn end_work(&mut self) -> Result<(), Problem> {
+        Ok(lock::end(&mut self.client)?)
+    }
+
     /// Reads where the database is, as one snapshot.
     ///
     /// # Errors

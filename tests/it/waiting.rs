@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
-use std::process::Output;
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -332,42 +332,73 @@ fn writers_of_the_same_values_do_not_wait_for_one_another() {
     assert_eq!(shop.rows("SELECT name FROM cities"), ["(Bonn)", "(Jena)", "(Ulm)"]);
 }
 
+/// Whether somebody waits for a lock.
+fn is_waiting(client: &mut Client) -> bool {
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks
+        WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+    client.query_one(waits, &[]).unwrap().get(0)
+}
+
+/// Starts a command, and waits until it waits for a lock, as the one before does no more.
+fn waiting(shop: &Database, holder: &mut Client, words: &[&str]) -> Child {
+    while is_waiting(holder) {
+        std::thread::yield_now();
+    }
+    let mut child = Command::new(env!("CARGO_BIN_EXE_refactor"))
+        .args(words)
+        .current_dir(shop.directory.path())
+        .env("DATABASE_URL", shop.url())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !is_waiting(holder) {
+        assert_eq!(child.try_wait().unwrap(), None, "{words:?} did not wait");
+        std::thread::yield_now();
+    }
+    child
+}
+
+const HOLD: &str = "BEGIN; LOCK TABLE orders, customers IN ACCESS EXCLUSIVE MODE";
+
 #[test]
 fn whoever_interrupts_is_told_what_is_left() {
     let shop = Database::new(SHOP);
     shop.ok(&["add-field", "customers.rank", "int"]);
     let mut holder = shop.client();
-    holder.batch_execute("BEGIN; LOCK TABLE orders, customers IN ACCESS EXCLUSIVE MODE").unwrap();
-    let waits = "SELECT count(*) FROM pg_locks
-        WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    holder.batch_execute(HOLD).unwrap();
     for (words, left) in [
         (&["move-field", "orders.city", "customers"][..], "`refactor apply`"),
         (&["materialize", "--yes"], "`refactor status`"),
         (&["undo", "--yes"], "`refactor undo`"),
     ] {
-        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_refactor"))
-            .args(words)
-            .current_dir(shop.directory.path())
-            .env("DATABASE_URL", shop.url())
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        while holder.query_one(waits, &[]).unwrap().get::<_, i64>(0) == 0 {
-            assert_eq!(child.try_wait().unwrap(), None, "{words:?} did not wait");
-            std::thread::yield_now();
-        }
+        let child = waiting(&shop, &mut holder, words);
         let process = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
         nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGINT).unwrap();
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130), "{words:?}");
         let talk = talk(&output);
         assert!(talk.contains("interrupted: ") && talk.contains(left), "{words:?}: {talk}");
-        while holder.query_one(waits, &[]).unwrap().get::<_, i64>(0) > 0 {
-            std::thread::yield_now();
-        }
     }
     holder.batch_execute("COMMIT").unwrap();
     shop.ok(&["undo", "--all", "--yes"]);
     assert_eq!(shop.rows(OURS), Vec::<String>::new());
+}
+
+#[test]
+fn a_run_is_ended_from_another_terminal() {
+    let shop = Database::new(SHOP);
+    assert_eq!(talk(&shop.run(&["cancel"])), "no run is at work\n");
+    shop.ok(&["add-field", "customers.rank", "int", "--default", "7"]);
+    let mut holder = shop.client();
+    holder.batch_execute(HOLD).unwrap();
+    let child = waiting(&shop, &mut holder, &["materialize", "--yes", "--lock-timeout", "5min"]);
+    let said = talk(&shop.run(&["cancel"]));
+    assert!(said.contains("ended: process ") && said.contains("`refactor materialize` does the rest"), "{said}");
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(1));
+    assert_eq!(talk(&shop.run(&["cancel"])), "no run is at work\n");
+    holder.batch_execute("COMMIT").unwrap();
+    assert_eq!(shop.rows("SELECT DISTINCT rank FROM next.customers"), ["(7)"]);
+    shop.ok(&["materialize", "--yes"]);
+    assert_eq!(shop.rows("SELECT DISTINCT rank FROM customers"), ["(7)"]);
 }
