@@ -12,10 +12,12 @@ mod exec;
 mod export;
 mod extras;
 mod finish;
+mod impact;
 mod lineage;
 mod materialize;
 mod mcp;
 mod plan;
+mod profile;
 mod rehearse;
 mod report;
 mod revert;
@@ -134,6 +136,10 @@ enum Verb {
     Convert(convert::Convert),
     /// Try the laws of the views on the real rows, in a transaction that is rolled back
     Verify(verify::Verify),
+    /// Say which statements of an application touch what changes, and write them for the new shape
+    Impact(impact::Impact),
+    /// Measure the statements of an application on the tables, in the new shape, and on a copy where it is real
+    Profile(profile::Profile),
     /// Write one page with both shapes, the refactorings, the plan, and where each field lives
     Report(report::Report),
     #[command(flatten)]
@@ -274,6 +280,8 @@ pub fn run(command: Command) -> ExitCode {
         Verb::Export(args) => export::run(&context, &args),
         Verb::Convert(args) => convert::run(&context, &args),
         Verb::Verify(args) => verify::run(&context, &args),
+        Verb::Impact(args) => impact::run(&context, &args),
+        Verb::Profile(args) => profile::run(&context, &args),
         Verb::Report(args) => report::run(&context, &args),
         Verb::Demo(args) => demo::run(&context, &args),
         Verb::Completions(args) => {

@@ -7,8 +7,10 @@ use postgres::SimpleQueryMessage;
 
 use crate::cli::{Context, exit_code};
 use crate::db::connect::Target;
+use crate::db::session::Session;
 use crate::generate::shown_in;
 use crate::problem::{Kind, Problem};
+use crate::version::Version;
 
 /// A command to run.
 #[derive(Debug, Args)]
@@ -18,19 +20,25 @@ pub struct Exec {
     command: Vec<String>,
 }
 
-/// `next` and its siblings before the schemas that the user sees now.
+/// `next` and its siblings before the schemas that the user sees now; and `next` and its siblings.
+pub fn paths(session: &Session, version: &Version) -> (String, Vec<String>) {
+    let path = session.path();
+    let mut next: Vec<String> = shown_in(version).values().map(ToString::to_string).collect();
+    if next.is_empty() {
+        next.push("next".into());
+    }
+    let own = next.clone();
+    next.retain(|n| !path.split(',').any(|p| p.trim() == n));
+    next.sort();
+    (next.into_iter().chain([path.to_owned()]).collect::<Vec<_>>().join(", "), own)
+}
+
+/// The same where it arrives.
 fn search_path(context: &Context) -> Result<String, Problem> {
     let mut session = context.session()?;
     let place = session.place()?;
     let version = place.version()?;
-    let path = session.path().to_owned();
-    let mut next: Vec<String> = shown_in(&version).values().map(ToString::to_string).collect();
-    if next.is_empty() {
-        next.push("next".into());
-    }
-    next.retain(|n| !path.split(',').any(|p| p.trim() == n));
-    next.sort();
-    let path = next.into_iter().chain([path]).collect::<Vec<_>>().join(", ");
+    let (path, _) = paths(&session, &version);
     must_arrive(&context.target()?, &path)?;
     Ok(path)
 }

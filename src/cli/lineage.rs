@@ -2,7 +2,7 @@
 
 use crate::generate;
 use crate::name::{Ident, TableName};
-use crate::relation::{Field, Home, Relation};
+use crate::relation::{Field, Home, Relation, Rows};
 use crate::version::{Source, Version};
 
 /// Fields of tables.
@@ -58,10 +58,10 @@ pub fn sources(version: &Version, relation: &Relation, field: &Field) -> Sources
             let calculated = &version.calculated[at];
             all(&calculated.table, &calculated.value.fields().into_iter().collect::<Vec<_>>())
         }
-        Home::United(at) => {
+        Home::United(member) => {
+            let Rows::United(at) = relation.rows else { return Vec::new() };
             let union = &version.unions[at];
-            let member = union.fields.iter().position(|(name, _)| *name == field.shape.name);
-            let column = |branch: &crate::version::Branch| match branch.sources.get(member?)? {
+            let column = |branch: &crate::version::Branch| match branch.sources.get(member)? {
                 Source::Column(column) => Some((branch.table.clone(), column.clone())),
                 _ => None,
             };

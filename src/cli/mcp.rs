@@ -23,7 +23,7 @@ struct Tool {
     flags: &'static [(&'static str, &'static str)],
 }
 
-const TOOLS: [Tool; 5] = [
+const TOOLS: [Tool; 6] = [
     Tool {
         name: "status",
         about: "Which refactorings the files and the database have, and how far each is",
@@ -50,6 +50,12 @@ const TOOLS: [Tool; 5] = [
         about: "What making all real would do: steps, locks, sizes, losses; nothing is done",
         words: None,
         flags: &[("sql", "With the SQL of each step")],
+    },
+    Tool {
+        name: "impact",
+        about: "Which statements of an application touch what is pending, which fail in the new shape, and how they are written then; nothing is run",
+        words: Some(("files", "Files with SQL, programs with SQL in their strings, folders")),
+        flags: &[("statements", "What pg_stat_statements remembers, too")],
     },
     Tool {
         name: "docs",

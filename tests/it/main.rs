@@ -21,6 +21,7 @@ mod floors;
 mod gone;
 mod histories;
 mod hostile;
+mod impact;
 mod indexes;
 mod inverse;
 mod kept;
