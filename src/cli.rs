@@ -13,6 +13,7 @@ mod export;
 mod extras;
 mod finish;
 mod impact;
+mod inspect;
 mod lineage;
 mod materialize;
 mod mcp;
@@ -24,6 +25,7 @@ mod revert;
 mod settings;
 mod show;
 mod status;
+mod suggest;
 mod undo;
 mod verify;
 
@@ -134,6 +136,10 @@ enum Verb {
     Export(export::Export),
     /// Turn statements of migration files into refactorings
     Convert(convert::Convert),
+    /// Find what looks misplaced in tables, with the refactoring that would mend it
+    Inspect(inspect::Inspect),
+    /// Find the refactorings that lead to another shape
+    Suggest(suggest::Suggest),
     /// Try the laws of the views on the real rows, in a transaction that is rolled back
     Verify(verify::Verify),
     /// Say which statements of an application touch what changes, and write them for the new shape
@@ -279,6 +285,8 @@ pub fn run(command: Command) -> ExitCode {
         Verb::Rehearse(args) => return rehearse::run(&context, &args),
         Verb::Export(args) => export::run(&context, &args),
         Verb::Convert(args) => convert::run(&context, &args),
+        Verb::Inspect(args) => inspect::run(&context, &args),
+        Verb::Suggest(args) => suggest::run(&context, &args),
         Verb::Verify(args) => verify::run(&context, &args),
         Verb::Impact(args) => impact::run(&context, &args),
         Verb::Profile(args) => profile::run(&context, &args),

@@ -2,7 +2,7 @@
 
 mod guess;
 mod statements;
-mod words;
+pub mod words;
 
 use std::path::PathBuf;
 
@@ -29,11 +29,11 @@ pub struct Convert {
 }
 
 /// A refactoring as it is typed: its verb and what follows.
-type Words = Vec<String>;
+pub type Words = Vec<String>;
 
 /// What became of a statement.
 #[derive(Debug, Clone, PartialEq)]
-enum Said {
+pub enum Said {
     /// These refactorings; the reason, if that is a guess.
     These(Vec<Words>, Option<String>),
     /// Another statement's refactoring does it.
@@ -126,13 +126,23 @@ fn refactoring(words: &Words) -> Result<Refactoring, String> {
     }
 }
 
+/// What one statement becomes, if nothing in it is a guess.
+pub fn of_statement(text: &str) -> Option<Vec<Words>> {
+    let statement = statements::statements(text).into_iter().next()?;
+    match words::said(&statement.parsed.ok()?, &statement.text) {
+        Said::These(commands, None) => Some(commands),
+        _ => None,
+    }
+}
+
 /// Whether a verb has an option.
 fn has_option(verb: &str, option: &str) -> bool {
     let command = crate::cli::command();
     command.find_subcommand(verb).is_some_and(|verb| verb.get_arguments().any(|a| a.get_long() == Some(option)))
 }
 
-fn write(context: &Context, wanted: Vec<Refactoring>) -> Result<(), Problem> {
+/// Records refactorings as files, after those that are there.
+pub fn write(context: &Context, wanted: Vec<Refactoring>) -> Result<(), Problem> {
     let directory = context.directory();
     let files = directory.read()?;
     let taken: Vec<String> = files.iter().map(|f| f.step.name.clone()).collect();

@@ -201,6 +201,14 @@ fn tidy(keeper: &mut Client) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Brings the tables of a database over to a private server, without rows but for those that say what is real.
+///
+/// # Errors
+/// When `pg_dump` or `psql` says so.
+pub fn tables(source: &Target, copy: &Target) -> Result<(), Problem> {
+    fill(source, copy, How::Private, true)
+}
+
 /// Brings tables and rows over; of the rows at least those that say what is real.
 fn fill(source: &Target, copy: &Target, how: How, schema_only: bool) -> Result<(), Problem> {
     let mut bare: Vec<&str> = Vec::new();

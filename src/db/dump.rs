@@ -3,6 +3,7 @@
 //! Rows are left out but for those of our journal. Owners that are not there are made, what only `psql` understands is
 //! passed over, and so are extensions and settings that this server does not have.
 
+use std::fs::DirEntry;
 use std::io::Write;
 use std::path::Path;
 
@@ -37,16 +38,36 @@ impl Dumped {
     /// # Errors
     /// The same, or when the file cannot be read.
     pub fn read(file: &Path, rows: bool) -> Result<Self, Problem> {
-        let failed = |why: String, hint: &str| {
-            Problem::new(Kind::Usage, format!("cannot read `{}`", file.display()), why).hint(hint)
-        };
-        let text = std::fs::read(file)
-            .map_err(|e| failed(e.to_string(), "write it: `pg_dump --schema-only --file dump.sql`"))?;
-        let text = String::from_utf8(text).ok().filter(|text| !text.contains('\0')).ok_or_else(|| {
-            let hint = "write it anew: `pg_dump --schema-only --format plain --encoding UTF8 --file dump.sql`";
-            failed("it is no plain text in UTF-8".into(), hint)
-        })?;
-        Self::load(&text, rows)
+        Self::load(&text(file)?, rows)
+    }
+
+    /// Starts a server that has nothing yet.
+    ///
+    /// # Errors
+    /// When there is none to start.
+    pub fn empty() -> Result<Self, Problem> {
+        let server = Server::start().map_err(Problem::from)?;
+        let target = Target::resolve(Some(&server.url("postgres")))?;
+        Ok(Self { target, _server: server })
+    }
+
+    /// Makes a database of that name beside the others, from a template if one is named.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn database(&self, name: &str, template: &str) -> Result<Target, Problem> {
+        let mut client = self.target.with_database("postgres").connect()?;
+        client.batch_execute(&format!("CREATE DATABASE {} TEMPLATE {}", Ident::new(name), Ident::new(template)))?;
+        Ok(self.target.with_database(name))
+    }
+
+    /// Takes a database away, whoever is connected.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn drop_database(&self, name: &str) -> Result<(), Problem> {
+        let mut client = self.target.with_database("postgres").connect()?;
+        Ok(client.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", Ident::new(name)))?)
     }
 
     /// Starts a server and loads a dump there, with its rows if they are wanted.
@@ -54,22 +75,72 @@ impl Dumped {
     /// # Errors
     /// When there is no server to start, or the dump is none.
     pub fn load(text: &str, rows: bool) -> Result<Self, Problem> {
-        let server = Server::start().map_err(Problem::from)?;
-        let target = Target::resolve(Some(&server.url("postgres")))?;
-        let mut client = target.connect()?;
-        client.batch_execute("CREATE DATABASE dump TEMPLATE template0")?;
-        let target = target.with_database("dump");
-        let mut client = target.connect()?;
-        // Functions may name what comes later.
-        client.batch_execute("SET check_function_bodies = off")?;
-        for piece in pieces(text) {
-            match piece {
-                Piece::Statement(sql) => statement(&mut client, sql, rows)?,
-                Piece::Rows(sql, lines) if rows || sql.contains(" refactor.") => copy(&mut client, sql, lines)?,
-                Piece::Rows(..) => {}
+        let mut dumped = Self::empty()?;
+        dumped.target = dumped.database("dump", "template0")?;
+        fill(&dumped.target, text, rows)?;
+        Ok(dumped)
+    }
+}
+
+/// What a file says, or all files of a directory whose names end in `.sql`, in the order of their names.
+///
+/// # Errors
+/// When there is no such file, or it is no text.
+pub fn text(file: &Path) -> Result<String, Problem> {
+    let failed = |why: String, hint: &str| {
+        Problem::new(Kind::Usage, format!("cannot read `{}`", file.display()), why).hint(hint)
+    };
+    let write = "write it: `pg_dump --schema-only --file dump.sql`";
+    if file.is_dir() {
+        let inside = std::fs::read_dir(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let mut files: Vec<_> = inside.map_err(|e| failed(e.to_string(), write))?.iter().map(DirEntry::path).collect();
+        files.retain(|f| f.is_dir() || f.extension().is_some_and(|e| e.eq_ignore_ascii_case("sql")));
+        files.sort();
+        let texts = files.iter().map(|f| text(f)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(texts.join("\n;\n"));
+    }
+    let text = std::fs::read(file).map_err(|e| failed(e.to_string(), write))?;
+    String::from_utf8(text).ok().filter(|text| !text.contains('\0')).ok_or_else(|| {
+        let hint = "write it anew: `pg_dump --schema-only --format plain --encoding UTF8 --file dump.sql`";
+        failed("it is no plain text in UTF-8".into(), hint)
+    })
+}
+
+/// Runs a dump in an empty database. What needs something that comes later waits for it.
+///
+/// # Errors
+/// When the dump is none.
+pub fn fill(target: &Target, text: &str, rows: bool) -> Result<(), Problem> {
+    let mut client = target.connect()?;
+    // Functions may name what comes later.
+    client.batch_execute("SET check_function_bodies = off")?;
+    let mut open = pieces(text);
+    loop {
+        let (count, mut waiting) = (open.len(), Vec::new());
+        for piece in open {
+            let done = match &piece {
+                Piece::Statement(sql) => statement(&mut client, sql, rows),
+                Piece::Rows(sql, lines) if rows || sql.contains(" refactor.") => copy(&mut client, sql, lines),
+                Piece::Rows(..) => Ok(()),
+            };
+            match done {
+                Err(problem) if problem.why.iter().any(|why| why.contains("does not exist")) => {
+                    waiting.push((piece, problem));
+                }
+                done => done?,
             }
         }
-        Ok(Self { target, _server: server })
+        match waiting.pop() {
+            None => return Ok(()),
+            // The first is the one that others may have waited for.
+            Some((_, last)) if waiting.len() + 1 == count => {
+                return Err(waiting.into_iter().next().map_or(last, |(_, first)| first));
+            }
+            Some(last) => {
+                waiting.push(last);
+                open = waiting.into_iter().map(|(piece, _)| piece).collect();
+            }
+        }
     }
 }
 
@@ -120,7 +191,7 @@ fn statement(client: &mut Client, sql: &str, rows: bool) -> Result<(), Problem> 
         } else {
             let first = sql.lines().next().unwrap_or_default();
             let why = format!("this statement of the dump fails: {first} …: {}", message::render(&error, None));
-            let hint = "name programs of PostgreSQL that fit the dump, with the extensions that it uses: `REFACTOR_PG_BIN=DIR refactor check …`; or check against the database itself: `--database-url`";
+            let hint = "name programs of PostgreSQL that fit the dump, with the extensions that it uses: `REFACTOR_PG_BIN=DIR refactor …`; or work on the database itself: `--database-url`";
             return Err(Problem::new(Kind::Server, "cannot read the tables of the dump", why).hint(hint));
         }
     }

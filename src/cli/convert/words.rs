@@ -268,10 +268,11 @@ fn element(def: &ColumnDef) -> (String, bool) {
 }
 
 fn indexed(index: &CreateIndex) -> Result<Said, String> {
-    if !index.include.is_empty() || !index.with.is_empty() || index.nulls_distinct.is_some() {
+    let knows_more = has_option("create-index", "unique");
+    let is_more = !index.include.is_empty() || !index.with.is_empty() || index.nulls_distinct == Some(false);
+    if !knows_more && is_more {
         return Err("create-index knows no INCLUDE, WITH or NULLS NOT DISTINCT".to_owned());
     }
-    let knows_more = has_option("create-index", "unique");
     let columns = match fields(&index.columns) {
         Err(_) if knows_more => index.columns.iter().map(ToString::to_string).collect(),
         fields => fields?,
@@ -290,6 +291,18 @@ fn indexed(index: &CreateIndex) -> Result<Said, String> {
     }
     if let Some(method) = index.using.as_ref().filter(|_| !unique) {
         all.extend(["--method".to_owned(), method.to_string().to_lowercase()]);
+    }
+    let listed = |option: &str, values: Vec<String>| match &values[..] {
+        [] => Vec::new(),
+        _ => vec![option.to_owned(), values.join(",")],
+    };
+    all.extend(listed("--include", index.include.iter().map(typed).collect()));
+    all.extend(listed(
+        "--with",
+        index.with.iter().map(|e| e.to_string().replace(" = ", "=").replace('\'', "")).collect(),
+    ));
+    if index.nulls_distinct == Some(false) {
+        all.push("--nulls-not-distinct".to_owned());
     }
     all.extend(index.predicate.iter().flat_map(|e| ["--where".to_owned(), e.to_string()]));
     let why = unique.then(|| "a unique index becomes a unique constraint".to_owned());
