@@ -100,7 +100,10 @@ fn extracted(
     let mut pairs = paired(&goes, &values);
     let mut command;
     if pairs.is_empty() {
-        // The value itself is the key.
+        // The value itself is the key. Of a table that is there that is a foreign key, and no more.
+        if known {
+            return None;
+        }
         let own: Vec<&Field> = there.fields.iter().filter(is_key).collect();
         let candidates: Vec<&Field> =
             table.fields.iter().filter(|f| f.name == *reference).chain(goes.iter().copied()).collect();
@@ -232,8 +235,13 @@ fn unpivoted(
     if fields.is_empty() || label.type_name != "text" {
         return None;
     }
+    let labels = super::allowed_values(there, &label.name);
+    let labelled = |f: &&Field| {
+        let own = labels.iter().filter(|l| f.name.as_str() != **l && f.name.as_str().contains(l.as_str()));
+        own.max_by_key(|l| l.len()).map_or_else(|| said(&f.name), |l| renaming(&f.name, &Ident::new(l.clone())))
+    };
     let mut command = words(["unpivot", &name.reference().to_string()]);
-    command.extend(fields.iter().map(|f| said(&f.name)));
+    command.extend(fields.iter().map(labelled));
     command.extend(words(["--into", &into.reference().to_string()]));
     let from: Vec<String> = rule.fields.iter().map(said).collect();
     command.extend(words(["--from", &from.join(","), "--label", &said(&label.name), "--value", &said(&value.name)]));
