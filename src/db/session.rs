@@ -685,7 +685,7 @@ impl Session {
         let last: Vec<String> =
             unwanted(&place.installed, &BTreeSet::new()).map(|schema| place.installed.leave(schema).1).collect();
         let settings = run::settings(Duration::from_secs(2), &place.schema.code_path());
-        let settings = format!("{AS_WE_READ};\n{settings}");
+        let settings = format!("{AS_WE_READ}\n{settings}");
         Ok(script::script(&work.plan, &work.version, work.first, &settings, &last))
     }
 

@@ -19,7 +19,7 @@ pub fn analyzed(version: &Version) -> impl Iterator<Item = &TableName> {
 #[must_use]
 pub fn script(plan: &Plan, version: &Version, first: usize, settings: &str, last: &[String]) -> String {
     let mut text = format!(
-        "-- {}\n-- For psql, as who would run `refactor materialize`. All or nothing: what stops it is rolled back, and what was made ready\n-- before stays under names that begin with `refactor_ready`, until the next `refactor apply`, `materialize` or `undo`.\n\\set ON_ERROR_STOP on\n",
+        "-- {}\n-- For psql, as who would run `refactor materialize`. All or nothing: what stops it is rolled back, and what was made ready\n-- before stays under names that begin with `refactor_ready`, until the next `refactor apply`, `materialize` or `undo`.\n\\set ON_ERROR_STOP on\n-- What takes long may.\nSET lock_timeout = 0;\nSET statement_timeout = 0;\n",
         plan.title.replace('\n', " ")
     );
     for loss in &plan.losses {
