@@ -59,6 +59,9 @@ pub enum Kind {
     Declined,
 }
 
+/// What to do where nothing can be written.
+pub const MAY_WRITE: &str = "use a session that may write: no standby, and no `default_transaction_read_only`";
+
 impl Problem {
     /// A problem without a hint.
     #[must_use]
@@ -105,9 +108,7 @@ impl Problem {
     pub fn server(what: impl Into<String>, error: &postgres::Error) -> Self {
         let hint = match error.code().map(postgres::error::SqlState::code) {
             Some("42501") => Some("ask the owner of the tables to run this, or to grant you the right".to_owned()),
-            Some("25006") => Some(
-                "use a session that may write: no standby, and no `default_transaction_read_only`".to_owned(),
-            ),
+            Some("25006") => Some(MAY_WRITE.to_owned()),
             Some("55P03") => {
                 Some("somebody holds a lock on the table; try again, or find them in pg_stat_activity".to_owned())
             }

@@ -116,6 +116,7 @@ fn against(context: &Context, args: &Check) -> Result<(), Problem> {
                 context.ui.say(format!("  fact: {}", answer.sentence()));
             }
         }
+        Err(problem) if troubles.is_empty() => return Err(problem),
         // As data it is one of the reasons below: there is one object only.
         Err(problem) if context.ui.json => {
             troubles.push(problem.what);

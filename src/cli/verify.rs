@@ -10,7 +10,7 @@ use crate::cli::Context;
 use crate::db::{facts, run, trial};
 use crate::generate::{list, rows, shown_in};
 use crate::name::{Ident, TableName};
-use crate::problem::{Kind, Problem};
+use crate::problem::{Kind, MAY_WRITE, Problem};
 use crate::relation::{Field, Home, Relation, Rows};
 use crate::schema::Identity;
 use crate::version::Version;
@@ -103,6 +103,11 @@ struct Trial<'a> {
 /// waits for long.
 pub fn run(context: &Context, args: &Verify) -> Result<(), Problem> {
     let mut session = context.session()?;
+    let reads_only = "SELECT pg_catalog.current_setting('transaction_read_only')::pg_catalog.bool";
+    if session.client().query_one(reads_only, &[])?.get(0) {
+        let why = "they are tried by writing, which is taken back, and this session may only read";
+        return Err(Problem::new(Kind::Server, "cannot try the laws of the views", why).hint(MAY_WRITE));
+    }
     let place = session.place()?;
     let version = place.version()?;
     let next = shown_in(&version);

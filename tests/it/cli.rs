@@ -447,7 +447,7 @@ fn one_object_with_json_whatever_happens() {
     one(&["move-field", "a.w", "b"]);
     let file = shop.files().join("0003-rename-nothing.toml");
     std::fs::write(&file, "after = \"0002-move-w-to-b\"\n[rename-field]\nfield = \"b.nothing\"\nto = \"x\"\n").unwrap();
-    assert_eq!(one(&["check"])["error"]["what"], "files and database do not agree");
+    assert_eq!(one(&["check"])["error"]["what"], "cannot rename field `b.nothing` to `x`");
     std::fs::remove_file(file).unwrap();
     assert_eq!(
         one(&["materialize", "--yes", "--step-by-step"]),

@@ -20,7 +20,7 @@ const STAGES: [&[&str]; 13] = [
     &["branches"],
     &["generate"],
     &["plan"],
-    &["db", "problem", "ui"],
+    &["db", "interrupt", "problem", "ui"],
     &["cli"],
 ];
 

@@ -245,3 +245,16 @@ fn what_is_not_applied_is_not_agreed_with() {
     );
     assert_eq!(at(&["check"]), "0 files agree with the database; 1 to apply\n");
 }
+
+#[test]
+fn laws_are_not_tried_where_nothing_can_be_written() {
+    let database = new_database("CREATE TABLE t (id int PRIMARY KEY, a text)");
+    database.ok(&["rename-field", "t.a", "b"]);
+    let url = database.url();
+    let mark = if url.contains('?') { '&' } else { '?' };
+    let url = format!("{url}{mark}options=-c%20default_transaction_read_only%3Don");
+    let output = crate::support::tool(database.directory.path(), &url, &["verify"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.starts_with("error: cannot try the laws of the views\n") && said.contains("no standby"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+}
