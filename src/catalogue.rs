@@ -5,8 +5,10 @@
 
 pub mod add_calculated;
 pub mod add_check;
+pub mod add_exclusion;
 pub mod add_field;
 pub mod add_foreign_key;
+pub mod add_primary_key;
 pub mod add_surrogate_key;
 pub mod add_unique;
 pub mod bring_back;
@@ -35,6 +37,7 @@ pub mod fold_json;
 pub mod hard_delete;
 pub mod inline_table;
 pub mod invert_flag;
+mod keys;
 pub mod leaving;
 pub mod likeness;
 pub mod make_associative;
@@ -227,6 +230,8 @@ catalogue! {
 
     "Keys, rules and indexes":
 
+    /// Add a primary key, or make other fields it
+    AddPrimaryKey(add_primary_key::AddPrimaryKey) = "add-primary-key",
     /// Number the rows of a table, and make that its key
     AddSurrogateKey(add_surrogate_key::AddSurrogateKey) = "add-surrogate-key",
     /// Remove the numbers that are a table's key, and make other fields its key
@@ -243,11 +248,13 @@ catalogue! {
     AddCheck(add_check::AddCheck) = "add-check",
     /// Add a unique constraint
     AddUnique(add_unique::AddUnique) = "add-unique",
+    /// Add an exclusion: operators that hold for no two rows
+    AddExclusion(add_exclusion::AddExclusion) = "add-exclusion",
     /// Add a foreign key
     AddForeignKey(add_foreign_key::AddForeignKey) = "add-foreign-key",
     /// Change what a foreign key does, and when it is checked
     ChangeForeignKey(change_foreign_key::ChangeForeignKey) = "change-foreign-key",
-    /// Drop a check, a unique or a foreign key
+    /// Drop a check, a key, an exclusion or a foreign key
     DropConstraint(drop_constraint::DropConstraint) = "drop-constraint",
     /// Give a constraint or an index another name
     RenameConstraint(rename_constraint::RenameConstraint) = "rename-constraint",

@@ -5,6 +5,7 @@ use crate::refusal::list;
 use crate::schema::distinct::Distinct;
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::Expression;
+use crate::sql::exclusion::Exclusion;
 use crate::version::{Compared, Hop};
 
 /// One thing that must hold.
@@ -286,7 +287,12 @@ fn kept(table: &str, rule: &Constraint) -> String {
             let among = distinct.only.map(|only| format!(" with `{}`", only.bare())).unwrap_or_default();
             format!("each `{table}`{among} must have its own {own} {keys}")
         }
-        ConstraintKind::Unique | ConstraintKind::Primary | ConstraintKind::Exclude => {
+        ConstraintKind::Exclude => {
+            let read = Exclusion::read(&rule.definition);
+            let keys = read.map(|e| e.keys().map(|(key, by)| format!("{} WITH {by}", key.value)).collect::<Vec<_>>());
+            format!("each `{table}` must clash with no other by {}", keys.map_or(fields, |keys| list(&keys)))
+        }
+        ConstraintKind::Unique | ConstraintKind::Primary => {
             let own = if rule.fields.len() == 1 { "value in" } else { "values in" };
             format!("each `{table}` must have its own {own} {fields}")
         }

@@ -9,6 +9,7 @@ pub mod complement;
 pub mod copied;
 pub mod dependents;
 pub mod drawn;
+mod excluded;
 pub mod fact;
 pub mod floor;
 pub mod get;

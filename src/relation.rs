@@ -192,7 +192,7 @@ impl Attached<Constraint> {
     /// The same constraint, with its definition in the words of the version if it has expressions.
     #[must_use]
     pub fn as_named(&self) -> Constraint {
-        if self.item.definition.starts_with(distinct::INDEX) {
+        if self.item.kind == ConstraintKind::Exclude || self.item.definition.starts_with(distinct::INDEX) {
             let names = self.columns.iter().cloned().zip(self.item.fields.iter().cloned()).collect();
             return Constraint { definition: rename_in_definition(&self.item.definition, &names), ..self.item.clone() };
         }
@@ -363,7 +363,8 @@ impl Relation {
     #[must_use]
     pub fn row_key(&self) -> Option<Vec<Ident>> {
         let given = |key: &Ident| self.field(key).is_some_and(|f| f.shape.not_null);
-        smallest_key(self.constraints.iter().map(|c| &c.item), self.kept_indexes(), given)
+        let kept = self.constraints.iter().filter(|c| c.brought_by().is_none()).map(|c| &c.item);
+        smallest_key(kept, self.kept_indexes(), given)
     }
 
     /// The indexes that old code keeps, too.
@@ -373,7 +374,9 @@ impl Relation {
 
     /// The rules that new code keeps, and no table yet.
     pub fn rules(&self) -> impl Iterator<Item = &Attached<Constraint>> {
-        self.constraints.iter().filter(|c| c.brought_by().is_some()).chain(&self.passing)
+        let brought = self.constraints.iter().filter(|c| c.brought_by().is_some()).chain(&self.passing);
+        // A key of what is unique already says nothing new; that it may not be NULL is said beside it.
+        brought.filter(|c| c.item.kind != ConstraintKind::Primary || !self.is_unique(&c.item.fields))
     }
 
     /// The demand of a refactoring that a field be NOT NULL.

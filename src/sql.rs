@@ -7,6 +7,7 @@ pub mod changes;
 pub mod code;
 pub mod codes;
 pub mod ddl;
+pub mod exclusion;
 pub mod indexes;
 pub mod keys;
 pub mod lengths;
@@ -219,6 +220,15 @@ impl Expression {
         match &self.0 {
             Expr::IsNotNull(field) => field_of(field),
             _ => None,
+        }
+    }
+
+    /// The same without its collation.
+    #[must_use]
+    pub fn uncollated(&self) -> Self {
+        match &self.0 {
+            Expr::Collate { expr, .. } => Self(expr.as_ref().clone()),
+            _ => self.clone(),
         }
     }
 

@@ -1,3 +1,11 @@
+{%- if by_place -%}
+  SELECT b.ctid AS token INTO now FROM {{ base }} AS b WHERE {{ this_row }}{% if !part_now.is_empty() %} AND b.tableoid = OLD.refactor_part{% endif %} FOR NO KEY UPDATE;
+  -- What has taken its place, and whether it is the same, cannot be told without a key.
+  IF now.token IS DISTINCT FROM OLD.refactor_token THEN
+    RAISE EXCEPTION 'could not serialize access due to concurrent update' USING ERRCODE = '40001',
+      HINT = 'The row changed while this statement waited, or the statement matched it twice, which cannot be told apart without a key. Retry the transaction.';
+  END IF;
+{%- else -%}
 {%- if has_up -%}
   IF strong THEN
     SELECT b.ctid AS token, b.xmin AS writer{{ part_now }}{{ before }} INTO now FROM {{ base }} AS b WHERE {{ this_row }} FOR UPDATE;
@@ -44,6 +52,7 @@
       HINT = 'A value of the row changed while this statement waited; a view cannot look at it again. Retry the transaction.';
 {%- endif %}
   END IF;
+{%- endif %}
 {%- for rule in early %}
   IF {{ rule.on_update }} THEN
     {{ rule }}

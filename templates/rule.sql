@@ -6,15 +6,15 @@ COMMENT ON FUNCTION {{ c.function }} IS {{ c.comment }};
 {%- for helper in t.helpers %}
 {{ helper }}
 {%- endfor %}
-CREATE FUNCTION {{ t.function }}({{ t.types }}) RETURNS boolean
+CREATE FUNCTION {{ t.function }}({{ t.types }}) RETURNS {{ t.returns }}
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = {{ t.path }} SET enable_seqscan = off AS {{ crate::name::BODY }}
 BEGIN
 {%- if !t.asked.is_empty() %}
-  IF ({{ t.asked }}) IS NOT TRUE THEN RETURN false; END IF;
+  IF ({{ t.asked }}) IS NOT TRUE THEN RETURN {{ t.nothing }}; END IF;
 {%- endif %}
   -- Whoever writes the same key meanwhile waits for the end of the other's transaction, and then sees its row.
   PERFORM pg_catalog.pg_advisory_xact_lock({{ t.lock }});
-  RETURN EXISTS (SELECT FROM {{ t.base }} AS b WHERE {{ t.same }} AND NOT ({{ t.this_row }}));
+  RETURN {{ t.answer }};
 END
 {{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ t.function }} IS {{ t.comment }};

@@ -33,7 +33,7 @@ pub struct AddCheck {
 impl AddCheck {
     /// The check, for the version before.
     fn constraint(&self, before: &Version) -> Result<Constraint, Refusal> {
-        let relation = rule::find_keyed(before, &self.table)?;
+        let relation = rule::find_writable(before, &self.table)?;
         let (expression, fields) = rule::read_by(relation, &self.expression)?;
         // As PostgreSQL does: it names the field if there is only one.
         let named = if fields.len() == 1 { &fields[..] } else { &[] };
@@ -59,6 +59,7 @@ impl Refactor for AddCheck {
     fn inverse(&self, step: &str, before: &Version) -> Result<Refactoring, Refusal> {
         let name = self.constraint(before)?.name;
         let (restores, kept) = self.on_violation.restored(step, before.find_own(&self.table)?);
-        Ok(Refactoring::DropConstraint(DropConstraint { table: self.table.clone(), name, restores, kept }))
+        let back = DropConstraint::new(self.table.clone(), name);
+        Ok(Refactoring::DropConstraint(DropConstraint { restores, kept, ..back }))
     }
 }

@@ -147,7 +147,7 @@ serde_as_text!(Key => ToString::to_string);
 impl AddForeignKey {
     /// The constraint, for the version before, and the table that it refers to.
     fn constraint<'v>(&self, before: &'v Version) -> Result<(Constraint, &'v Relation), Refusal> {
-        let relation = rule::find_keyed(before, &self.table)?;
+        let relation = rule::find_writable(before, &self.table)?;
         let far = before.find_plain(&self.references.table)?;
         let fields = rule::find_fields(before, &self.table, &self.fields)?;
         let key = self.far_fields(before, far)?;

@@ -33,7 +33,7 @@ pub struct AddUnique {
 impl AddUnique {
     /// The constraint, for the version before.
     fn constraint(&self, before: &Version) -> Result<Constraint, Refusal> {
-        let relation = rule::find_keyed(before, &self.table)?;
+        let relation = rule::find_writable(before, &self.table)?;
         let fields = rule::find_fields(before, &self.table, &self.fields)?;
         rule::must_have_partition_fields(before, relation, &fields)?;
         let same = |other: &[Ident]| other.len() == fields.len() && other.iter().all(|f| fields.contains(f));

@@ -4,8 +4,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::drop_index::DropIndex;
+use crate::catalogue::keys::{self, Key};
 use crate::catalogue::{Refactor, Refactoring, rule};
-use crate::name::{FieldRef, Ident, TableRef, listed};
+use crate::name::{Ident, TableRef, listed};
 use crate::refusal::{Refusal, list};
 use crate::relation::{Attached, Relation};
 use crate::schema::distinct::{self, Distinct};
@@ -66,14 +67,6 @@ fn is_btree(method: &Ident) -> bool {
     *method == btree()
 }
 
-/// One key, as the index will have it.
-struct Key {
-    text: String,
-    /// What it is called in the name of the index.
-    word: Ident,
-    fields: Vec<Ident>,
-}
-
 impl CreateIndex {
     /// The index, for the version before.
     fn index(&self, before: &Version) -> Result<Index, Refusal> {
@@ -110,8 +103,8 @@ impl CreateIndex {
 
     /// What stands after USING, what the index is named after, and all fields that it has.
     fn tail(&self, before: &Version, relation: &Relation) -> Result<(String, Vec<Ident>, Vec<Ident>), Refusal> {
-        let keys = self.fields.iter().map(|key| self.key(before, relation, key)).collect::<Result<Vec<_>, _>>()?;
-        let plain: Vec<Ident> = keys.iter().filter(|k| k.fields == [k.word.clone()]).map(|k| k.word.clone()).collect();
+        let keys = self.fields.iter().map(|key| Key::of(before, relation, key)).collect::<Result<Vec<_>, _>>()?;
+        let plain: Vec<Ident> = keys.iter().filter(|k| k.is_field()).map(|k| k.word.clone()).collect();
         let include = rule::find_fields(before, &self.table, &self.include)?;
         if let Some(twice) = include.iter().find(|f| plain.contains(f)) {
             return Err(Refusal::Other { why: format!("`{twice}` is named twice"), hint: None });
@@ -134,28 +127,13 @@ impl CreateIndex {
             tail += &format!(" WHERE ({only})");
             fields.extend(read);
         }
-        Ok((tail, words(keys.into_iter().map(|k| k.word).chain(include)), fields_once(fields)))
-    }
-
-    fn key(&self, before: &Version, relation: &Relation, key: &IndexKey) -> Result<Key, Refusal> {
-        let field = |name: Ident| before.find_field(&FieldRef { table: self.table.clone(), field: name });
-        let found = key.name().map(field);
-        if let Some(Ok((_, field))) = found {
-            let name = &field.shape.name;
-            return Ok(Key { text: name.to_string(), word: name.clone(), fields: vec![name.clone()] });
-        }
-        let read = key.read().map_err(|e| Refusal::Expression(e.to_string()))?;
-        if let (Some(Err(refusal)), Some(_), None) = (found, &read.field, key.to_string().find(' ')) {
-            return Err(refusal);
-        }
-        let names = rule::names_in(relation, &read.value)?;
-        Ok(Key { text: read.with(&names), word: read.word(), fields: names.into_keys().collect() })
+        Ok((tail, keys::words(keys.into_iter().map(|k| k.word).chain(include)), keys::once(fields)))
     }
 }
 
 /// The rule that a unique index keeps, until there is one.
 fn rule_of(before: &Version, relation: &Relation, index: &Index) -> Result<Constraint, Refusal> {
-    let relation = rule::find_keyed(before, &rule::typed(relation))?;
+    let relation = rule::find_writable(before, &rule::typed(relation))?;
     let plain: Vec<Ident> = index.keys.iter().flatten().cloned().collect();
     rule::must_have_partition_fields(before, relation, &plain)?;
     let (_, tail) = index.definition.split_once(" USING ").unwrap_or_default();
@@ -171,27 +149,6 @@ fn rule_of(before: &Version, relation: &Relation, index: &Index) -> Result<Const
     let definition =
         if is_plain { format!("UNIQUE ({})", listed(&fields)) } else { format!("{}{tail}", distinct::INDEX) };
     Ok(Constraint::named(index.name.clone(), ConstraintKind::Unique, fields, definition))
-}
-
-fn fields_once(fields: Vec<Ident>) -> Vec<Ident> {
-    let mut once = Vec::new();
-    for field in fields {
-        if !once.contains(&field) {
-            once.push(field);
-        }
-    }
-    once
-}
-
-/// As PostgreSQL tells apart what is called the same.
-fn words(words: impl Iterator<Item = Ident>) -> Vec<Ident> {
-    let mut names: Vec<Ident> = Vec::new();
-    for word in words {
-        let numbered = (1..).map(|n| Ident::new(format!("{}{n}", word.as_str())));
-        let free = std::iter::once(word.clone()).chain(numbered).find(|name| !names.contains(name));
-        names.extend(free);
-    }
-    names
 }
 
 fn must_know_nulls(version: &Version) -> Result<(), Refusal> {

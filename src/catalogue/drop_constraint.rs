@@ -1,15 +1,17 @@
-//! `drop-constraint`: a check, a unique or foreign key that is no longer wanted.
+//! `drop-constraint`: a check, a key, a foreign key or an exclusion that is no longer wanted.
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::add_check::AddCheck;
+use crate::catalogue::add_exclusion::AddExclusion;
 use crate::catalogue::add_foreign_key::{Action, AddForeignKey, Deferrable, Key};
+use crate::catalogue::add_primary_key::AddPrimaryKey;
 use crate::catalogue::add_unique::AddUnique;
 use crate::catalogue::bring_back::BringBack;
 use crate::catalogue::entangled::reference;
 use crate::catalogue::quarantine::OnViolation;
-use crate::catalogue::{Refactor, Refactoring, rule};
+use crate::catalogue::{Refactor, Refactoring, primary, rule};
 use crate::name::{Ident, TableRef, listed};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Relation};
@@ -33,13 +35,17 @@ pub struct DropConstraint {
     #[arg(long, hide = true, value_name = "TEXT")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
+    /// What is left of a primary key
+    #[command(flatten)]
+    #[serde(default, skip_serializing_if = "primary::Leaves::is_nothing")]
+    pub leaves: primary::Leaves,
 }
 
 impl DropConstraint {
     /// Without rows to bring back.
     #[must_use]
     pub fn new(table: TableRef, name: Ident) -> Self {
-        Self { table, name, restores: None, kept: Vec::new() }
+        Self { table, name, restores: None, kept: Vec::new(), leaves: primary::Leaves::default() }
     }
 
     fn find<'v>(&self, before: &'v Version) -> Result<(&'v Relation, &'v Attached<Constraint>), Refusal> {
@@ -78,16 +84,11 @@ impl DropConstraint {
         }
         match item.kind {
             ConstraintKind::Primary => {
-                let why = format!(
-                    "`{}` is the primary key: the rows of `{}` are told apart by it",
-                    item.name,
-                    relation.name.short()
-                );
-                return refuse(why, None);
-            }
-            ConstraintKind::Exclude => {
-                let why = format!("no refactoring could bring back the exclusion constraint `{}`", item.name);
-                return refuse(why, Some("drop it by hand when no refactoring of the table is deferred"));
+                if let Some(who) = rule::referred_by(before, relation, &item.fields) {
+                    return refuse(who, Some("drop that foreign key first"));
+                }
+                primary::must_not_be_published(before, relation)?;
+                primary::must_be_plain(relation)?;
             }
             ConstraintKind::Unique => {
                 if let Some(who) = rule::referred_by(before, relation, &item.fields) {
@@ -148,6 +149,7 @@ impl Refactor for DropConstraint {
         let dropped: Vec<_> = changed.constraints.extract_if(.., this).collect();
         changed.passing.extend(dropped.into_iter().filter(|c| c.brought_by().is_some()));
         changed.indexes.retain(|i| i.item.constraint.as_ref() != Some(&self.name));
+        self.leaves.leave(step, changed, Some(item));
         Ok(after)
     }
 
@@ -203,6 +205,16 @@ impl Refactor for DropConstraint {
                     deferrable: Deferrable::of(item),
                     on_violation,
                 }))
+            }
+            ConstraintKind::Primary => {
+                let back = AddPrimaryKey::named(table, item.fields.clone(), self.name.clone());
+                let index = self.leaves.leave_index.clone();
+                let fields = if index.is_some() { Vec::new() } else { back.fields.clone() };
+                Ok(Refactoring::AddPrimaryKey(AddPrimaryKey { fields, index, ..back }))
+            }
+            ConstraintKind::Exclude => {
+                let back = AddExclusion::of(table, constraint).ok_or_else(|| unknown("add-exclusion"))?;
+                Ok(Refactoring::AddExclusion(back))
             }
             ConstraintKind::Unique => Err(unknown("add-unique")),
             _ => Err(unknown("add-foreign-key")),

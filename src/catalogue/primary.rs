@@ -1,11 +1,68 @@
 //! The primary key of a table, where another one takes its place.
 
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
 use crate::catalogue::{entangled, rule};
 use crate::name::{Ident, listed};
 use crate::refusal::Refusal;
 use crate::relation::{Attached, NamesFields, Origin, Relation};
 use crate::schema::{Constraint, ConstraintKind, Index, ReplicaIdentity};
 use crate::version::{RemarkKind, Version};
+
+/// What is left where a primary key goes that a refactoring has made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leaves {
+    /// Fields of it that may be NULL again
+    #[arg(long = "nullable", hide = true, value_name = "FIELD", value_delimiter = ',', value_parser = str::parse::<Ident>)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nullable: Vec<Ident>,
+    /// Unique index that was there before it
+    #[arg(long, hide = true, value_name = "NAME", value_parser = str::parse::<Ident>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leave_index: Option<Ident>,
+}
+
+impl Leaves {
+    /// Whether nothing is.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Leaves it, where the relation has lost this key.
+    pub fn leave(&self, step: &str, relation: &mut Relation, key: Option<&Constraint>) {
+        for name in &self.nullable {
+            relation.fields.iter_mut().filter(|f| f.shape.name == *name).for_each(|f| f.shape.not_null = false);
+            let demand = |c: &mut Attached<Constraint>| {
+                c.item.kind == ConstraintKind::NotNull && c.item.fields == std::slice::from_ref(name)
+            };
+            let demands: Vec<_> = relation.constraints.extract_if(.., demand).collect();
+            relation.passing.extend(demands);
+        }
+        if let (Some(name), Some(key)) = (&self.leave_index, key) {
+            let index = Index::unique(name, &relation.base, &key.fields);
+            relation.indexes.push(Attached::new(step, index));
+        }
+    }
+}
+
+/// Refuses a primary key that says more than its fields.
+///
+/// # Errors
+/// Says what it is.
+pub fn must_be_plain(relation: &Relation) -> Result<(), Refusal> {
+    let primary = |c: &&Attached<Constraint>| c.item.kind == ConstraintKind::Primary;
+    let Some(key) = relation.constraints.iter().find(primary) else { return Ok(()) };
+    if key.item.definition == format!("PRIMARY KEY ({})", listed(&key.columns)) {
+        return Ok(());
+    }
+    Err(Refusal::Other {
+        why: format!("`add-primary-key` could not bring `{}` back: it is `{}`", key.item.name, key.item.definition),
+        hint: Some("change it by hand once no refactoring of the table is deferred".into()),
+    })
+}
 
 /// The primary key of a relation.
 #[must_use]
@@ -89,7 +146,8 @@ pub fn promote(step: &str, relation: &mut Relation, fields: &[Ident], name: &Ide
     attach(step, relation, constraint, Index { constraint: Some(name.clone()), ..index });
 }
 
-fn forget(relation: &mut Relation, constraint: &Ident) {
+/// Takes a constraint off, and its index.
+pub(super) fn forget(relation: &mut Relation, constraint: &Ident) {
     relation.constraints.retain(|c| c.item.name != *constraint);
     relation.indexes.retain(|i| i.item.constraint.as_ref() != Some(constraint));
 }

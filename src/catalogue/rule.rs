@@ -4,24 +4,31 @@ use std::collections::BTreeMap;
 
 use crate::catalogue::entangled::reference;
 use crate::catalogue::quarantine::{self, OnViolation};
-use crate::name::{FieldRef, Ident, TableRef, listed};
+use crate::name::{FieldRef, Ident, TableRef, listed, typed_all};
 use crate::refusal::{Refusal, similar};
-use crate::relation::{Attached, Field, Home, Relation, is_indexed, row_key};
-use crate::schema::{Constraint, ConstraintKind};
+use crate::relation::{Attached, Field, Home, Relation, Rows, is_indexed, row_key};
+use crate::schema::{Constraint, ConstraintKind, TableKind};
 use crate::sql::Expression;
 use crate::version::{RemarkKind, Version};
 
 /// Finds the table of a rule that its view must keep until it is real.
 ///
 /// # Errors
-/// When there is none, or its rows cannot be told apart.
-pub fn find_keyed<'v>(version: &'v Version, table: &TableRef) -> Result<&'v Relation, Refusal> {
+/// When there is none, or its rows cannot be told apart. Without a key their places tell that, where all that is shown of them
+/// is there.
+pub fn find_writable<'v>(version: &'v Version, table: &TableRef) -> Result<&'v Relation, Refusal> {
     let relation = version.find_own(table)?;
     version.must_not_be_divided(relation)?;
-    match row_key(version.table(relation)) {
-        Some(_) => Ok(relation),
-        None => Err(Refusal::NoKey { table: relation.name.clone() }),
+    let by_place = || {
+        let stored = |f: &Field| matches!(f.home, Home::Own(_) | Home::Calculated(_));
+        let table = version.table(relation);
+        let plain = table.kind == TableKind::Plain && table.children.is_empty();
+        plain && relation.rows == Rows::Whole && relation.fields.iter().all(stored)
+    };
+    if row_key(version.table(relation)).is_some() || by_place() {
+        return Ok(relation);
     }
+    Err(Refusal::NoKey { table: relation.name.clone() })
 }
 
 /// The fields as the table calls them.
@@ -94,7 +101,7 @@ pub fn free_name(
     fields: &[Ident],
     ending: &str,
 ) -> Result<Ident, Refusal> {
-    let indexed = matches!(ending, "key" | "idx");
+    let indexed = matches!(ending, "key" | "idx" | "excl" | "pkey");
     if let Some(name) = given {
         must_be_free(version, relation, name, indexed, "choose another name with `--name`")?;
         return Ok(name.clone());
@@ -132,7 +139,10 @@ fn taken(version: &Version, relation: &Relation, name: &Ident, indexed: bool) ->
     }
     let there: Vec<&Relation> =
         version.relations.values().filter(|r| indexed && r.name.schema == relation.name.schema).collect();
-    let is_unique = |c: &Attached<Constraint>| c.item.kind == ConstraintKind::Unique && c.item.name == *name;
+    let has_index = |kind: &ConstraintKind| {
+        matches!(kind, ConstraintKind::Primary | ConstraintKind::Unique | ConstraintKind::Exclude)
+    };
+    let is_unique = |c: &Attached<Constraint>| has_index(&c.item.kind) && c.item.name == *name;
     let index = |r: &&Relation| r.indexes.iter().any(|i| i.item.name == *name) || r.constraints.iter().any(is_unique);
     let other = version.schema.other_names.get(&relation.name.renamed(name.clone())).filter(|_| indexed);
     let kind = if there.iter().any(index) {
@@ -166,10 +176,15 @@ pub fn with(
 ) -> Result<Version, Refusal> {
     let mut after = before.clone();
     match on_violation {
-        OnViolation::Abort => after.remark(step, RemarkKind::Note, BINDS),
-        OnViolation::Quarantine => after = quarantine::apart(before, after, step, &relation.name, &constraint)?,
+        OnViolation::Abort => note_binding(&mut after, step, relation, &constraint),
+        OnViolation::Quarantine if row_key(before.table(relation)).is_none() => {
+            return Err(Refusal::NoKey { table: relation.name.clone() });
+        }
+        OnViolation::Quarantine => {
+            after = quarantine::apart(before, after, step, &relation.name, &constraint)?;
+            note_unasked(&mut after, step, relation, &constraint);
+        }
     }
-    note_unasked(&mut after, step, relation, &constraint);
     after.change(&relation.name, step).constraints.push(Attached::new(step, constraint));
     Ok(after)
 }
@@ -178,15 +193,17 @@ pub fn with(
 #[must_use]
 pub fn with_passing(before: &Version, step: &str, relation: &Relation, rule: Constraint) -> Version {
     let mut after = before.clone();
-    after.remark(step, RemarkKind::Note, BINDS);
-    note_unasked(&mut after, step, relation, &rule);
+    note_binding(&mut after, step, relation, &rule);
     after.change(&relation.name, step).passing.push(Attached::new(step, rule));
     after
 }
 
-/// Whom a rule binds that is not real yet.
-const BINDS: &str =
-    "the rule binds new code from now on, and old code never; materializing is refused while rows break it";
+/// Tells whom a rule binds that is not real yet.
+pub fn note_binding(after: &mut Version, step: &str, relation: &Relation, rule: &Constraint) {
+    let text = "the rule binds new code from now on, and old code never; materializing is refused while rows break it";
+    after.remark(step, RemarkKind::Note, text);
+    note_unasked(after, step, relation, rule);
+}
 
 /// Tells which writes are not asked, since PostgreSQL makes them.
 fn note_unasked(after: &mut Version, step: &str, relation: &Relation, constraint: &Constraint) {
@@ -264,7 +281,11 @@ pub fn must_not_be_row_key(version: &Version, relation: &Relation, fields: &[Ide
                 "the rows of `{}` are told apart by it, since the table has no primary key",
                 relation.name.short()
             ),
-            hint: Some("add a primary key first".into()),
+            hint: Some(format!(
+                "add a primary key first: `refactor add-primary-key {} {}`, then `refactor materialize`",
+                relation.name.typed(),
+                typed_all(&relation.row_key().unwrap_or_else(|| fields.to_vec()))
+            )),
         }),
         _ => Ok(()),
     }

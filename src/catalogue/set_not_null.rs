@@ -32,7 +32,7 @@ impl Refactor for SetNotNull {
     }
 
     fn after(&self, step: &str, before: &Version) -> Result<Version, Refusal> {
-        rule::find_keyed(before, &self.field.table)?;
+        rule::find_writable(before, &self.field.table)?;
         let (relation, field) = before.find_field(&self.field)?;
         let name = field.shape.name.clone();
         if field.shape.not_null {

@@ -126,6 +126,15 @@ struct Kept {
     differs: String,
 }
 
+/// The row that a statement saw: by its key, or by its place if it has none.
+fn this_row(key: &[Ident], old_keys: &[Ident]) -> String {
+    if key.is_empty() {
+        "b.ctid OPERATOR(pg_catalog.=) OLD.refactor_token".to_owned()
+    } else {
+        equal("b", key, "OLD", old_keys)
+    }
+}
+
 /// Whether some of these values are not as they were.
 fn differ(pairs: impl IntoIterator<Item = (String, String)>) -> String {
     let (now, before): (Vec<String>, Vec<String>) = pairs.into_iter().unzip();
@@ -199,6 +208,8 @@ struct PutBack {
 struct Look<'p> {
     base: &'p TableName,
     this_row: String,
+    /// Whether nothing but its place tells which row it is.
+    by_place: bool,
     has_up: bool,
     part_now: &'static str,
     part_changed: &'static str,
@@ -232,7 +243,8 @@ impl<'p> Look<'p> {
         };
         Self {
             base: &relation.base,
-            this_row: equal("b", &key, "OLD", &old_keys),
+            this_row: this_row(&key, &old_keys),
+            by_place: key.is_empty(),
             has_up: carried.iter().any(|c| c.up),
             part_now,
             part_changed,
@@ -472,7 +484,7 @@ pub fn put_back(
 ) -> Result<String, askama::Error> {
     let key = row_key(version.table(relation)).unwrap_or_default();
     let old_keys = key_aliases(key.len());
-    let this_row = equal("b", &key, "OLD", &old_keys);
+    let this_row = this_row(&key, &old_keys);
     let mut columns = Columns::default();
     columns.own(version, relation);
     columns.told(version, relation, &this_row);
@@ -507,8 +519,11 @@ pub fn put_back(
     let early: Vec<Rule> = rule::early(version, relation).into_iter().chain(kept_keys).collect();
     let look = Look::new(version, relation, inner, &columns, &carried, &early);
     // Values from elsewhere want the row locked before they are brought there.
-    let written_at_once =
-        carried.is_empty() && columns.looks.is_empty() && part.is_none() && look.only_followed.is_empty();
+    let written_at_once = !key.is_empty()
+        && carried.is_empty()
+        && columns.looks.is_empty()
+        && part.is_none()
+        && look.only_followed.is_empty();
     let unchanged = if written_at_once { look.unchanged() } else { String::new() };
     let same = look.same();
     let write =

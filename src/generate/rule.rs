@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 
 use crate::generate::carry::{guarded, path_over};
+use crate::generate::excluded;
 use crate::generate::fact::key_text;
 use crate::generate::place::{Needed, Place};
 use crate::generate::rights::Needs;
@@ -74,7 +75,8 @@ pub fn rules(version: &Version, relation: &Relation) -> Vec<Rule> {
     let mut rules: Vec<Rule> = own.map(|f| not_null(version, relation, f)).collect();
     let new = || relation.rules();
     rules.extend(new().filter(|c| !is_told(relation, c)).filter_map(|c| check(relation, c)));
-    rules.extend(new().filter(|c| c.item.kind == ConstraintKind::Unique).map(|c| taken::unique(version, relation, c)));
+    rules.extend(new().filter_map(|c| taken::unique(version, relation, c)));
+    rules.extend(new().filter_map(|c| excluded::clashes(version, relation, c)));
     rules.extend(new().filter_map(|c| match &c.item.kind {
         ConstraintKind::Foreign(key) => Some(reference(version, relation, c, key, &function("refers", c))),
         _ => None,
@@ -287,15 +289,19 @@ pub fn functions(version: &Version, relation: &Relation) -> Result<Option<Piece>
                     comment,
                 });
             }
-            ConstraintKind::Unique => {
+            ConstraintKind::Unique | ConstraintKind::Primary => {
                 taken.push(taken::one_taken(version, relation, constraint, types, comment));
+                rights = Some(&relation.base);
+            }
+            ConstraintKind::Exclude => {
+                taken.extend(excluded::one_excluded(version, relation, constraint, types, comment));
                 rights = Some(&relation.base);
             }
             ConstraintKind::Foreign(key) => {
                 refers.push(one_refers(version, relation, key, function("refers", constraint), &types, comment));
                 rights = Some(&key.table);
             }
-            _ => continue,
+            ConstraintKind::NotNull => continue,
         }
         let called: Vec<TableName> =
             taken.iter().map(|t| t.function.clone()).chain(refers.iter().map(|r| r.function.clone())).collect();
@@ -345,7 +351,12 @@ fn one_refers(
 #[must_use]
 pub fn offenders(version: &Version, relation: &Relation, item: &Constraint, step: &str) -> String {
     let key = row_key(version.table(relation)).unwrap_or_default();
-    let key = if key.is_empty() { "(b.*)::text".to_owned() } else { key_text(&each_of("b", &key)) };
+    let key = match &item.kind {
+        // Rows that clash may be the same but for their places.
+        ConstraintKind::Exclude if key.is_empty() => "(b.*)::text || ' at ' || b.tableoid || b.ctid".to_owned(),
+        _ if key.is_empty() => "(b.*)::text".to_owned(),
+        _ => key_text(&each_of("b", &key)),
+    };
     let shown = item.fields.iter().filter_map(|f| relation.field(f));
     let shown: Vec<String> =
         shown.map(|f| format!(", {} AS {}", get::get(version, relation, f), f.shape.name)).collect();
@@ -381,7 +392,8 @@ pub fn offenders(version: &Version, relation: &Relation, item: &Constraint, step
                 all(&same)
             )
         }
-        ConstraintKind::Unique | ConstraintKind::Primary | ConstraintKind::Exclude => taken::twice(item, &rows),
+        ConstraintKind::Exclude => excluded::clashing(item, &rows).unwrap_or_else(|| taken::twice(item, &rows)),
+        ConstraintKind::Unique | ConstraintKind::Primary => taken::twice(item, &rows),
     }
 }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::generate::carry::path_over;
 use crate::generate::rule::{Rule, detail, duplicate, function, when_given};
-use crate::generate::{all, comment, get, is, list, of, own};
+use crate::generate::{all, comment, each_of, get, is, list, own};
 use crate::name::{Ident, TableName, equality};
 use crate::relation::{Attached, Relation, row_key};
 use crate::schema::distinct::Distinct;
-use crate::schema::{Constraint, Field};
+use crate::schema::{Constraint, ConstraintKind, Field};
 use crate::sql::{Expression, Literal};
 use crate::version::{Version, numbered};
 
@@ -16,16 +16,96 @@ use crate::version::{Version, numbered};
 pub(super) struct Taken {
     pub function: TableName,
     pub types: String,
+    pub returns: &'static str,
+    /// What it returns if nothing is asked.
+    pub nothing: &'static str,
     pub path: String,
     /// Functions for what a person wrote: SQL, which is read once, where it is made.
     pub helpers: Vec<String>,
     /// What holds for the values if they are asked about at all.
     pub asked: String,
     pub lock: String,
-    pub base: TableName,
-    pub same: String,
-    pub this_row: String,
+    pub answer: String,
     pub comment: Literal,
+}
+
+/// Functions for what a person wrote, as they are made.
+pub(super) struct Helpers {
+    step: String,
+    rule: Ident,
+    all: Vec<String>,
+}
+
+impl Helpers {
+    /// Of a rule that a refactoring brings.
+    pub fn of(step: &str, rule: &Ident) -> Self {
+        Self { step: step.to_owned(), rule: rule.clone(), all: Vec::new() }
+    }
+
+    /// One more; gives its name.
+    pub fn add(&mut self, kind: &str, types: &[String], returns: &str, value: &str) -> TableName {
+        let name = own(&[kind, numbered(&self.step), self.rule.as_str()]);
+        self.all.push(format!(
+            "CREATE FUNCTION {name}({}) RETURNS {returns} LANGUAGE sql RETURN {value};\nCOMMENT ON FUNCTION {name} IS {};",
+            list(types),
+            comment(&self.step)
+        ));
+        name
+    }
+}
+
+/// What a function asks of the other rows.
+pub(super) struct Asking {
+    pub helpers: Helpers,
+    /// What holds for the values if they are asked about at all.
+    pub asked: Vec<String>,
+    /// What holds for a row that has them.
+    pub same: Vec<String>,
+    /// Values by which whoever writes such a row waits for others; if there are none, all writers of the table do.
+    pub hashed: Vec<String>,
+    /// What it returns, and what if nothing is asked.
+    pub returns: (&'static str, &'static str),
+    pub comment: Literal,
+}
+
+impl Asking {
+    /// The function, of whose arguments the first are the fields of the rule, and the others the key of the row. Without a
+    /// key the row itself is one of those that are found.
+    pub fn of(
+        mut self,
+        version: &Version,
+        relation: &Relation,
+        constraint: &Attached<Constraint>,
+        function: TableName,
+        mut types: Vec<String>,
+        answer: impl Fn(&str, &str, bool) -> String,
+    ) -> Taken {
+        let table = version.table(relation);
+        let seed = format!("pg_catalog.hashtextextended({}, 0)", Literal(function.to_string()));
+        let hash = |values: &str| format!("pg_catalog.hash_record_extended(ROW({values}), {seed})");
+        let lock = if self.hashed.is_empty() { seed.clone() } else { hash(&list(&self.hashed)) };
+        let key = row_key(table).unwrap_or_default();
+        let first = constraint.item.fields.len() + 1;
+        let this_row = key.iter().enumerate().map(|(i, c)| is("b", c, &format!("${}", first + i)));
+        let step = constraint.brought_by().map_or("", String::as_str);
+        let among = version.conditions_before(relation, step).map(|c| format!("({})", get::over(&c.holds, "b")));
+        self.same.extend(among);
+        self.same.extend((!key.is_empty()).then(|| format!("NOT ({})", all(&this_row.collect::<Vec<_>>()))));
+        let key_types = key.iter().filter_map(|c| table.fields.iter().find(|f| f.name == *c));
+        types.extend(key_types.map(|f| f.type_name.clone()));
+        Taken {
+            types: list(&types),
+            returns: self.returns.0,
+            nothing: self.returns.1,
+            path: path_over([&relation.base.schema].into_iter()),
+            helpers: self.helpers.all,
+            asked: all(&self.asked),
+            lock,
+            answer: answer(&all(&self.same), &relation.base.to_string(), key.is_empty()),
+            comment: self.comment,
+            function,
+        }
+    }
 }
 
 /// A key of a rule, by how it can be compared.
@@ -74,12 +154,15 @@ impl<'f> Key<'f> {
 }
 
 /// The rule as a put-back asks it.
-pub(super) fn unique(version: &Version, relation: &Relation, constraint: &Attached<Constraint>) -> Rule {
+pub(super) fn unique(version: &Version, relation: &Relation, constraint: &Attached<Constraint>) -> Option<Rule> {
     let named = constraint.as_named();
+    if !matches!(named.kind, ConstraintKind::Unique | ConstraintKind::Primary) {
+        return None;
+    }
     let distinct = Distinct::of(&named);
     let keys: Vec<Key> = distinct.keys.iter().map(|key| Key::of(version, relation, key)).collect();
     let key = row_key(version.table(relation)).unwrap_or_default();
-    let arguments = format!("{}, {}", of("NEW", &named.fields), of("r", &key));
+    let arguments = list(&[each_of("NEW", &named.fields), each_of("r", &key)].concat());
     let values: Option<Vec<String>> = keys.iter().map(|k| k.value(|f| format!("NEW.{}", f.name))).collect();
     let given: Vec<Ident> = keys
         .iter()
@@ -89,14 +172,15 @@ pub(super) fn unique(version: &Version, relation: &Relation, constraint: &Attach
         })
         .filter(|_| distinct.nulls_distinct)
         .collect();
-    Rule {
-        detail: values.map(|values| detail(&values, &list(&distinct.keys), "already exists.")),
+    let named_keys: Vec<Expression> = distinct.keys.iter().map(Expression::uncollated).collect();
+    Some(Rule {
+        detail: values.map(|values| detail(&values, &list(&named_keys), "already exists.")),
         ..when_given(
             duplicate(relation, &named.name),
             (&given, &named.fields),
             &format!("{}({arguments})", function("taken", constraint)),
         )
-    }
+    })
 }
 
 /// The function of one.
@@ -104,10 +188,9 @@ pub(super) fn one_taken(
     version: &Version,
     relation: &Relation,
     constraint: &Attached<Constraint>,
-    mut types: Vec<String>,
-    comment_of: Literal,
+    types: Vec<String>,
+    comment: Literal,
 ) -> Taken {
-    let table = version.table(relation);
     let named = constraint.as_named();
     let distinct = Distinct::of(&named);
     let keys: Vec<Key> = distinct.keys.iter().map(|key| Key::of(version, relation, key)).collect();
@@ -116,17 +199,8 @@ pub(super) fn one_taken(
     let given = list(&(1..=named.fields.len()).map(|i| format!("${i}")).collect::<Vec<_>>());
     let there = |name: &Ident| relation.field(name).map(|f| get::get(version, relation, f)).unwrap_or_default();
     let all_there = list(&named.fields.iter().map(there).collect::<Vec<_>>());
-    let (mut helpers, mut asked, mut same, mut hashes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let step = constraint.brought_by().map_or("", String::as_str);
-    let mut helper = |kind: &str, returns: &str, value: String| {
-        let name = own(&[kind, numbered(step), named.name.as_str()]);
-        helpers.push(format!(
-            "CREATE FUNCTION {name}({}) RETURNS {returns} LANGUAGE sql RETURN {value};\nCOMMENT ON FUNCTION {name} IS {};",
-            list(&types),
-            comment(step)
-        ));
-        name
-    };
+    let (mut asked, mut same, mut hashed) = (Vec::new(), Vec::new(), Vec::new());
+    let mut helpers = Helpers::of(constraint.brought_by().map_or("", String::as_str), &named.name);
     for key in &keys {
         let Some(value) = key.value(|f| numbers.get(&f.name).cloned().unwrap_or_default()) else { continue };
         let stored = key.value(|f| there(&f.name)).unwrap_or_default();
@@ -141,47 +215,33 @@ pub(super) fn one_taken(
             format!("({equal} OR {stored} IS NULL AND {value} IS NULL)")
         });
         if key.is_hashed(version) {
-            hashes.push(value);
+            hashed.push(value);
         }
     }
     if let Some(only) = &distinct.only {
-        let among = helper("among", "boolean", format!("({})", only.with(&numbers)));
+        let among = helpers.add("among", &types, "boolean", &format!("({})", only.with(&numbers)));
         asked.push(format!("{among}({given})"));
         same.push(format!("{among}({all_there})"));
     }
     let others = keys.iter().zip(&distinct.keys).filter(|(key, _)| matches!(key, Key::Other));
     let others: Vec<String> = others.map(|(_, value)| value.with(&numbers)).collect();
     if !others.is_empty() {
-        let keys = helper("keys", "record", format!("ROW({})", list(&others)));
+        let keys = helpers.add("keys", &types, "record", &format!("ROW({})", list(&others)));
         if distinct.nulls_distinct {
             asked.push(format!("{keys}({given}) IS NOT NULL"));
         }
         same.push(format!("pg_catalog.record_eq({keys}({all_there}), {keys}({given}))"));
     }
-    let function = function("taken", constraint);
     // Where equal values may be written in several ways, all writers of the key wait for each other.
-    let seed = format!("pg_catalog.hashtextextended({}, 0)", Literal(function.to_string()));
-    let by_all = keys.iter().all(|key| matches!(key, Key::Other) || key.is_hashed(version)) && !hashes.is_empty();
-    let lock = if by_all { format!("pg_catalog.hash_record_extended(ROW({}), {seed})", list(&hashes)) } else { seed };
-    let key = row_key(table).unwrap_or_default();
-    let this_row = key.iter().enumerate().map(|(i, c)| is("b", c, &format!("${}", named.fields.len() + i + 1)));
-    let key_types = key.iter().filter_map(|c| table.fields.iter().find(|f| f.name == *c));
-    let among = version.conditions_before(relation, step).map(|c| format!("({})", get::over(&c.holds, "b")));
-    same.extend(among);
-    let this_row = all(&this_row.collect::<Vec<_>>());
-    types.extend(key_types.map(|f| f.type_name.clone()));
-    Taken {
-        function,
-        types: list(&types),
-        path: path_over([&relation.base.schema].into_iter()),
-        helpers,
-        asked: all(&asked),
-        lock,
-        base: relation.base.clone(),
-        same: all(&same),
-        this_row,
-        comment: comment_of,
+    if !keys.iter().all(|key| matches!(key, Key::Other) || key.is_hashed(version)) {
+        hashed.clear();
     }
+    let asking = Asking { helpers, asked, same, hashed, returns: ("boolean", "false"), comment };
+    let answer = |same: &str, base: &str, with_itself: bool| {
+        let others = if with_itself { " OFFSET 1" } else { "" };
+        format!("EXISTS (SELECT FROM {base} AS b WHERE {same}{others})")
+    };
+    asking.of(version, relation, constraint, function("taken", constraint), types, answer)
 }
 
 /// A query whose rows are those that share their key with others, each as `refactor_key` of `rows`.

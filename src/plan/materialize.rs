@@ -75,6 +75,12 @@ pub fn way(version: &Version, relation: &Relation, options: &Options) -> Way {
         Way::InPlace
     } else if !relation.is_heir() {
         Way::Beside
+    } else if rebuild::has_new_exclusion(relation)
+        && ahead::watched(version, relation, options).is_some()
+        && rebuild::obstacle(version, relation).is_none()
+    {
+        // PostgreSQL can build it on a table that nobody uses yet, or while nobody uses the table.
+        Way::Rebuild
     } else if !reordered && !new_key && !divided && relation.fields.iter().all(|f| matches!(f.home, Home::Own(_))) {
         Way::Catalogue
     } else if is_catalogue_only(version, relation) {

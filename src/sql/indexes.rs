@@ -36,6 +36,8 @@ pub struct IndexParts {
     pub include: Vec<Ident>,
     /// Whether NULL is never the same.
     pub nulls_distinct: bool,
+    /// Its storage parameters.
+    pub with: Vec<Parameter>,
     /// Which rows it has, if not all.
     pub only: Option<Expression>,
 }
@@ -57,6 +59,7 @@ impl IndexParts {
             keys: index.columns.iter().map(KeyPart::of).collect::<Result<_, _>>()?,
             include: index.include.iter().filter_map(|name| field_of(&Expr::Identifier(name.clone()))).collect(),
             nulls_distinct: index.nulls_distinct != Some(false),
+            with: index.with.iter().filter_map(|set| set.to_string().parse().ok()).collect(),
             only: index.predicate.as_ref().map(|e| Expression::parse(&e.to_string())).transpose()?,
         })
     }
@@ -81,10 +84,7 @@ impl KeyPart {
     /// The key as an index has it, with its fields named as the table does.
     #[must_use]
     pub fn with(&self, names: &BTreeMap<Ident, String>) -> String {
-        let bare = match &self.value.0 {
-            Expr::Collate { expr, .. } => Expression(expr.as_ref().clone()),
-            _ => self.value.clone(),
-        };
+        let bare = self.value.uncollated();
         let text = bare.with(names);
         let value = match &bare.0 {
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_) | Expr::Nested(_) => text,
@@ -173,7 +173,7 @@ impl FromStr for Parameter {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, value) = text.split_once('=').ok_or("expected a name and a value, as in `fillfactor=70`")?;
-        let (name, value) = (name.trim().to_lowercase(), value.trim().to_owned());
+        let (name, value) = (name.trim().to_lowercase(), value.trim().trim_matches('\'').to_owned());
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err(format!("`{name}` is no storage parameter"));
         }

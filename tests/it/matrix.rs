@@ -34,12 +34,14 @@ pub const TABLES: &str = "
     INSERT INTO q2 SELECT 100 + i, i, i FROM generate_series(1, 3) AS i;";
 
 /// Something for each verb to do, most of it with table `p`.
-pub const COMMANDS: [&[&str]; 56] = [
+pub const COMMANDS: [&[&str]; 58] = [
     &["add-calculated", "p.upper_w", "text", "upper(w)"],
     &["add-check", "p", "v < 1000", "--name", "v_small"],
+    &["add-exclusion", "p", "int4range(v, v, '[]') WITH &&", "--where", "w <> 'x'"],
     &["add-field", "p.extra", "int", "--default", "5"],
     &["add-field", "p.extra", "text", "--as", "w || '!'"],
     &["add-foreign-key", "q", "p_id", "--references", "p"],
+    &["add-primary-key", "q", "code"],
     &["add-surrogate-key", "p.num"],
     &["add-unique", "p", "code"],
     &["change-foreign-key", "p.p_r_id_fkey", "--on-delete", "set-null", "--deferrable"],

@@ -27,7 +27,7 @@ const REFUSED: &[&[&str]] = &[
     &["create-index", "a", "lower(nn)"],
     &["rename-constraint", "a.a_pke", "a_key"],
     &["change-foreign-key", "c.c_a_id_fkey"],
-    &["drop-constraint", "c", "c_ex"],
+    &["add-exclusion", "c", "u ="],
     &["drop-constraint", "a", "a_pkey"],
     &["inline-table", "a", "--into", "b"],
     &["merge-tables", "b", "--into", "a"],

@@ -80,10 +80,28 @@ pub fn definition(constraint: &Attached<Constraint>) -> String {
     rename_in_definition(&constraint.item.definition, &renames(&constraint.columns, &constraint.item.fields))
 }
 
-/// What a unique key's definition says besides its fields, if an index over nothing but them can serve it.
+/// The index of the table that a new primary key takes over, by its name until then.
+#[must_use]
+pub fn taken_index<'v>(version: &'v Version, relation: &Relation, key: &Constraint) -> Option<&'v Ident> {
+    let served = |i: &&Attached<Index>| i.item.constraint.as_ref() == Some(&key.name);
+    let index = relation.indexes.iter().find(served).filter(|_| key.kind == ConstraintKind::Primary)?;
+    match &index.origin {
+        Origin::Table(table, at) => version.schema.tables[table].indexes.get(*at).map(|i| &i.name),
+        _ => None,
+    }
+}
+
+/// A primary key of an index that is there.
+#[must_use]
+pub fn by_index(index: &Ident) -> String {
+    format!("PRIMARY KEY USING INDEX {index}")
+}
+
+/// What a key's definition says besides its fields, if an index over nothing but them can serve it.
 #[must_use]
 pub fn besides_fields<'d>(key: &Constraint, definition: &'d str) -> Option<&'d str> {
-    let rest = definition.strip_prefix(&format!("UNIQUE ({})", list(&key.fields)))?;
+    let kind = if key.kind == ConstraintKind::Primary { "PRIMARY KEY" } else { "UNIQUE" };
+    let rest = definition.strip_prefix(&format!("{kind} ({})", list(&key.fields)))?;
     (rest.is_empty() || rest.starts_with(" DEFERRABLE")).then_some(rest)
 }
 

@@ -8,7 +8,7 @@ use crate::fact::{Claim, Fact};
 use crate::generate::list;
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
-use crate::plan::materialize::attach::{besides_fields, definition, index_lines};
+use crate::plan::materialize::attach::{besides_fields, by_index, definition, index_lines, taken_index};
 use crate::plan::materialize::{Options, Way};
 use crate::relation::{Home, NamesFields, Relation, Rows};
 use crate::schema::{Constraint, ConstraintKind, TableKind};
@@ -168,10 +168,15 @@ fn rule(
             (added(&format!("CHECK ({column} IS NOT NULL)"), &exclusive), then)
         }
         ConstraintKind::Check => (added(&rename_in_definition(definition, columns), &exclusive), vec![rename]),
-        ConstraintKind::Unique => {
+        ConstraintKind::Primary if let Some(index) = taken_index(version, relation, rule) => {
+            let then = vec![format!("ALTER TABLE {to} ADD CONSTRAINT {name} {};", by_index(index))];
+            (Vec::new(), then)
+        }
+        ConstraintKind::Unique | ConstraintKind::Primary => {
             let rest = besides_fields(rule, definition)?;
+            let kind = if rule.kind == ConstraintKind::Primary { "PRIMARY KEY" } else { "UNIQUE" };
             let sql = format!("CREATE UNIQUE INDEX CONCURRENTLY {ready} ON {base} ({})", listed(&rule.fields));
-            let then = vec![format!("ALTER TABLE {to} ADD CONSTRAINT {name} UNIQUE USING INDEX {ready}{rest};")];
+            let then = vec![format!("ALTER TABLE {to} ADD CONSTRAINT {name} {kind} USING INDEX {ready}{rest};")];
             (vec![built(name, base, sql)], then)
         }
         ConstraintKind::Foreign(key) => {
@@ -187,7 +192,7 @@ fn rule(
                 format!("SHARE ROW EXCLUSIVE on {} and {}, for a catalogue update", base.short(), key.table.short());
             (added(&key.definition(&near, &key.table, &key.fields), &lock), vec![rename])
         }
-        ConstraintKind::Primary | ConstraintKind::Exclude => return None,
+        ConstraintKind::Exclude => return None,
     };
     Some(item(relation, name, before, then.into_iter().chain(comment).collect()))
 }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::generate::{list, rows};
 use crate::name::{Ident, TableName};
 use crate::plan::PlanStep;
-use crate::relation::{Home, Origin, Relation};
+use crate::relation::{Attached, Home, Origin, Relation};
 use crate::schema::{Constraint, ConstraintKind, Field, ForeignKey, Identity, Table};
 use crate::sql::{Literal, rename_in_definition};
 use crate::version::Version;
@@ -46,6 +46,13 @@ pub fn has_new_key(version: &Version, relation: &Relation) -> bool {
     };
     relation.fields.iter().any(|f| matches!(f.home, Home::Numbered(_)))
         || gone.into_iter().any(|(_, constraint)| is_referred(&constraint.fields))
+}
+
+/// Whether a refactoring brings an exclusion constraint.
+#[must_use]
+pub fn has_new_exclusion(relation: &Relation) -> bool {
+    let brought = |c: &&Attached<Constraint>| c.brought_by().is_some();
+    relation.constraints.iter().filter(brought).any(|c| c.item.kind == ConstraintKind::Exclude)
 }
 
 /// The new table until the old one is gone.

@@ -58,7 +58,8 @@ pub fn ready(version: &Version, relation: &Relation, draft: &TableName) -> Vec<P
 /// Unique keys that no index of the old table serves.
 fn new_keys(relation: &Relation) -> impl Iterator<Item = &Constraint> {
     let served = |c: &Constraint| relation.indexes.iter().any(|i| i.item.constraint.as_ref() == Some(&c.name));
-    let keys = relation.constraints.iter().filter(move |c| c.item.kind == ConstraintKind::Unique && !served(&c.item));
+    let is_key = |c: &Constraint| matches!(c.kind, ConstraintKind::Primary | ConstraintKind::Unique);
+    let keys = relation.constraints.iter().filter(move |c| is_key(&c.item) && !served(&c.item));
     keys.filter(|c| attach::besides_fields(&c.item, &attach::definition(c)).is_some()).map(|c| &c.item)
 }
 
@@ -243,8 +244,11 @@ fn constraints(version: &Version, relation: &Relation, is_ready: bool) -> Vec<St
             (ConstraintKind::Foreign(_) | ConstraintKind::NotNull, _) => continue,
             (ConstraintKind::Primary, Some(index)) => format!("PRIMARY KEY USING INDEX {}", index.item.name),
             (ConstraintKind::Unique, Some(index)) => format!("UNIQUE USING INDEX {}", index.item.name),
-            (ConstraintKind::Unique, None) if is_ready && new_keys(relation).any(|key| key == item) => {
-                format!("UNIQUE USING INDEX {}", ready_name(relation, &item.name))
+            (kind @ (ConstraintKind::Primary | ConstraintKind::Unique), None)
+                if is_ready && new_keys(relation).any(|key| key == item) =>
+            {
+                let kind = if *kind == ConstraintKind::Primary { "PRIMARY KEY" } else { "UNIQUE" };
+                format!("{kind} USING INDEX {}", ready_name(relation, &item.name))
             }
             _ => attach::definition(constraint),
         };
