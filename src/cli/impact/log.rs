@@ -25,7 +25,8 @@ pub fn pieces(text: &str) -> Vec<Piece> {
         };
         return cut(text.lines().enumerate().filter_map(|(at, line)| Some((at + 1, message(line)?))));
     }
-    let is_csv = first.lines().next().is_some_and(|line| line.matches(',').count() > 15);
+    // The first record may go on over the end of its line, but not before its message.
+    let is_csv = first.lines().next().is_some_and(|line| line.matches(',').count() > 12 && !line.contains("LOG:"));
     if is_csv {
         return cut(records(text).filter_map(|(line, fields)| Some((line, told(fields.get(13)?)?))));
     }

@@ -234,6 +234,12 @@ impl Judge {
             // Of rows that are in several tables now the table is told.
             let Some(change) = lens.change(table, field).filter(|_| lens.base(table).is_some()) else { continue };
             let now = change.now.iter().map(|(t, f)| format!("`{}.{f}`", t.short())).collect::<Vec<_>>().join(", ");
+            let now = match lens.find(table, field) {
+                Found::There(hops, column) if now.is_empty() => {
+                    hops.last().map(|hop| format!("`{}.{column}`", hop.to.short())).unwrap_or_default()
+                }
+                _ => now,
+            };
             let now = if now.is_empty() { "gone".to_owned() } else { format!("{now} now") };
             judged.why.push(format!("`{}.{field}` is {now} ({})", table.short(), change.steps.join(", ")));
             judged.touches.push((format!("{}.{field}", table.short()), now, change.steps.clone()));
