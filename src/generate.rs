@@ -120,16 +120,7 @@ impl Class {
                 "be referred to by a foreign key",
                 "GROUP BY its key alone with other fields selected (name them there, too)",
             ],
-            Self::T => &[
-                "ON CONFLICT",
-                "MERGE",
-                "TRUNCATE",
-                "WHERE CURRENT OF",
-                "be referred to by a foreign key",
-                "GROUP BY its key alone with other fields selected (name them there, too)",
-                "wait and look again at a row that another session changes (it fails with 40001 instead; retry)",
-            ],
-            Self::H => &[
+            Self::H | Self::T => &[
                 "ON CONFLICT",
                 "MERGE",
                 "TRUNCATE",

@@ -95,14 +95,14 @@ pub fn report(ui: Ui, deferred: &Deferred, names: &[String]) {
         let view = format!("{}.{}", next[&relation.name.schema], relation.name.name);
         let cannot = class.cannot(relation);
         views.push(json!({ "view": view, "class": format!("{class:?}"), "cannot": cannot }));
-        match alike.iter_mut().find(|(of, _)| *of == cannot) {
-            Some((_, named)) => named.push(format!("`{view}`")),
+        match alike.iter_mut().find(|(other, _)| *other == cannot) {
+            Some((_, views)) => views.push(format!("`{view}`")),
             None => alike.push((cannot, vec![format!("`{view}`")])),
         }
     }
-    for (cannot, named) in alike {
-        let views = if named.len() == 1 { "view" } else { "views" };
-        ui.say(format!("  {views} {} cannot: {}", named.join(", "), cannot.join("; ")));
+    for (cannot, of) in alike {
+        let view = if of.len() == 1 { "view" } else { "views" };
+        ui.say(format!("  {view} {} cannot: {}", of.join(", "), cannot.join("; ")));
     }
     let (mut losses, mut notes, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     for (loss, count) in &deferred.losses {
