@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::generate::rule::{self, Rule, function, when_given};
 use crate::generate::taken::{Asking, Helpers, Taken};
-use crate::generate::{all, each_of, get, list};
+use crate::generate::{all, each_of, get, list, rights};
 use crate::name::Ident;
-use crate::relation::{Attached, Relation, row_key};
+use crate::relation::{Attached, Home, Relation, row_key};
 use crate::schema::{Constraint, ConstraintKind};
 use crate::sql::exclusion::Exclusion;
 use crate::sql::{Expression, Literal};
@@ -67,11 +67,14 @@ pub(super) fn one_excluded(
     let shown = helpers.add("shown", &types, "text", &shown);
     let keys: Vec<Expression> = exclusion.keys().map(|(key, _)| key.value.uncollated()).collect();
     let keys = list(&keys);
-    let answer = format!(
-        "SELECT {} || {shown}({given}) || {} || {shown}({all_there}) || '.'",
-        Literal(format!("Key ({keys})=")),
-        Literal(format!(" conflicts with existing key ({keys})="))
-    );
+    // As PostgreSQL does, it names what is there only to who may read it anyway.
+    let own = |f: &Ident| relation.field(f).is_some_and(|f| matches!(f.home, Home::Own(_)));
+    let there = if named.fields.iter().all(own) && rights::writers_read(version, &relation.base) {
+        format!("{} || {shown}({all_there}) || '.'", Literal(format!(" conflicts with existing key ({keys})=")))
+    } else {
+        Literal(" conflicts with an existing key.".into()).to_string()
+    };
+    let answer = format!("SELECT {} || {shown}({given}) || {there}", Literal(format!("Key ({keys})=")));
     // Rows that clash are equal in these, so only who writes the same waits.
     let hashed = exclusion.keys().filter_map(|(key, operator)| {
         let field = relation.field(key.field.as_ref()?)?;

@@ -55,6 +55,14 @@ impl Needs {
     }
 }
 
+/// Whether everybody who may write to a table may read all of it, too.
+#[must_use]
+pub fn writers_read(version: &Version, table: &TableName) -> bool {
+    let roles: BTreeSet<Option<&Ident>> = granted(version, table).map(|g| g.role.as_ref()).collect();
+    let reads = |role| !Needs::Write.are_met(version, table, role) || has(version, table, role, "SELECT");
+    version.schema.tables.get(table).is_some_and(|t| !t.row_security) && roles.into_iter().all(reads)
+}
+
 /// What the finder of a lookup needs. It gives a whole row of the other table.
 #[must_use]
 pub fn of_finder(lookup: &Lookup) -> Needs {

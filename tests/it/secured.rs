@@ -21,7 +21,7 @@ const KINDS: [(&str, &str); 6] = [
 ];
 
 /// Functions that act as their owner and tell no more of a row than the attempt to write it would.
-const TELL_OF_WRITES: [&str; 6] = ["taken_", "refers_", "next_", "fresh_", "lock_", "judge_"];
+const TELL_OF_WRITES: [&str; 7] = ["taken_", "excluded_", "refers_", "next_", "fresh_", "lock_", "judge_"];
 
 fn role(database: &Database, kind: &str) -> String {
     format!("{}_{kind}", database.name)
@@ -182,4 +182,35 @@ fn row_policies_hide_from_the_new_shape_what_they_hide_from_the_tables() {
         }
         forget(&database);
     });
+}
+
+#[test]
+fn what_clashes_is_named_only_to_who_may_read_it() {
+    let said = |grant: &str, row_security: bool| {
+        let database = Database::new(
+            "CREATE TABLE shifts (id int PRIMARY KEY, place int4range); INSERT INTO shifts VALUES (1, '[1,5)')",
+        );
+        let role = role(&database, "guest");
+        let mut client = database.client();
+        client.batch_execute(&format!("CREATE ROLE {role}; GRANT {grant} ON shifts TO {role}")).unwrap();
+        if row_security {
+            client
+                .batch_execute("ALTER TABLE shifts ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON shifts USING (id > 1)")
+                .unwrap();
+        }
+        database.ok(&["add-exclusion", "shifts", "place WITH &&"]);
+        let refused = database.next().execute("INSERT INTO shifts VALUES (2, '[2,3)')", &[]).unwrap_err();
+        let detail = refused.as_db_error().unwrap().detail().unwrap().to_owned();
+        client
+            .batch_execute(&format!("REVOKE ALL ON shifts FROM {role}; DROP OWNED BY {role}; DROP ROLE {role}"))
+            .unwrap();
+        detail
+    };
+    let named = "Key (place)=([2,3)) conflicts with existing key (place)=([1,5)).";
+    let hidden = "Key (place)=([2,3)) conflicts with an existing key.";
+    assert_eq!(said("SELECT, INSERT", false), named);
+    assert_eq!(said("SELECT", false), named);
+    assert_eq!(said("INSERT", false), hidden);
+    assert_eq!(said("DELETE", false), hidden);
+    assert_eq!(said("SELECT, INSERT", true), hidden);
 }
