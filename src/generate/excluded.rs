@@ -69,12 +69,12 @@ pub(super) fn one_excluded(
     let keys = list(&keys);
     // As PostgreSQL does, it names what is there only to who may read it anyway.
     let own = |f: &Ident| relation.field(f).is_some_and(|f| matches!(f.home, Home::Own(_)));
-    let there = if named.fields.iter().all(own) && rights::writers_read(version, &relation.base) {
+    let existing = if named.fields.iter().all(own) && rights::writers_read(version, &relation.base) {
         format!("{} || {shown}({all_there}) || '.'", Literal(format!(" conflicts with existing key ({keys})=")))
     } else {
         Literal(" conflicts with an existing key.".into()).to_string()
     };
-    let answer = format!("SELECT {} || {shown}({given}) || {there}", Literal(format!("Key ({keys})=")));
+    let answer = format!("SELECT {} || {shown}({given}) || {existing}", Literal(format!("Key ({keys})=")));
     // Rows that clash are equal in these, so only who writes the same waits.
     let hashed = exclusion.keys().filter_map(|(key, operator)| {
         let field = relation.field(key.field.as_ref()?)?;
