@@ -409,6 +409,14 @@ pub fn beside(relation: &Relation, wanted: &TableRef) -> TableName {
     TableName { schema, name: wanted.name.clone() }
 }
 
+/// An exclusion constraint that a relation has, or its table, if there is one: rows that are kept aside cannot obey it.
+#[must_use]
+pub fn exclusion<'v>(version: &'v Version, relation: &'v Relation) -> Option<&'v Ident> {
+    let stored = version.table(relation).constraints.iter();
+    let mut all = stored.chain(relation.constraints.iter().map(|c| &c.item));
+    all.find(|c| c.kind == ConstraintKind::Exclude).map(|c| &c.name)
+}
+
 /// The physical key that tells the rows of a table apart, which a complement can follow until all is real.
 ///
 /// # Errors

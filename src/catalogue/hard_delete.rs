@@ -12,7 +12,7 @@ use crate::catalogue::{Refactor, Refactoring, quarantine};
 use crate::name::FieldRef;
 use crate::refusal::Refusal;
 use crate::relation::{Condition, Field, Hidden, Relation, Stores};
-use crate::schema::{ConstraintKind, TableKind};
+use crate::schema::TableKind;
 use crate::sql::{Expression, ExpressionError};
 use crate::version::{RemarkKind, Version};
 
@@ -93,9 +93,9 @@ impl HardDelete {
                 hint: Some("delete them first: `refactor data`; then `refactor drop-field`".into()),
             });
         }
-        if let Some(exclusion) = table.constraints.iter().find(|c| c.kind == ConstraintKind::Exclude) {
+        if let Some(exclusion) = entangled::exclusion(version, relation) {
             return Err(Refusal::Other {
-                why: format!("`{}` could not be kept over two tables, should the rows come back", exclusion.name),
+                why: format!("`{exclusion}` could not be kept over two tables, should the rows come back"),
                 hint: Some("delete them first: `refactor data`; then `refactor drop-field`".into()),
             });
         }

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::bring_back::shapes;
-use crate::catalogue::split_rows;
+use crate::catalogue::{entangled, split_rows};
 use crate::fact::{Claim, Fact, Loss, LossKind, Words};
 use crate::name::{Ident, TableName};
 use crate::refusal::Refusal;
@@ -161,9 +161,9 @@ fn check(version: &Version, relation: &Relation) -> Result<(), Refusal> {
             hint: Some("correct them first, and leave `--on-violation quarantine` out".into()),
         });
     }
-    if let Some(exclusion) = table.constraints.iter().find(|c| c.kind == ConstraintKind::Exclude) {
+    if let Some(exclusion) = entangled::exclusion(version, relation) {
         return Err(Refusal::Other {
-            why: format!("`{}` could not be kept over two tables, should the rows come back", exclusion.name),
+            why: format!("`{exclusion}` could not be kept over two tables, should the rows come back"),
             hint: Some("correct them first, and leave `--on-violation quarantine` out".into()),
         });
     }
