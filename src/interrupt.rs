@@ -23,11 +23,12 @@ pub fn end() {
 }
 
 /// From now on both signals end the process with these words.
-pub fn say(ui: Ui, left: &'static str) {
+pub fn say(ui: Ui, left: impl Into<String>) {
+    let left = left.into();
     leave();
     std::thread::spawn(move || {
         let Ok(signal) = signals().wait() else { return };
-        ui.interrupted(left);
+        ui.interrupted(&left);
         // What a shell says of a program that a signal ended.
         std::process::exit(128 + signal as i32);
     });

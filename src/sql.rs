@@ -515,9 +515,13 @@ pub fn rename_in_trigger(definition: &str, names: &BTreeMap<Ident, Ident>) -> St
 /// All words of a piece of SQL, without quotes.
 #[must_use]
 pub fn words(text: &str) -> Vec<String> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).with_unescape(false).tokenize().unwrap_or_default();
     let word = |token| if let Token::Word(word) = token { Some(word.value) } else { None };
-    tokens.into_iter().filter_map(word).collect()
+    tokens(text).into_iter().filter_map(word).collect()
+}
+
+/// The tokens of a piece of SQL, as they are written; none if it is not SQL.
+fn tokens(text: &str) -> Vec<Token> {
+    Tokenizer::new(&PostgreSqlDialect {}, text).with_unescape(false).tokenize().unwrap_or_default()
 }
 
 /// Puts queries in the place of tables in a view's or function's body as PostgreSQL prints it where no schema is on the path:

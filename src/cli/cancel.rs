@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::cli::Context;
+use crate::cli::materialize::GO_ON;
 use crate::problem::Problem;
 
 /// Ends it, and says what it was.
@@ -14,9 +15,7 @@ pub fn run(context: &Context) -> Result<(), Problem> {
         Some(work) => {
             session.end_work()?;
             context.ui.done(format!("ended: {work}"));
-            context.ui.say(
-                "what was not committed is taken back; `refactor status` says what is real, `refactor materialize` does the rest, `refactor undo` takes back what is not real",
-            );
+            context.ui.say(format!("what was not committed is taken back; {GO_ON}"));
         }
     }
     context.ui.json(&json!({ "ended": work }));

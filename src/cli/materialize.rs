@@ -109,12 +109,12 @@ pub fn unasked(context: &Context, how: &How) -> Result<Vec<String>, Problem> {
 
 /// Plans, asks, and makes real.
 pub fn run(context: &Context, args: &Materialize) -> Result<(), Problem> {
-    interrupt::say(context.ui, LEFT);
+    interrupt::say(context.ui, format!("the server takes back what was not committed, within a second; {GO_ON}"));
     all(context, args).map(|_| ())
 }
 
-/// What is left of a run that was ended.
-const LEFT: &str = "the server takes back what was not committed, within a second; `refactor status` says what is real, `refactor materialize` does the rest, `refactor undo` takes back what is not real";
+/// How to go on with a run that was ended.
+pub(super) const GO_ON: &str = "`refactor status` says what is real, `refactor materialize` does the rest, `refactor undo` takes back what is not real";
 
 fn all(context: &Context, args: &Materialize) -> Result<Vec<String>, Problem> {
     let files = context.files()?;

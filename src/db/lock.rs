@@ -57,7 +57,7 @@ pub fn end(client: &mut Client) -> Result<(), Error> {
         let mut there = client.query_opt(sql, &[&KEY])?.is_some();
         while there && begun.elapsed() < until {
             std::thread::sleep(Duration::from_millis(25));
-            there = client.query_opt(HOLDER, &[&KEY])?.is_some();
+            there = at_work(client)?.is_some();
         }
         if !there {
             break;

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::tokenizer::{Token, Tokenizer};
+use sqlparser::tokenizer::Token;
 
-use super::ExpressionError;
 use super::indexes::{IndexKey, IndexParts, KeyPart};
+use super::{ExpressionError, tokens};
 use crate::name::serde_as_text;
 use crate::sql::code::is;
 
@@ -70,10 +69,6 @@ impl ExclusionKeys {
         let pairs = pairs(&self.0).map_err(|reason| ExpressionError::Syntax { text: self.0.clone(), reason })?;
         pairs.into_iter().map(|(key, operator)| Ok((key.parse()?, operator))).collect()
     }
-}
-
-fn tokens(text: &str) -> Vec<Token> {
-    Tokenizer::new(&PostgreSqlDialect {}, text).with_unescape(false).tokenize().unwrap_or_default()
 }
 
 /// What stands before the bracket that was opened before the text, and what behind it.

@@ -302,6 +302,27 @@ fn manner(rule: &Constraint) -> (bool, bool, Option<(char, char, bool)>) {
     (rule.deferrable, rule.deferred, actions)
 }
 
+/// Takes one that is the same out of a list, best with the same name.
+fn take<T>(mine: &mut Vec<T>, same: impl Fn(&T) -> bool, is_named_so: impl Fn(&T) -> bool) -> Option<T> {
+    let at = mine.iter().position(|one| same(one) && is_named_so(one)).or_else(|| mine.iter().position(same))?;
+    Some(mine.remove(at))
+}
+
+/// The name and comment of a rule, or of an index, where the shape that is wanted says others.
+fn called(
+    (is_rule, name, comment): (bool, &Ident, &Option<String>),
+    (new_name, new_comment): (&Ident, &Option<String>),
+    wanted: &Wanted,
+    push: &mut impl FnMut(Option<&Ident>, Kind),
+) {
+    if name != new_name && wanted.says(new_name) {
+        push(None, Kind::Renamed(name.clone(), new_name.clone()));
+    }
+    if wanted.comments && comment != new_comment {
+        push(None, Kind::Comment(Some((is_rule, name.clone())), new_comment.clone()));
+    }
+}
+
 fn rules((now, there): (&Table, &Table), wanted: &Wanted, texts: Texts, push: &mut impl FnMut(Option<&Ident>, Kind)) {
     let own = |t: &Table| {
         t.constraints.iter().filter(|c| !c.inherited && c.kind != ConstraintKind::NotNull).cloned().collect::<Vec<_>>()
@@ -309,18 +330,11 @@ fn rules((now, there): (&Table, &Table), wanted: &Wanted, texts: Texts, push: &m
     let mut mine = own(now);
     for rule in own(there) {
         let same = |c: &Constraint| demand(c, texts) == demand(&rule, texts);
-        let at = mine.iter().position(|c| same(c) && c.name == rule.name).or_else(|| mine.iter().position(same));
-        let Some(at) = at else {
+        let Some(one) = take(&mut mine, same, |c| c.name == rule.name) else {
             push(None, Kind::RuleMissing(rule));
             continue;
         };
-        let one = mine.remove(at);
-        if one.name != rule.name && wanted.says(&rule.name) {
-            push(None, Kind::Renamed(one.name.clone(), rule.name.clone()));
-        }
-        if wanted.comments && one.comment != rule.comment {
-            push(None, Kind::Comment(Some((true, one.name.clone())), rule.comment.clone()));
-        }
+        called((true, &one.name, &one.comment), (&rule.name, &rule.comment), wanted, push);
         if manner(&one) != manner(&rule) {
             push(None, Kind::RuleChanged(one, rule));
         }
@@ -342,18 +356,11 @@ fn indexes((now, there): (&Table, &Table), wanted: &Wanted, texts: Texts, push: 
     let mut mine = own(now);
     for index in own(there) {
         let same = |i: &Index| i.unique == index.unique && texts.of_tail(tail(i)) == texts.of_tail(tail(&index));
-        let at = mine.iter().position(|i| same(i) && i.name == index.name).or_else(|| mine.iter().position(same));
-        let Some(at) = at else {
+        let Some(one) = take(&mut mine, same, |i| i.name == index.name) else {
             push(None, Kind::IndexMissing(index));
             continue;
         };
-        let one = mine.remove(at);
-        if one.name != index.name && wanted.says(&index.name) {
-            push(None, Kind::Renamed(one.name.clone(), index.name.clone()));
-        }
-        if wanted.comments && one.comment != index.comment {
-            push(None, Kind::Comment(Some((false, one.name.clone())), index.comment.clone()));
-        }
+        called((false, &one.name, &one.comment), (&index.name, &index.comment), wanted, push);
     }
     for index in mine {
         push(None, Kind::IndexExtra(index));

@@ -1,6 +1,8 @@
 //! What came along with fields from other tables, put on their new table: default, NOT NULL, checks, indexes, keys,
 //! comments, rights, statistics targets.
 
+use std::fmt::Display;
+
 use crate::catalogue::entangled::renames;
 use crate::generate::list;
 use crate::name::{Ident, TableName};
@@ -91,17 +93,21 @@ pub fn taken_index<'v>(version: &'v Version, relation: &Relation, key: &Constrai
     }
 }
 
-/// A primary key of an index that is there.
+/// How the definition of a key begins.
+fn kind(key: &Constraint) -> &'static str {
+    if key.kind == ConstraintKind::Primary { "PRIMARY KEY" } else { "UNIQUE" }
+}
+
+/// A key that takes over an index that is there.
 #[must_use]
-pub fn by_index(index: &Ident) -> String {
-    format!("PRIMARY KEY USING INDEX {index}")
+pub fn by_index(key: &Constraint, index: impl Display) -> String {
+    format!("{} USING INDEX {index}", kind(key))
 }
 
 /// What a key's definition says besides its fields, if an index over nothing but them can serve it.
 #[must_use]
 pub fn besides_fields<'d>(key: &Constraint, definition: &'d str) -> Option<&'d str> {
-    let kind = if key.kind == ConstraintKind::Primary { "PRIMARY KEY" } else { "UNIQUE" };
-    let rest = definition.strip_prefix(&format!("{kind} ({})", list(&key.fields)))?;
+    let rest = definition.strip_prefix(&format!("{} ({})", kind(key), list(&key.fields)))?;
     (rest.is_empty() || rest.starts_with(" DEFERRABLE")).then_some(rest)
 }
 

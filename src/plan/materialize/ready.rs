@@ -169,14 +169,13 @@ fn rule(
         }
         ConstraintKind::Check => (added(&rename_in_definition(definition, columns), &exclusive), vec![rename]),
         ConstraintKind::Primary if let Some(index) = taken_index(version, relation, rule) => {
-            let then = vec![format!("ALTER TABLE {to} ADD CONSTRAINT {name} {};", by_index(index))];
+            let then = vec![format!("ALTER TABLE {to} ADD CONSTRAINT {name} {};", by_index(rule, index))];
             (Vec::new(), then)
         }
         ConstraintKind::Unique | ConstraintKind::Primary => {
             let rest = besides_fields(rule, definition)?;
-            let kind = if rule.kind == ConstraintKind::Primary { "PRIMARY KEY" } else { "UNIQUE" };
             let sql = format!("CREATE UNIQUE INDEX CONCURRENTLY {ready} ON {base} ({})", listed(&rule.fields));
-            let then = vec![format!("ALTER TABLE {to} ADD CONSTRAINT {name} {kind} USING INDEX {ready}{rest};")];
+            let then = vec![format!("ALTER TABLE {to} ADD CONSTRAINT {name} {}{rest};", by_index(rule, &ready))];
             (vec![built(name, base, sql)], then)
         }
         ConstraintKind::Foreign(key) => {

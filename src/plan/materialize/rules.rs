@@ -164,7 +164,8 @@ pub fn set(version: &Version, relation: &Relation, ready: &Ready) -> Vec<PlanSte
         if let Some(named) = ready.then(relation, &constraint.item.name).filter(|_| !is_key) {
             lines.extend(named.iter().cloned());
         } else if !matches!(constraint.item.kind, ConstraintKind::Foreign(_) | ConstraintKind::NotNull) {
-            let taken = attach::taken_index(version, relation, &constraint.item).map(attach::by_index);
+            let taken = attach::taken_index(version, relation, &constraint.item);
+            let taken = taken.map(|index| attach::by_index(&constraint.item, index));
             lines.extend(constraint_lines(name, &constraint.item, &taken.unwrap_or_else(|| definition(constraint))));
         }
     }

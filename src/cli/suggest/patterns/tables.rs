@@ -8,7 +8,7 @@ use crate::cli::suggest::likeness;
 use crate::cli::suggest::search::{Oracle, Test};
 use crate::cli::suggest::simple::{place, said};
 use crate::name::{Ident, Renaming, TableName};
-use crate::schema::{ConstraintKind, Field, Table};
+use crate::schema::{Constraint, ConstraintKind, Field, ForeignKey, Table};
 
 /// All of this kind.
 pub fn proposals(now: &Now, oracle: &mut dyn Oracle) -> Vec<Proposal> {
@@ -25,10 +25,8 @@ pub fn proposals(now: &Now, oracle: &mut dyn Oracle) -> Vec<Proposal> {
     }
     for (name, table) in now.extra() {
         for (into, target, wanted) in now.common() {
-            all.extend(inlined(now, name, table, into, target, wanted));
-            all.extend(merged(now, name, table, into, target, wanted));
-            all.extend(unlinked(now, name, table, into, target, wanted));
-            all.extend(pivoted(now, name, table, into, target, wanted));
+            let going = Going { now, name, table, into, target, wanted };
+            all.extend([inlined, merged, unlinked, pivoted].into_iter().filter_map(|one| one(&going)));
         }
     }
     for (name, table, wanted) in now.common() {
@@ -37,6 +35,29 @@ pub fn proposals(now: &Now, oracle: &mut dyn Oracle) -> Vec<Proposal> {
         }
     }
     all
+}
+
+/// A table that goes, and one that may get what it had.
+#[derive(Clone, Copy)]
+struct Going<'n> {
+    now: &'n Now<'n>,
+    name: &'n TableName,
+    table: &'n Table,
+    into: &'n TableName,
+    target: &'n Table,
+    /// The target as it is wanted.
+    wanted: &'n Table,
+}
+
+impl Going<'_> {
+    fn proposal(&self, command: Words, sentence: String) -> Proposal {
+        proposal(self.now, command, sentence, self.name, &self.table.fields.iter().collect::<Vec<_>>())
+    }
+}
+
+/// Which foreign key is meant, where there are several.
+fn via(keys: &[(&Constraint, &ForeignKey)], rule: &Constraint) -> Words {
+    if keys.len() > 1 { words(["--via", &said(&rule.name)]) } else { Words::new() }
 }
 
 /// Which of some fields each of others is: of the same name, else of a like one, else of the same type and place.
@@ -166,7 +187,7 @@ fn split(
 ) -> Option<Proposal> {
     let key = primary(table);
     let (rule, _) = references(there).find(|(_, k)| k.table == *name && k.fields == key)?;
-    let unique = |c: &crate::schema::Constraint| matches!(c.kind, ConstraintKind::Primary | ConstraintKind::Unique);
+    let unique = |c: &Constraint| matches!(c.kind, ConstraintKind::Primary | ConstraintKind::Unique);
     if !there.constraints.iter().any(|c| unique(c) && c.fields == rule.fields) {
         return None;
     }
@@ -305,14 +326,8 @@ fn united(now: &Now, into: &TableName, there: &Table) -> Option<Proposal> {
 }
 
 /// A table that goes, and its fields that come where it was referred to.
-fn inlined(
-    now: &Now,
-    name: &TableName,
-    table: &Table,
-    into: &TableName,
-    target: &Table,
-    wanted: &Table,
-) -> Option<Proposal> {
+fn inlined(going: &Going) -> Option<Proposal> {
+    let Going { name, table, into, target, wanted, .. } = *going;
     let gone = only(target, wanted);
     let keys: Vec<_> = references(target).filter(|(_, k)| k.table == *name).collect();
     let (rule, key) = *keys.iter().find(|(rule, _)| rule.fields.iter().all(|f| gone.iter().any(|g| g.name == *f)))?;
@@ -322,24 +337,15 @@ fn inlined(
         return None;
     }
     let mut command = words(["inline-table", &name.reference().to_string(), "--into", &into.reference().to_string()]);
-    if keys.len() > 1 {
-        command.extend(words(["--via", &said(&rule.name)]));
-    }
+    command.extend(via(&keys, rule));
     command.extend(renamings("--as", &pairs));
     let sentence = format!("`{}` has the values of the `{}` that it referred to", into.short(), name.short());
-    let fields: Vec<&Field> = table.fields.iter().collect();
-    Some(proposal(now, command, sentence, name, &fields))
+    Some(going.proposal(command, sentence))
 }
 
 /// A table that goes, and its fields that come where it referred to.
-fn merged(
-    now: &Now,
-    name: &TableName,
-    table: &Table,
-    into: &TableName,
-    target: &Table,
-    wanted: &Table,
-) -> Option<Proposal> {
+fn merged(going: &Going) -> Option<Proposal> {
+    let Going { name, table, into, target, wanted, .. } = *going;
     let keys: Vec<_> = references(table).filter(|(_, k)| k.table == *into).collect();
     let (rule, _) = *keys.first()?;
     let values: Vec<&Field> = table.fields.iter().filter(|f| !rule.fields.contains(&f.name)).collect();
@@ -348,9 +354,7 @@ fn merged(
         return None;
     }
     let mut command = words(["merge-tables", &name.reference().to_string(), "--into", &into.reference().to_string()]);
-    if keys.len() > 1 {
-        command.extend(words(["--via", &said(&rule.name)]));
-    }
+    command.extend(via(&keys, rule));
     command.extend(renamings("--as", &pairs));
     let without: Vec<String> =
         values.iter().filter(|f| !pairs.iter().any(|(p, _)| p.name == f.name)).map(|f| said(&f.name)).collect();
@@ -361,19 +365,12 @@ fn merged(
         command.push("--total".to_owned());
     }
     let sentence = format!("`{}` has the fields of its row of `{}`", into.short(), name.short());
-    let fields: Vec<&Field> = table.fields.iter().collect();
-    Some(proposal(now, command, sentence, name, &fields))
+    Some(going.proposal(command, sentence))
 }
 
 /// A table of links that goes, and a foreign key that comes.
-fn unlinked(
-    now: &Now,
-    name: &TableName,
-    table: &Table,
-    into: &TableName,
-    target: &Table,
-    wanted: &Table,
-) -> Option<Proposal> {
+fn unlinked(going: &Going) -> Option<Proposal> {
+    let Going { name, table, into, target, wanted, .. } = *going;
     let (here, _) = references(table).find(|(_, k)| k.table == *into)?;
     let (far, far_key) = references(table).find(|(rule, _)| rule.name != here.name)?;
     let new = only(wanted, target);
@@ -390,26 +387,19 @@ fn unlinked(
         command.extend(words(["--as", &names.join(",")]));
     }
     let sentence = format!("`{}` refers to the one that `{}` links it with", into.short(), name.short());
-    let fields: Vec<&Field> = table.fields.iter().collect();
-    Some(proposal(now, command, sentence, name, &fields))
+    Some(going.proposal(command, sentence))
 }
 
 /// A table of rows that goes, and fields that come.
-fn pivoted(
-    now: &Now,
-    name: &TableName,
-    table: &Table,
-    into: &TableName,
-    target: &Table,
-    wanted: &Table,
-) -> Option<Proposal> {
+fn pivoted(going: &Going) -> Option<Proposal> {
+    let Going { name, table, into, target, wanted, .. } = *going;
     let keys: Vec<_> = references(table).filter(|(_, k)| k.table == *into).collect();
     let (rule, _) = *keys.first()?;
     let rest: Vec<&Field> =
         table.fields.iter().filter(|f| !rule.fields.contains(&f.name) && numbering(f) == "none").collect();
     let new = only(wanted, target);
     let is_label = |f: &&&Field| {
-        let with_it = |c: &crate::schema::Constraint| {
+        let with_it = |c: &Constraint| {
             matches!(c.kind, ConstraintKind::Primary | ConstraintKind::Unique)
                 && c.fields.contains(&f.name)
                 && rule.fields.iter().all(|k| c.fields.contains(k))
@@ -423,10 +413,7 @@ fn pivoted(
     command.extend(fields.iter().map(|f| said(&f.name)));
     command.extend(words(["--into", &into.reference().to_string()]));
     command.extend(words(["--label", &said(&label.name), "--value", &said(&value.name)]));
-    if keys.len() > 1 {
-        command.extend(words(["--via", &said(&rule.name)]));
-    }
+    command.extend(via(&keys, rule));
     let sentence = format!("`{}` are rows of `{}`", places(into, &fields), name.short());
-    let all: Vec<&Field> = table.fields.iter().collect();
-    Some(proposal(now, command, sentence, name, &all))
+    Some(going.proposal(command, sentence))
 }

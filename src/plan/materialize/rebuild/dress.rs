@@ -242,13 +242,11 @@ fn constraints(version: &Version, relation: &Relation, is_ready: bool) -> Vec<St
                 continue;
             }
             (ConstraintKind::Foreign(_) | ConstraintKind::NotNull, _) => continue,
-            (ConstraintKind::Primary, Some(index)) => format!("PRIMARY KEY USING INDEX {}", index.item.name),
-            (ConstraintKind::Unique, Some(index)) => format!("UNIQUE USING INDEX {}", index.item.name),
-            (kind @ (ConstraintKind::Primary | ConstraintKind::Unique), None)
+            (ConstraintKind::Primary | ConstraintKind::Unique, Some(index)) => attach::by_index(item, &index.item.name),
+            (ConstraintKind::Primary | ConstraintKind::Unique, None)
                 if is_ready && new_keys(relation).any(|key| key == item) =>
             {
-                let kind = if *kind == ConstraintKind::Primary { "PRIMARY KEY" } else { "UNIQUE" };
-                format!("{kind} USING INDEX {}", ready_name(relation, &item.name))
+                attach::by_index(item, ready_name(relation, &item.name))
             }
             _ => attach::definition(constraint),
         };
