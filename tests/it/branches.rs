@@ -38,7 +38,7 @@ fn schema(database: &Database) -> Arc<Schema> {
 /// More commands, which meet the others.
 const MORE: [&[&str]; 6] = [
     &["data", "twice", "UPDATE p SET v = v * 2"],
-    &["data", "grow", "INSERT INTO q (p_id, code) VALUES (1, 'new')"],
+    &["data", "grow", "INSERT INTO q (id, p_id, code) VALUES (60, 1, 'new')"],
     &["rename-field", "p.v", "size"],
     &["set-default", "p.v", "7"],
     &["reorder-fields", "p", "code", "kind"],
