@@ -35,10 +35,13 @@ fn schema(database: &Database) -> Arc<Schema> {
     Arc::new(read::read(&mut database.client()).unwrap())
 }
 
+/// New rows.
+const GROW: &[&str] = &["data", "grow", "INSERT INTO q (id, p_id, code) VALUES (60, 1, 'new')"];
+
 /// More commands, which meet the others.
 const MORE: [&[&str]; 6] = [
     &["data", "twice", "UPDATE p SET v = v * 2"],
-    &["data", "grow", "INSERT INTO q (id, p_id, code) VALUES (60, 1, 'new')"],
+    GROW,
     &["rename-field", "p.v", "size"],
     &["set-default", "p.v", "7"],
     &["reorder-fields", "p", "code", "kind"],
@@ -141,9 +144,11 @@ fn files_decide_as_databases_do() {
             let tried = is_tried(first, second, true);
             if tried {
                 let (a, b) = (of(first), of(second));
+                // Other new rows than these may break what the other branch asks of all rows: only the statement is read.
+                let grows = [first, second].iter().any(|at| commands[*at] == GROW);
                 match (one.commutes(), oracle(&a, &b)) {
                     (true, Err(why)) => said.push(format!("they clash: {why}")),
-                    (false, Ok(())) => said.push(format!("they commute, and not: {:?}", one.clashes[0].why)),
+                    (false, Ok(())) if !grows => said.push(format!("they commute, and not: {:?}", one.clashes[0].why)),
                     _ => {}
                 }
             }
