@@ -112,7 +112,10 @@ impl MakeAssociative {
                 return Err(Refusal::Entangled {
                     field: FieldRef { table: self.field.table.clone(), field: field.shape.name.clone() },
                     role: "may not be NULL, but new code will insert rows before their links".into(),
-                    hint: Some("allow NULL first: `refactor drop-not-null`, then `refactor materialize`".into()),
+                    hint: Some(format!(
+                        "allow NULL first: `refactor drop-not-null {}`",
+                        relation.name.typed_field(&field.shape.name)
+                    )),
                 });
             }
         }

@@ -80,7 +80,7 @@ impl MergeTables {
                     rule::quoted(&reference)
                 ),
                 hint: Some(format!(
-                    "make it unique first: `refactor add-unique {} {}`, then `refactor materialize`",
+                    "make it unique first: `refactor add-unique {} {}`",
                     table.name.typed(),
                     typed_all(&reference)
                 )),

@@ -139,10 +139,8 @@ impl MoveField {
     ) -> Result<Version, Refusal> {
         self.along(step, before, column, path).map_err(|refusal| match refusal {
             Refusal::NeedsValue(why, _) => {
-                let hint = format!(
-                    "give it a default first: `refactor set-default {} …`, then `refactor materialize`",
-                    shell(&self.field.to_string())
-                );
+                let hint =
+                    format!("give it a default first: `refactor set-default {} …`", shell(&self.field.to_string()));
                 Refusal::NeedsValue(why, hint)
             }
             other => other,

@@ -76,7 +76,7 @@ impl Pivot {
             return Err(Refusal::Other {
                 why: format!("{} of `{here}` are not unique: one field could have several values", rule::quoted(&key)),
                 hint: Some(format!(
-                    "make them unique first: `refactor add-unique {} {}`, then `refactor materialize`",
+                    "make them unique first: `refactor add-unique {} {}`",
                     table.name.typed(),
                     typed_all(&key)
                 )),

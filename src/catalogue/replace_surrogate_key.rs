@@ -69,10 +69,7 @@ impl ReplaceSurrogateKey {
             if !other.shape.not_null {
                 return Err(Refusal::Other {
                     why: format!("`{wanted}` may be NULL, so it cannot be part of a key"),
-                    hint: Some(format!(
-                        "`refactor set-not-null {}`, then `refactor materialize`",
-                        shell(&wanted.to_string())
-                    )),
+                    hint: Some(format!("`refactor set-not-null {}`", shell(&wanted.to_string()))),
                 });
             }
         }
@@ -84,11 +81,7 @@ impl ReplaceSurrogateKey {
                     rule::quoted(&self.with),
                     if self.with.len() == 1 { "is" } else { "are" }
                 ),
-                hint: Some(format!(
-                    "`refactor add-unique {} {}`, then `refactor materialize`",
-                    relation.name.typed(),
-                    typed_all(&self.with)
-                )),
+                hint: Some(format!("`refactor add-unique {} {}`", relation.name.typed(), typed_all(&self.with))),
             });
         }
         Ok((relation, field, column))

@@ -7,7 +7,7 @@ use crate::catalogue::draft::Draft;
 use crate::catalogue::entangled::{self, Purpose};
 use crate::catalogue::pivot::Pivot;
 use crate::catalogue::{Refactor, Refactoring, rule, split_rows};
-use crate::name::{FieldRef, Ident, Renaming, TableRef, listed};
+use crate::name::{FieldRef, Ident, Renaming, TableRef, listed, shell};
 use crate::refusal::Refusal;
 use crate::relation::{Field, Hidden, Relation, Rows, Stores};
 use crate::schema::element::Element;
@@ -114,25 +114,29 @@ impl Unpivot {
         let first = &found.fields[0].shape;
         for (at, field) in found.fields.iter().enumerate() {
             let shape = &field.shape;
-            let held = |role: String, hint: &str| {
+            let held = |role: String, hint: String| {
                 let field = FieldRef { table: self.table.clone(), field: shape.name.clone() };
-                Err(Refusal::Entangled { field, role, hint: Some(hint.into()) })
+                Err(Refusal::Entangled { field, role, hint: Some(hint) })
             };
             entangled::check(version, relation, field, Purpose::Change)?;
             if shape.not_null {
                 return held(
                     "may not be NULL, but new code will insert rows before these".into(),
-                    "allow NULL first: `refactor drop-not-null`, then `refactor materialize`",
+                    format!("allow NULL first: `refactor drop-not-null {}`", relation.name.typed_field(&shape.name)),
                 );
             }
             if (&shape.type_name, &shape.collation) != (&first.type_name, &first.collation) {
                 return held(
                     format!("is of type {}, and `{}` of type {}", shape.type_name, first.name, first.type_name),
-                    "change one of the types first: `refactor change-type`",
+                    format!(
+                        "change it first: `refactor change-type {} {}`",
+                        relation.name.typed_field(&shape.name),
+                        shell(&first.type_name)
+                    ),
                 );
             }
             if names[..at].contains(&shape.name) || self.fields[..at].iter().any(|f| f.to == self.fields[at].to) {
-                return held("or its label is named twice".into(), "name each once");
+                return held("or its label is named twice".into(), "name each once".into());
             }
         }
         Ok(())

@@ -30,6 +30,8 @@ struct Findings {
     broken: Vec<String>,
     /// What others did not let us try.
     untried: Vec<String>,
+    /// What triggers of the user refuse, on the tables themselves as well.
+    refused: Vec<String>,
 }
 
 impl Findings {
@@ -50,6 +52,7 @@ impl Findings {
                 Ok(()) if found.untried.is_empty() => {
                     self.tried.extend(found.tried);
                     self.broken.extend(found.broken);
+                    self.refused.extend(found.refused);
                     return Ok(());
                 }
                 Ok(()) => std::thread::sleep(Duration::from_millis(20 << again)),
@@ -60,11 +63,13 @@ impl Findings {
         Ok(())
     }
 
-    /// Notes what the server said to a write: a lock that is not to be had, or another transaction that won, says nothing of
-    /// the law.
-    fn note_error(&mut self, law: String, error: &postgres::Error) {
+    /// Notes what the server said to a write: a lock that is not to be had, another transaction that won, or a trigger that
+    /// refuses as much on the table itself, says nothing of the law.
+    fn note_error(&mut self, law: String, error: &postgres::Error, transaction: &mut Transaction, trial: &Trial) {
         if run::may_pass(error) {
             self.untried.push(law);
+        } else if let Some(who) = refusing(transaction, trial, error) {
+            self.refused.push(format!("{law}: {who} refuses the same: {}", first_line(error)));
         } else {
             self.note(law, false, &crate::db::message::render(error, None));
         }
@@ -129,10 +134,7 @@ pub fn run(context: &Context, args: &Verify) -> Result<(), Problem> {
         findings.beside(session.client(), &what("GetPut"), |transaction, found| get_put(transaction, &trial, found))?;
         for field in looked_up(relation).filter(|_| !is_read_only(&version, relation)) {
             let law = what(&format!("PutGet for {}", field.shape.name));
-            findings.beside(session.client(), &law, |transaction, found| {
-                put_get(transaction, &trial, field, found);
-                Ok(())
-            })?;
+            findings.beside(session.client(), &law, |transaction, found| put_get(transaction, &trial, field, found))?;
         }
         if let Rows::Told(at) = relation.rows {
             findings.beside(session.client(), &what("the SQL"), |transaction, found| {
@@ -153,8 +155,12 @@ pub fn run(context: &Context, args: &Verify) -> Result<(), Problem> {
             "{law} could not be tried: others wrote the same rows each time; that is no fault, try again"
         ));
     }
+    for law in &findings.refused {
+        context.ui.warn(format!("not tried: {law}"));
+    }
     if findings.broken.is_empty() {
-        context.ui.json(&json!({ "holds": findings.tried, "untried": findings.untried, "broken": findings.broken }));
+        let Findings { tried, untried, refused, broken } = &findings;
+        context.ui.json(&json!({ "holds": tried, "untried": untried, "refused": refused, "broken": broken }));
         context.ui.done(format!("{} laws and facts hold; everything was rolled back", findings.tried.len()));
         return Ok(());
     }
@@ -253,7 +259,7 @@ fn get_put(transaction: &mut Transaction, trial: &Trial, findings: &mut Findings
     let on: Vec<String> = key.iter().map(|k| format!("t.{k} = s.{k}")).collect();
     let update = format!("UPDATE {view} AS t SET {} FROM ({some}) AS s WHERE {}", sets.join(", "), on.join(" AND "));
     let but = if theirs.is_empty() { String::new() } else { format!(", but for what {theirs} may do") };
-    let law = format!("GetPut: writing back what `{view}` shows changes nothing{but}");
+    let law = format!("GetPut: writing back what `{view}` shows changes nothing");
     let mut trying = transaction.savepoint("get_put")?;
     match trying.execute(&update, &[]) {
         Ok(_) => {
@@ -261,19 +267,27 @@ fn get_put(transaction: &mut Transaction, trial: &Trial, findings: &mut Findings
             trying.rollback()?;
             // Others may have written meanwhile: then the sums are others without our write, too.
             if unchanged || checksums(transaction, &summed)? == before {
-                findings.note(law, unchanged, "a table changed");
+                findings.note(law + &but, unchanged, "a table changed");
             } else {
                 findings.untried.push(law);
             }
         }
-        Err(error) => findings.note_error(law, &error),
+        Err(error) => {
+            trying.rollback()?;
+            findings.note_error(law, &error, transaction, trial);
+        }
     }
     Ok(())
 }
 
 /// `PutGet`: what is written through a view is what it shows afterwards. A looked-up field of some rows gets the value of
 /// another row.
-fn put_get(transaction: &mut Transaction, trial: &Trial, field: &Field, findings: &mut Findings) {
+fn put_get(
+    transaction: &mut Transaction,
+    trial: &Trial,
+    field: &Field,
+    findings: &mut Findings,
+) -> Result<(), Problem> {
     let Trial { version, relation, view, key, rows: limit, .. } = trial;
     let name = &field.shape.name;
     let of = if trial.sampled {
@@ -294,7 +308,8 @@ fn put_get(transaction: &mut Transaction, trial: &Trial, field: &Field, findings
          SELECT count(*) FILTER (WHERE NOT same), count(*) FROM written"
     );
     let law = format!("PutGet: what is written to `{view}.{name}` is read back");
-    match transaction.query_one(&sql, &[]) {
+    let mut trying = transaction.savepoint("put_get")?;
+    match trying.query_one(&sql, &[]) {
         Ok(row) => {
             let differing: i64 = row.get(0);
             let theirs = own_triggers(version, &written(version, relation));
@@ -306,17 +321,37 @@ fn put_get(transaction: &mut Transaction, trial: &Trial, field: &Field, findings
         }
         // A value of another row may break a check or a key, or have no place yet: an error is an allowed answer.
         Err(error) if error.code().is_some_and(|c| c.code().starts_with("23") || c.code() == "0A000") => {
-            findings.note(
-                format!(
-                    "{law} (or refused: {})",
-                    crate::db::message::render(&error, None).lines().next().unwrap_or_default()
-                ),
-                true,
-                "",
-            );
+            findings.note(format!("{law} (or refused: {})", first_line(&error)), true, "");
         }
-        Err(error) => findings.note_error(law, &error),
+        Err(error) => {
+            trying.rollback()?;
+            findings.note_error(law, &error, transaction, trial);
+        }
     }
+    Ok(())
+}
+
+/// What the server said, in one line.
+fn first_line(error: &postgres::Error) -> String {
+    crate::db::message::render(error, None).lines().next().unwrap_or_default().to_owned()
+}
+
+/// The user's triggers of a table, where writing its rows back to the table itself fails in the same way as `error`.
+fn refusing(transaction: &mut Transaction, trial: &Trial, error: &postgres::Error) -> Option<String> {
+    let Trial { version, relation, rows, .. } = trial;
+    written(version, relation).into_iter().find_map(|table| {
+        let theirs = own_triggers(version, std::slice::from_ref(&table));
+        let fields = &version.schema.tables.get(&table).filter(|_| !theirs.is_empty())?.fields;
+        let open = fields.iter().filter(|f| f.generated.is_none() && f.identity != Some(Identity::Always));
+        let sets: Vec<String> = open.map(|f| format!("{0} = {0}", f.name)).collect();
+        let update = format!(
+            "UPDATE {table} SET {} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} LIMIT {rows}))",
+            sets.join(", ")
+        );
+        let mut trying = transaction.savepoint("itself").ok()?;
+        let said = trying.execute(&update, &[]).err()?;
+        (said.code() == error.code()).then_some(theirs)
+    })
 }
 
 /// The tables that a write of a view can reach.

@@ -5,6 +5,7 @@ use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::branches::footprint::reads;
 use crate::catalogue::Refactor;
 use crate::generate::rows;
 use crate::name::{Ident, TableName};
@@ -200,16 +201,36 @@ fn over(
 }
 
 /// The shape that the tables have before some refactorings, over the tables as they will be after them: what their inverses
-/// show there. None where that cannot be told.
+/// show there. Without the tables of which that cannot be told; none if it can be of none.
 #[must_use]
 pub fn old(schema: &Arc<Schema>, steps: &[Step]) -> Option<Version> {
-    let mut version = Version::base(Arc::clone(schema));
-    let mut inverses = Vec::new();
+    let mut real = Arc::clone(schema);
+    let mut back = Vec::new();
     for step in steps {
-        let refactoring = step.refactoring.inverse(&step.name, &version).ok()?;
-        inverses.push(Step { name: step.name.clone(), refactoring });
-        version = version.directly_after(step).ok()?;
+        let before = Version::base(real);
+        let after = before.directly_after(step).ok()?;
+        let refactoring = step.refactoring.inverse(&step.name, &before).ok();
+        let inverse = refactoring.map(|refactoring| Step { name: step.name.clone(), refactoring });
+        back.push((inverse, concerned(&before, &after)));
+        real = Arc::new(after.as_schema());
     }
-    let real = Version::base(Arc::new(version.as_schema()));
-    inverses.iter().rev().try_fold(real, |version, step| version.directly_after(step).ok())
+    let mut version = Version::base(real);
+    let mut unknown = BTreeSet::new();
+    for (inverse, tables) in back.into_iter().rev() {
+        let known = inverse.filter(|_| tables.is_disjoint(&unknown));
+        match known.and_then(|inverse| version.directly_after(&inverse).ok()) {
+            Some(earlier) => version = earlier,
+            None => unknown.extend(tables),
+        }
+    }
+    version.relations.retain(|name, _| !unknown.contains(name));
+    Some(version)
+}
+
+/// The tables that a refactoring changes or reads, by their names before it and after it.
+fn concerned(before: &Version, after: &Version) -> BTreeSet<TableName> {
+    let changed = after.relations.values().filter(|r| r.is_touched()).flat_map(|r| [r.name.clone(), r.base.clone()]);
+    let gone = before.relations.keys().filter(|name| !after.relations.contains_key(*name)).cloned();
+    let read = reads(after, &before.schema).into_iter().map(|read| read.table().clone());
+    changed.chain(gone).chain(read).collect()
 }

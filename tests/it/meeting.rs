@@ -188,6 +188,21 @@ fn verify_does_not_blame_itself_for_what_a_trigger_of_the_application_does() {
         films.ok(verb);
         films.ok(&["verify"]);
     }
+    // What refuses every write of the table refuses those that try the laws, too.
+    let films = Database::new(TOUCHED);
+    films
+        .client()
+        .batch_execute(
+            "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''never''; END';
+        CREATE TRIGGER no BEFORE UPDATE ON film_category FOR EACH ROW EXECUTE FUNCTION no()",
+        )
+        .unwrap();
+    films.ok(&["add-field", "film_category.n", "int", "--default", "1"]);
+    let output = films.run(&["verify"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("the trigger `no` of `film_category`"), "{said}");
+    assert!(said.contains("refuses the same: never"), "{said}");
 }
 
 #[test]
