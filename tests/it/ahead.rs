@@ -12,13 +12,13 @@ use crate::script::psql;
 use crate::support::Database;
 
 /// What was begun and is not at its end.
-const LEFT: &str = "SELECT conname FROM pg_constraint WHERE conname LIKE 'refactor_ready%' OR NOT convalidated
+pub const LEFT: &str = "SELECT conname FROM pg_constraint WHERE conname LIKE 'refactor_ready%' OR NOT convalidated
     UNION ALL SELECT relname FROM pg_class WHERE relname ~ '^(refactor_)?ready|^later'
     UNION ALL SELECT tgname FROM pg_trigger WHERE tgname ~ '^[!~]refactor'
     UNION ALL SELECT proname FROM pg_proc WHERE proname ~ '^ready'";
 
 /// Who writes: the path on which it finds its tables, and a statement that adds one to a row.
-const WRITERS: [(&str, &str); 3] = [
+pub const WRITERS: [(&str, &str); 3] = [
     ("public", "UPDATE public.orders SET k = k + 1 WHERE id = $1"),
     ("next, public", "UPDATE orders SET k = k + 1 WHERE id = $1"),
     ("next, public", "UPDATE clients SET phone = phone + 1 WHERE id = 1 + $1 % 50"),

@@ -48,6 +48,7 @@ mod server;
 mod settings;
 mod shared;
 mod stacks;
+mod stopped;
 mod suggest;
 mod support;
 mod telling;
