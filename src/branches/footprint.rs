@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::catalogue::data::Data;
-use crate::name::{Ident, TableName};
+use crate::name::{Ident, TableName, TableRef};
 use crate::relation::{Attached, Home, NamesFields, Relation, Rows};
 use crate::schema::{ConstraintKind, Schema};
 use crate::sql::code::has_word;
@@ -125,9 +125,10 @@ pub fn reads(version: &Version, before: &Schema) -> BTreeSet<Read> {
         read.fields(&numbering.table, &numbering.key);
         read.rows(&numbering.table);
     }
-    for branch in version.unions.iter().flat_map(|u| &u.branches) {
+    for (union, branch) in version.unions.iter().flat_map(|u| u.branches.iter().map(move |b| (u, b))) {
         read.rows(&branch.table);
-        for source in &branch.sources {
+        // Deleted rows stay with whatever fields they have.
+        for source in branch.sources.iter().filter(|_| union.mark.is_none()) {
             if let Source::Column(column) = source {
                 read.field(&branch.table, column);
             }
@@ -235,7 +236,12 @@ pub fn touched(data: &Data, before: &Schema) -> Touched {
     let version = Version::base(Arc::new(before.clone()));
     let (written, names) = (written(&text), named(&text).map(|n| n.tables));
     let tables: Vec<TableName> = match names {
-        Ok(names) => names.iter().filter_map(|t| version.find(t).ok()).map(|r| r.name.clone()).collect(),
+        Ok(names) => {
+            // A statement finds tables on its path alone.
+            let finds = |t: &TableRef, r: &&Relation| t.schema.is_some() || before.search_path.contains(&r.name.schema);
+            let found = names.iter().filter_map(|t| version.find(t).ok().filter(|r| finds(t, r)));
+            found.map(|r| r.name.clone()).collect()
+        }
         // PostgreSQL knows more than our parser.
         Err(_) => before.tables.keys().filter(|t| has_word(&text, t.name.as_str())).cloned().collect(),
     };

@@ -35,13 +35,10 @@ fn schema(database: &Database) -> Arc<Schema> {
     Arc::new(read::read(&mut database.client()).unwrap())
 }
 
-/// New rows.
-const GROW: &[&str] = &["data", "grow", "INSERT INTO q (id, p_id, code) VALUES (60, 1, 'new')"];
-
 /// More commands, which meet the others.
 const MORE: [&[&str]; 6] = [
     &["data", "twice", "UPDATE p SET v = v * 2"],
-    GROW,
+    &["data", "grow", "INSERT INTO q (id, p_id, code) VALUES (60, 1, 'new')"],
     &["rename-field", "p.v", "size"],
     &["set-default", "p.v", "7"],
     &["reorder-fields", "p", "code", "kind"],
@@ -50,6 +47,34 @@ const MORE: [&[&str]; 6] = [
 
 fn commands() -> Vec<&'static [&'static str]> {
     COMMANDS.iter().chain(&MORE).copied().collect()
+}
+
+/// Beginnings of commands that do the same in both orders with these rows, and with others would not: the one reads what the
+/// other changes. The fields of a table would stand in another order, which is not compared.
+const CAREFUL: [(&str, &str); 18] = [
+    ("add-check p v", "data twice"),
+    ("add-field p.extra text", "change-type p.w varchar"),
+    ("add-foreign-key q", "data grow"),
+    ("add-foreign-key q", "hard-delete p"),
+    ("add-foreign-key q", "split-rows p"),
+    ("add-primary-key q", "data grow"),
+    ("change-type p.v bigint", "data twice"),
+    ("create-index p lower", "data twice"),
+    ("create-table n", "split-rows p"),
+    ("data twice", "change-type p.v int"),
+    ("extract-table p.w", "hard-delete p"),
+    ("hard-delete p", "data twice"),
+    ("hard-delete p", "soft-delete p"),
+    ("rename-field q.n kind --with", "data grow"),
+    ("reorder-fields p", "reorder-fields p"),
+    ("set-not-null p.v", "change-type p.v int"),
+    ("set-not-null p.v", "data twice"),
+    ("soft-delete q", "data grow"),
+];
+
+fn is_careful(first: &[&str], second: &[&str]) -> bool {
+    let (first, second) = (first.join(" "), second.join(" "));
+    CAREFUL.iter().any(|(a, b)| first.starts_with(a) && second.starts_with(b))
 }
 
 /// A database with rows that show which came first.
@@ -144,11 +169,11 @@ fn files_decide_as_databases_do() {
             let tried = is_tried(first, second, true);
             if tried {
                 let (a, b) = (of(first), of(second));
-                // Other new rows than these may break what the other branch asks of all rows: only the statement is read.
-                let grows = [first, second].iter().any(|at| commands[*at] == GROW);
                 match (one.commutes(), oracle(&a, &b)) {
                     (true, Err(why)) => said.push(format!("they clash: {why}")),
-                    (false, Ok(())) if !grows => said.push(format!("they commute, and not: {:?}", one.clashes[0].why)),
+                    (false, Ok(())) if !is_careful(commands[first], commands[second]) => {
+                        said.push(format!("they commute, and not: {:?}", one.clashes[0].why))
+                    }
                     _ => {}
                 }
             }
