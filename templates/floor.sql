@@ -28,7 +28,9 @@ BEGIN
   UPDATE {{ table }} AS t SET ({{ columns }}) = ROW({{ of_u_given }}) FROM {{ under }} AS u
   WHERE {{ u_is_t }} AND pg_catalog.record_image_ne(ROW({{ of_t }}), ROW({{ of_u_given }}));
   INSERT INTO {{ table }} ({{ columns }})
-  SELECT {{ of_u_given }} FROM {{ under }} AS u WHERE NOT EXISTS (SELECT FROM {{ table }} AS t WHERE {{ u_is_t }});
+  SELECT {{ of_u_given }} FROM {{ under }} AS u WHERE NOT EXISTS (SELECT FROM {{ table }} AS t WHERE {{ u_is_t }})
+  -- Rows that are numbered are so in the order of their key.
+  ORDER BY {{ of_u_key }};
   PERFORM pg_catalog.set_config({{ setting }}, '', true);
 END
 {{ crate::name::BODY }};

@@ -23,6 +23,8 @@ pub enum Purpose {
     Retype,
     /// The same, and what is equal stays equal: keys stay, too.
     Widen,
+    /// The same, and each value is what it was: whatever names the field goes on.
+    Relabel,
     /// To be told by a row of another table that is referred to instead.
     Refer,
 }
@@ -218,7 +220,7 @@ pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field,
         let goes = match purpose {
             Purpose::Drop | Purpose::Change => true,
             Purpose::Move => index.item.fields.len() > 1,
-            Purpose::Retype | Purpose::Widen | Purpose::Refer => false,
+            Purpose::Retype | Purpose::Widen | Purpose::Relabel | Purpose::Refer => false,
         };
         if goes {
             let with: Vec<String> = index.item.fields.iter().filter(|f| *f != name).map(ToString::to_string).collect();
@@ -248,12 +250,13 @@ pub fn note(after: &mut Version, step: &str, relation: &Relation, field: &Field,
     let Some(column) = relation.column(&after.schema, field).cloned() else { return };
     let schema = after.schema.clone();
     let Some(table) = schema.table(&relation.base) else { return };
-    for statistics in table
-        .statistics
-        .iter()
-        .filter(|s| !matches!(purpose, Purpose::Retype | Purpose::Widen) && s.fields.contains(&column))
-    {
+    for statistics in table.statistics.iter().filter(|s| {
+        !matches!(purpose, Purpose::Retype | Purpose::Widen | Purpose::Relabel) && s.fields.contains(&column)
+    }) {
         after.remark(step, RemarkKind::Lost, format!("extended statistics `{}`", statistics.name.short()));
+    }
+    if purpose == Purpose::Relabel {
+        return;
     }
     note_trigger_functions(after, step, relation, &column, None);
     let mentions = functions_that_mention(after, relation, &column);

@@ -190,11 +190,8 @@ impl Reshape {
             kept: String::new(),
             words: Words { table: name.clone(), field: self.from[0].clone(), other: name.clone() },
         });
-        for (at, field) in old.iter().enumerate() {
-            entangled::note(&mut after, step, relation, field, purpose(at));
-        }
         let shared = !types.iter().chain(&column_types).any(|t| version.schema.domain(t).is_some());
-        after.shaped.push(Shaped {
+        let shaped = Shaped {
             step: step.to_owned(),
             id: entangled::generated_id(step, &first),
             table: base,
@@ -209,7 +206,13 @@ impl Reshape {
             exact: self.exact,
             restores: self.restores.clone(),
             shared,
-        });
+        };
+        let same = shaped.relabels() && shaped.names == shaped.columns;
+        for (at, field) in old.iter().enumerate() {
+            let purpose = if same { Purpose::Relabel } else { purpose(at) };
+            entangled::note(&mut after, step, relation, field, purpose);
+        }
+        after.shaped.push(shaped);
         let changed = after.change(&name, step);
         let kept = stays.map(|(column, field)| (&self.from[column], &new[field]));
         let here = kept.and_then(|(was, _)| changed.following(was));

@@ -45,11 +45,16 @@ enum Verdict {
     Changing,
 }
 
-/// Judges the expressions that `step` brought.
+/// Judges the expressions that `step` brought to the shape that was there before.
 ///
 /// # Errors
 /// The server's judgement, with what to do. What is taken with a remark is returned.
-pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Result<Vec<String>, Problem> {
+pub fn expressions(
+    client: &mut Client,
+    before: &Version,
+    version: &Version,
+    step: &Step,
+) -> Result<Vec<String>, Problem> {
     let wish = format!("cannot {}", step.refactoring.wish());
     let refused = |expression: &str, error: &Error| {
         let mut problem = Problem::server(wish.clone(), error);
@@ -148,7 +153,7 @@ pub fn expressions(client: &mut Client, version: &Version, step: &Step) -> Resul
     for sql in version.told.iter().filter(|t| t.step == step.name) {
         told::judge(client, version, sql, &step.refactoring.wish())?;
     }
-    remarks.extend(rules(client, version, step)?);
+    remarks.extend(rules(client, before, version, step)?);
     Ok(remarks)
 }
 
@@ -173,7 +178,7 @@ fn way_out(version: &Version, error: &Error, said: Option<String>) -> Option<Str
 }
 
 /// Judges the defaults, rules and indexes that `step` brought, on an empty table with the fields of the new shape.
-fn rules(client: &mut Client, version: &Version, step: &Step) -> Result<Vec<String>, Problem> {
+fn rules(client: &mut Client, before: &Version, version: &Version, step: &Step) -> Result<Vec<String>, Problem> {
     let wish = format!("cannot {}", step.refactoring.wish());
     let refused = |text: &str, error: &Error| {
         let mut problem = Problem::server(wish.clone(), error);
@@ -190,7 +195,7 @@ fn rules(client: &mut Client, version: &Version, step: &Step) -> Result<Vec<Stri
     for relation in version.touched().filter(|r| r.touched_by.contains(&step.name)) {
         let row = columns(relation.fields.iter().map(|f| &f.shape));
         let tried = TableName::new("pg_temp", "refactor_try");
-        for field in relation.fields.iter().filter(|f| is_new_default(version, relation, f)) {
+        for field in relation.fields.iter().filter(|f| is_new_default(before, version, relation, f)) {
             let default = field.shape.default.clone().unwrap_or_default();
             let sql = format!("ALTER TABLE {tried} ALTER COLUMN {} SET DEFAULT {default}", field.shape.name);
             attempt(client, &row, &sql).map_err(|e| refused(&default, &e))?;
@@ -231,18 +236,20 @@ fn rules(client: &mut Client, version: &Version, step: &Step) -> Result<Vec<Stri
     Ok(remarks)
 }
 
-/// Whether no column has this default yet.
-fn is_new_default(version: &Version, relation: &Relation, field: &Field) -> bool {
-    let stored = match field.home {
-        Home::Own(at) => version.table(relation).fields[at].default.as_ref(),
-        _ => None,
+/// Whether no such field has this default yet. What an earlier refactoring brought was judged then, and may draw from what is not
+/// there before that is shown; so does the table that a refactoring stands on.
+fn is_new_default(before: &Version, version: &Version, relation: &Relation, field: &Field) -> bool {
+    let wanted = &field.shape;
+    let same = |shape: &schema::Field| {
+        (&shape.name, &shape.type_name, &shape.default) == (&wanted.name, &wanted.type_name, &wanted.default)
     };
+    let was = before.relations.values().flat_map(|r| &r.fields).map(|f| &f.shape);
     // The sequence of new numbers comes with the table.
     let numbered = matches!(field.home, Home::Numbered(_));
     !numbered
-        && field.shape.generated.is_none()
-        && field.shape.default.is_some()
-        && field.shape.default.as_ref() != stored
+        && wanted.generated.is_none()
+        && wanted.default.is_some()
+        && !was.chain(&version.table(relation).fields).any(same)
 }
 
 /// Fields as CREATE TABLE has them, without their rules.

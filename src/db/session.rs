@@ -309,9 +309,9 @@ impl Session {
         for entry in entries {
             let next = version.after(&entry.step).map_err(|refusal| Problem::refused(&entry.step, refusal))?;
             crossing::ask(&mut self.client, &version, &next, &entry.step)?;
-            version = next;
+            let before = std::mem::replace(&mut version, next);
             versions.push(version.clone());
-            for remark in judge::expressions(&mut self.client, &version, &entry.step)? {
+            for remark in judge::expressions(&mut self.client, &before, &version, &entry.step)? {
                 version.remark(&entry.step.name, RemarkKind::Note, remark);
             }
         }
