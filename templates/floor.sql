@@ -5,6 +5,9 @@ DECLARE
   v {{ table }};
   is_there boolean;
 BEGIN
+  IF pg_catalog.current_setting({{ setting }}, true) OPERATOR(pg_catalog.=) {{ crate::generate::floor::EMPTY }} THEN
+    RETURN;
+  END IF;
   SELECT {{ of_u }} INTO v FROM {{ under }} AS u WHERE {{ u_is_key }};
   is_there := FOUND;
   PERFORM pg_catalog.set_config({{ setting }}, pg_catalog.pg_trigger_depth()::text, true);
@@ -35,9 +38,32 @@ BEGIN
 END
 {{ crate::name::BODY }};
 COMMENT ON FUNCTION {{ every }} IS {{ comment }};
+-- Within a statement rows may be on their way: not all that is told of them is there before its end. So who writes within
+-- another statement leaves it to the outermost. A setting counts them, by the command of the client that they belong to.
+CREATE FUNCTION {{ begun }}() RETURNS trigger
+LANGUAGE plpgsql SET search_path = {{ path }} AS {{ crate::name::BODY }}
+BEGIN
+  PERFORM pg_catalog.set_config({{ writing }}, pg_catalog.format('%s/%s', pg_catalog.date_part('epoch', pg_catalog.statement_timestamp()),
+    1 + CASE WHEN pg_catalog.split_part(pg_catalog.current_setting({{ writing }}, true), '/', 1)
+      OPERATOR(pg_catalog.=) pg_catalog.date_part('epoch', pg_catalog.statement_timestamp())::text
+    THEN pg_catalog.split_part(pg_catalog.current_setting({{ writing }}, true), '/', 2)::int ELSE 0 END), true);
+  RETURN NULL;
+END
+{{ crate::name::BODY }};
+COMMENT ON FUNCTION {{ begun }} IS {{ comment }};
 CREATE FUNCTION {{ up_every }}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
+DECLARE
+  others int := pg_catalog.split_part(pg_catalog.current_setting({{ writing }}, true), '/', 2)::int OPERATOR(pg_catalog.-) 1;
 BEGIN
+  PERFORM pg_catalog.set_config({{ writing }}, pg_catalog.format('%s/%s',
+    pg_catalog.split_part(pg_catalog.current_setting({{ writing }}, true), '/', 1), others), true);
+  IF others OPERATOR(pg_catalog.>) 0 THEN
+    RETURN NULL;
+  END IF;
+  IF pg_catalog.current_setting({{ setting }}, true) OPERATOR(pg_catalog.=) {{ crate::generate::floor::EMPTY }} THEN
+    RETURN NULL;
+  END IF;
   PERFORM {{ every }}();
   RETURN NULL;
 END
@@ -47,6 +73,9 @@ COMMENT ON FUNCTION {{ up_every }} IS {{ comment }};
 CREATE FUNCTION {{ row.function }}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = {{ path }} AS {{ crate::name::BODY }}
 BEGIN
+  IF pg_catalog.current_setting({{ setting }}, true) OPERATOR(pg_catalog.=) {{ crate::generate::floor::EMPTY }} THEN
+    RETURN NULL;
+  END IF;
   IF TG_OP = 'UPDATE' AND {{ row.changed }} THEN
     -- What is kept for the row goes with its key.
     PERFORM pg_catalog.set_config({{ setting }}, pg_catalog.pg_trigger_depth()::text, true);
@@ -94,6 +123,8 @@ CREATE TRIGGER {{ far.deleted }} AFTER DELETE ON {{ far.table }}
 REFERENCING OLD TABLE AS refactor_old FOR EACH STATEMENT EXECUTE FUNCTION {{ far.function }}();
 {%- endfor %}
 {%- for whole in whole %}
+CREATE TRIGGER {{ whole.begun }} BEFORE {{ whole.events }} ON {{ whole.table }}
+FOR EACH STATEMENT EXECUTE FUNCTION {{ begun }}();
 CREATE TRIGGER {{ whole.trigger }} AFTER {{ whole.events }} ON {{ whole.table }}
 FOR EACH STATEMENT EXECUTE FUNCTION {{ up_every }}();
 {%- endfor %}

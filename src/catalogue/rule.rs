@@ -275,20 +275,24 @@ pub fn must_not_be_row_key(version: &Version, relation: &Relation, fields: &[Ide
     let table = version.table(relation);
     let primary = table.constraints.iter().any(|c| c.kind == ConstraintKind::Primary);
     let key = row_key(table).filter(|_| !primary).unwrap_or_default();
-    match relation.columns(&version.schema, fields) {
-        Some(columns) if !key.is_empty() && columns.iter().any(|c| key.contains(c)) => Err(Refusal::Other {
-            why: format!(
-                "the rows of `{}` are told apart by it, since the table has no primary key",
-                relation.name.short()
-            ),
-            hint: Some(format!(
-                "add a primary key first: `refactor add-primary-key {} {}`, then `refactor materialize`",
-                relation.name.typed(),
-                typed_all(&relation.row_key().unwrap_or_else(|| fields.to_vec()))
-            )),
-        }),
-        _ => Ok(()),
+    let is_key = |field: &Ident| {
+        let column = relation.field(field).and_then(|f| version.stays(relation, f));
+        column.is_some_and(|column| key.contains(column))
+    };
+    if !fields.iter().any(is_key) {
+        return Ok(());
     }
+    Err(Refusal::Other {
+        why: format!(
+            "the rows of `{}` are told apart by it, since the table has no primary key",
+            relation.name.short()
+        ),
+        hint: Some(format!(
+            "add a primary key first: `refactor add-primary-key {} {}`, then `refactor materialize`",
+            relation.name.typed(),
+            typed_all(&relation.row_key().unwrap_or_else(|| fields.to_vec()))
+        )),
+    })
 }
 
 /// That a table goes on refusing what the version no longer forbids.

@@ -874,7 +874,8 @@ impl Question<'_> {
 fn note_what_cannot_be(version: &mut Version, entries: &[Entry]) {
     let is_new = |step: &String| entries.iter().any(|e| e.step.name == *step);
     let mut reasons = Vec::new();
-    for relation in version.touched() {
+    // What stands on a floor becomes real of the table that is there then.
+    for relation in version.touched().filter(|r| version.floor(&r.base).is_none()) {
         let last = relation.touched_by.iter().rev().find(|step| is_new(step));
         let why = materialize::cannot_be(version, relation).and_then(|why| Some((last?.clone(), why)));
         let order = materialize::rebuild::fixed_order(version, relation);

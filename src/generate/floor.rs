@@ -40,6 +40,7 @@ struct Far {
 struct Whole {
     table: TableName,
     events: &'static str,
+    begun: Ident,
     trigger: Ident,
 }
 
@@ -61,6 +62,8 @@ struct Companions {
     comment: Literal,
     one: TableName,
     every: TableName,
+    begun: TableName,
+    writing: Literal,
     up_every: TableName,
     down: TableName,
     down_trigger: Ident,
@@ -98,6 +101,16 @@ fn named(what: &str, floor: &Floor) -> TableName {
 
 fn trigger(what: &str, floor: &Floor) -> Ident {
     Ident::generated(&["~refactor", what, floor.table.name.as_str()])
+}
+
+/// What the setting of a floor is while it has no rows, since what the relation under it shows is not all there: it is filled then,
+/// and follows nothing before.
+pub const EMPTY: &str = "'empty'";
+
+/// Lets a floor follow nothing until it is filled, in this transaction.
+#[must_use]
+pub fn empty(floor: &Floor) -> String {
+    format!("SELECT pg_catalog.set_config({}, {EMPTY}, true);", Literal(setting(floor)))
 }
 
 /// The call that makes a floor equal to the relation under it, whatever it holds.
@@ -235,6 +248,8 @@ pub fn companions(version: &Version, floor: &Floor) -> Result<Piece, askama::Err
         comment: comment(&floor.step),
         one: named("up_one", floor),
         every: named("up", floor),
+        begun: named("begun", floor),
+        writing: Literal(format!("{}_by", setting(floor))),
         up_every: named("up_every", floor),
         down: named("down", floor),
         down_trigger: trigger("down", floor),
@@ -361,8 +376,10 @@ fn sources(version: &Version, relation: &Relation, floor: &Floor) -> (Vec<Far>, 
     let far: Vec<Far> = far.collect();
     let emptied: BTreeSet<&TableName> =
         far.iter().map(|f| &f.table).chain(key.is_some().then_some(base)).filter(|t| !tables.contains(t)).collect();
-    let whole =
-        |(table, events): (&TableName, _)| Whole { table: table.clone(), events, trigger: trigger("up_every", floor) };
+    let whole = |(table, events): (&TableName, _)| {
+        let begun = Ident::generated(&["!refactor", "begun", floor.table.name.as_str()]);
+        Whole { table: table.clone(), events, begun, trigger: trigger("up_every", floor) }
+    };
     let all = tables.into_iter().filter(|t| is_there(t)).map(|t| (t, "INSERT OR UPDATE OR DELETE OR TRUNCATE"));
     let whole = all.chain(emptied.into_iter().map(|t| (t, "TRUNCATE"))).map(whole).collect();
     (far, whole)

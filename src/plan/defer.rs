@@ -201,7 +201,9 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
 /// What must be there for the rows that are: of each refactoring, once the floor that it stands on has its rows.
 fn filled(version: &Version, installed: &Installed) -> Vec<PlanStep> {
     let mut steps = Vec::new();
-    for floor in version.floors.iter().filter(|f| installed.pieces.is_empty() || !installed.tables.contains(&f.table)) {
+    let new = version.floors.iter().filter(|f| installed.pieces.is_empty() || !installed.tables.contains(&f.table));
+    let floors: Vec<&Floor> = new.collect();
+    for floor in &floors {
         let table = &version.schema.tables[&floor.table];
         let sentence = format!("copy the rows of `{}` for {}, which needs a table", floor.shows.short(), floor.step);
         let step = PlanStep::new(sentence, generate::floor::fill(floor)).writing(table.rows, table.bytes);
@@ -217,9 +219,12 @@ fn filled(version: &Version, installed: &Installed) -> Vec<PlanStep> {
     }
     steps.extend(without_parts(version, installed));
     steps.extend(restores(version, installed));
-    let floors: Vec<usize> = version.floors.iter().map(|f| version.place_of(&f.step)).collect();
-    steps.sort_by_key(|(step, _)| floors.iter().filter(|floor| **floor <= version.place_of(step)).count());
-    steps.into_iter().map(|(_, step)| step).collect()
+    let places: Vec<usize> = version.floors.iter().map(|f| version.place_of(&f.step)).collect();
+    steps.sort_by_key(|(step, _)| places.iter().filter(|place| **place <= version.place_of(step)).count());
+    let empty = floors.iter().map(|floor| generate::floor::empty(floor)).collect::<Vec<_>>().join("\n");
+    let wait = (!floors.is_empty())
+        .then(|| PlanStep::new("let these tables follow nothing until they have their rows", empty));
+    wait.into_iter().chain(steps.into_iter().map(|(_, step)| step)).collect()
 }
 
 /// A step of a plan, and the refactoring that it is for.

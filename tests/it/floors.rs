@@ -265,3 +265,40 @@ fn a_database_catches_up_from_any_point() {
         assert_eq!(there, here.ok(&["--json", "show", "--tables"]), "{real} real, {deferred} deferred");
     }
 }
+
+#[test]
+fn what_is_on_its_way_within_a_statement_is_followed_when_all_is_there() {
+    let commands = [
+        &["extract-table", "notes.word", "--into", "words"][..],
+        &["add-surrogate-key", "notes.first"],
+        &["add-surrogate-key", "notes.second"],
+    ];
+    let notes = || {
+        Database::new(
+            "CREATE TABLE notes (k int PRIMARY KEY, word text NOT NULL); INSERT INTO notes VALUES (3, 'x'), (1, 'y'), (2, 'x')",
+        )
+    };
+    let one_by_one = notes();
+    commands.iter().for_each(|command| drop(one_by_one.ok(command)));
+    let at_once = notes();
+    std::fs::create_dir_all(at_once.files()).unwrap();
+    for file in one_by_one.files().read_dir().unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), at_once.files().join(file.file_name())).unwrap();
+    }
+    at_once.ok(&["apply"]);
+    for notes in [&one_by_one, &at_once] {
+        // The words of several rows come one after another, each within the statement.
+        let old = "INSERT INTO notes VALUES (5, 'u'), (4, 'v'), (6, 'x');
+            WITH gone AS (DELETE FROM notes WHERE k = 1 RETURNING k) INSERT INTO notes SELECT k + 10, 'w' FROM gone;
+            INSERT INTO notes VALUES (2, 'q') ON CONFLICT (k) DO UPDATE SET word = 'z';";
+        notes.client().batch_execute(old).unwrap();
+        notes.next().batch_execute("WITH w AS (INSERT INTO words (word) VALUES ('new') RETURNING id) INSERT INTO notes (k, word_id) SELECT 20, id FROM w").unwrap();
+        let shown =
+            "SELECT n.k, w.word, n.first, n.second FROM next.notes AS n JOIN next.words AS w ON w.id = n.word_id";
+        let wanted = ["(11,w,7,7)", "(2,z,2,2)", "(20,new,8,8)", "(3,x,3,3)", "(4,v,5,5)", "(5,u,4,4)", "(6,x,6,6)"];
+        assert_eq!(notes.rows(shown), wanted);
+        notes.ok(&["verify"]);
+        notes.ok(&["materialize", "--yes"]);
+        assert_eq!(notes.rows(&shown.replace("next.", "")), wanted);
+    }
+}
