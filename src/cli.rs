@@ -17,6 +17,7 @@ mod inspect;
 mod lineage;
 mod materialize;
 mod mcp;
+mod models;
 mod plan;
 mod profile;
 mod rehearse;
@@ -146,6 +147,8 @@ enum Verb {
     Impact(impact::Impact),
     /// Measure the statements of an application on the tables, in the new shape, and on a copy where it is real
     Profile(profile::Profile),
+    /// Print the keys and relations that views cannot show, for the models of an ORM
+    Models(models::Models),
     /// Write one page with both shapes, the refactorings, the plan, and where each field lives
     Report(report::Report),
     #[command(flatten)]
@@ -290,6 +293,7 @@ pub fn run(command: Command) -> ExitCode {
         Verb::Verify(args) => verify::run(&context, &args),
         Verb::Impact(args) => impact::run(&context, &args),
         Verb::Profile(args) => profile::run(&context, &args),
+        Verb::Models(args) => models::run(&context, &args),
         Verb::Report(args) => report::run(&context, &args),
         Verb::Demo(args) => demo::run(&context, &args),
         Verb::Completions(args) => {

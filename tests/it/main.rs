@@ -30,6 +30,7 @@ mod laws;
 mod matrix;
 mod meanwhile;
 mod meeting;
+mod models;
 mod names;
 mod onward;
 mod page;
