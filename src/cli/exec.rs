@@ -70,11 +70,11 @@ fn must_arrive(target: &Target, path: &str) -> Result<(), Problem> {
     .hint(format!("name the server itself by `--database-url`, or say in your session: `SET search_path = {path}`")))
 }
 
-/// Runs a command that sees a database through a search path, and gives its exit code. `like`: a command line that works.
-pub fn code_of(command: &[String], target: &Target, path: &str, like: &str) -> Result<i32, Problem> {
+/// Runs a command that finds a database in these variables, and gives its exit code. `like`: a command line that works.
+pub fn code_of(command: &[String], variables: Vec<(String, String)>, like: &str) -> Result<i32, Problem> {
     let mut process = Process::new(&command[0]);
     // libpq would let a service file override the variables.
-    process.args(&command[1..]).env_remove("PGSERVICE").envs(target.environment(path));
+    process.args(&command[1..]).env_remove("PGSERVICE").envs(variables);
     let status = process.status().map_err(|e| {
         Problem::new(Kind::Usage, format!("cannot run `{}`", command[0]), e.to_string())
             .hint(format!("give a program on the PATH, as in `{like}`"))
@@ -87,7 +87,7 @@ pub fn run(context: &Context, args: &Exec) -> ExitCode {
     let run = || -> Result<ExitCode, Problem> {
         let path = search_path(context)?;
         let target = context.target()?;
-        let code = code_of(&args.command, &target, &path, "refactor exec -- psql")?;
+        let code = code_of(&args.command, target.environment(&path), "refactor exec -- psql")?;
         Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
     };
     run().unwrap_or_else(|problem| {

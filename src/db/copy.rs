@@ -15,6 +15,9 @@ use crate::sql::Literal;
 /// What the comment of such a database begins with.
 const MARK: &str = "refactor: rehearsal";
 
+/// What is left free in a name for the number of a copy of the copy.
+const ROOM: usize = "_9999".len();
+
 /// How a copy was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
@@ -49,7 +52,11 @@ pub struct Copy {
     pub how: How,
     /// How long that took.
     pub time: Duration,
+    /// What runs that were cut off had left, which was dropped.
+    pub left: Vec<String>,
     name: String,
+    /// Copies of the copy.
+    clones: Vec<String>,
     /// Tells others that the copy is in use.
     keeper: Option<Client>,
     kept: bool,
@@ -66,7 +73,7 @@ impl Copy {
         let name = name(source.database());
         let database = Ident::new(&*name);
         let mut keeper = maintenance(source, &name)?;
-        tidy(&mut keeper)?;
+        let left = tidy(&mut keeper)?;
         let failed = |error: &postgres::Error| Problem::server("cannot copy the database", error);
         let by_server = !schema_only && {
             let template = Ident::new(source.database());
@@ -89,25 +96,51 @@ impl Copy {
                 Err(error) => return Err(failed(&error)),
             }
         };
-        let mut copy = if how == How::Private {
+        let (target, keeper, server) = if how == How::Private {
             let server = Server::start().map_err(Problem::from)?;
-            let target = Target::resolve(Some(&server.url("postgres")))?;
-            Self { target, how, time: Duration::ZERO, name, keeper: None, kept: false, _server: Some(server) }
+            (Target::resolve(Some(&server.url("postgres")))?, None, Some(server))
         } else {
-            let target = source.with_database(&name);
-            Self { target, how, time: Duration::ZERO, name, keeper: Some(keeper), kept: false, _server: None }
+            (source.with_database(&name), Some(keeper), None)
         };
-        copy.mark(&format!("{MARK} of {}", source.database()))?;
+        let (time, clones) = (Duration::ZERO, Vec::new());
+        let mut copy = Self { target, how, time, left, name, clones, keeper, kept: false, _server: server };
+        copy.mark(&copy.name.clone(), &format!("{MARK} of {}", source.database()))?;
         if how != How::Template {
             fill(source, &copy.target, how, schema_only)?;
         }
-        copy.settings(source)?;
+        copy.settings(source, &copy.name.clone())?;
         copy.time = start.elapsed();
         Ok(copy)
     }
 
-    fn mark(&mut self, text: &str) -> Result<(), Problem> {
-        let comment = format!("COMMENT ON DATABASE {} IS {}", Ident::new(&*self.name), Literal(text.to_owned()));
+    /// Copies the copy as it is now, so many times. Nobody may be connected to it.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn clones(&mut self, source: &Target, count: usize) -> Result<Vec<Target>, Problem> {
+        let mut private = match self.how {
+            How::Private => Some(self.target.with_database("template1").connect()?),
+            _ => None,
+        };
+        let mut targets = Vec::new();
+        for _ in 0..count {
+            let name = numbered(&self.name, self.clones.len() + 1);
+            let (clone, template) = (Ident::new(&*name), Ident::new(self.target.database()));
+            if let Some(client) = private.as_mut().or(self.keeper.as_mut()) {
+                // Known before it is there: it goes however this ends.
+                self.clones.push(name.clone());
+                let create = format!("CREATE DATABASE {clone} TEMPLATE {template}");
+                client.batch_execute(&create).map_err(|e| Problem::server("cannot copy the copy", &e))?;
+            }
+            self.mark(&name, &format!("{MARK} of {}", source.database()))?;
+            self.settings(source, &name)?;
+            targets.push(self.target.with_database(&name));
+        }
+        Ok(targets)
+    }
+
+    fn mark(&mut self, name: &str, text: &str) -> Result<(), Problem> {
+        let comment = format!("COMMENT ON DATABASE {} IS {}", Ident::new(name), Literal(text.to_owned()));
         match &mut self.keeper {
             Some(keeper) => Ok(keeper.batch_execute(&comment)?),
             None => Ok(()),
@@ -115,7 +148,7 @@ impl Copy {
     }
 
     /// What is set for a database, or for somebody in it, is no part of it.
-    fn settings(&mut self, source: &Target) -> Result<(), Problem> {
+    fn settings(&mut self, source: &Target, name: &str) -> Result<(), Problem> {
         let Some(keeper) = &mut self.keeper else { return Ok(()) };
         let rows = keeper.query(
             "SELECT CASE s.setrole WHEN 0 THEN format('ALTER DATABASE %I', $2::text)
@@ -126,7 +159,7 @@ impl Copy {
                           'local_preload_libraries') THEN substr(c, strpos(c, '=') + 1) ELSE quote_literal(substr(c, strpos(c, '=') + 1)) END
              FROM pg_db_role_setting AS s JOIN pg_database AS d ON d.oid = s.setdatabase, unnest(s.setconfig) AS c
              WHERE d.datname = $1",
-            &[&source.database(), &self.name],
+            &[&source.database(), &name],
         )?;
         for row in rows {
             // What only an administrator may set does not matter to a rehearsal.
@@ -135,7 +168,7 @@ impl Copy {
         Ok(())
     }
 
-    /// Lets the copy stay.
+    /// Lets the copy stay, and its copies.
     ///
     /// # Errors
     /// When the server says so, or when it goes with this process.
@@ -147,14 +180,17 @@ impl Copy {
             );
         }
         self.kept = true;
-        self.mark("refactor: kept rehearsal")
+        let names: Vec<String> = std::iter::once(&self.name).chain(&self.clones).cloned().collect();
+        names.iter().try_for_each(|name| self.mark(name, "refactor: kept rehearsal"))
     }
 }
 
 impl Drop for Copy {
     fn drop(&mut self) {
         if let (Some(keeper), false) = (&mut self.keeper, self.kept) {
-            let _ = keeper.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", Ident::new(&*self.name)));
+            for name in std::iter::once(&self.name).chain(&self.clones) {
+                let _ = keeper.batch_execute(&drop_it(name));
+            }
         }
     }
 }
@@ -169,10 +205,19 @@ fn is_forbidden(error: &postgres::Error) -> bool {
     error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)
 }
 
+fn drop_it(name: &str) -> String {
+    format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", Ident::new(name))
+}
+
+/// The name of a copy of the copy. There is room for it.
+fn numbered(name: &str, number: usize) -> String {
+    format!("{name}_{number}")
+}
+
 fn name(source: &str) -> String {
     let tail = format!("_rehearsal_{}", std::process::id());
     let mut head = source;
-    while head.len() + tail.len() > 63 {
+    while head.len() + tail.len() + ROOM > 63 {
         head = &head[..head.char_indices().next_back().map_or(0, |(at, _)| at)];
     }
     format!("{head}{tail}")
@@ -186,19 +231,19 @@ fn maintenance(source: &Target, name: &str) -> Result<Client, Problem> {
     Ok(client)
 }
 
-/// Drops what a rehearsal has left that was cut off: nobody keeps it.
-fn tidy(keeper: &mut Client) -> Result<(), Problem> {
+/// Drops what rehearsals have left that were cut off: nobody keeps it, and nobody is there under the name of the copy. Gives
+/// what has gone.
+fn tidy(keeper: &mut Client) -> Result<Vec<String>, Problem> {
     let left = keeper.query(
         "SELECT d.datname::text FROM pg_database AS d
          WHERE starts_with(shobj_description(d.oid, 'pg_database'), $1) AND pg_has_role(d.datdba, 'USAGE')
-           AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.application_name = d.datname::text)",
+           AND NOT EXISTS (SELECT FROM pg_stat_activity AS a
+             WHERE a.application_name IN (d.datname::text, regexp_replace(d.datname::text, '(_rehearsal_\\d+)_\\d+$', '\\1')))
+         ORDER BY 1",
         &[&MARK],
     )?;
-    for row in left {
-        let name: String = row.get(0);
-        let _ = keeper.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", Ident::new(name)));
-    }
-    Ok(())
+    let names = left.iter().map(|row| row.get::<_, String>(0));
+    Ok(names.filter(|name| keeper.batch_execute(&drop_it(name)).is_ok()).collect())
 }
 
 /// Brings the tables of a database over to a private server, without rows but for those that say what is real.

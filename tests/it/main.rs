@@ -6,6 +6,7 @@ mod ahead;
 mod alike;
 mod applied;
 mod branches;
+mod challenge;
 mod cli;
 mod concurrency;
 mod converting;

@@ -138,3 +138,73 @@ fn a_copy_is_kept_when_that_is_asked_and_goes_when_a_run_was_cut_off() {
     }
     database.client().batch_execute(&format!("DROP DATABASE {kept}")).unwrap();
 }
+
+/// What stands between rehearsals and a clean server.
+const EACH: &str = "for n in $(seq $REFACTOR_POOL); do eval url=\\$REFACTOR_POOL_$n;
+    psql -XAtqc \"INSERT INTO t VALUES (100 + $n, 0, 'new'); SELECT count(amount), current_database() ~ ('_' || $n || '$') FROM t\" $url; done;
+    psql -XAtc 'SELECT count(*) FROM t'";
+
+#[test]
+fn each_test_process_has_a_copy_of_its_own_and_nothing_is_left() {
+    let database = declared();
+    let said = database.ok(&["rehearse", "--pool", "3", "--", "sh", "-c", EACH]);
+    assert_eq!(said, "21|t\n21|t\n21|t\n20\n");
+    assert_eq!(copies(&database), [""; 0]);
+    let urls = database.ok(&["rehearse", "--pool", "2", "--keep"]);
+    let kept = copies(&database);
+    assert_eq!((urls.lines().count(), kept.len()), (3, 3), "{urls}");
+    for name in kept {
+        let name = name.trim_matches(['(', ')']);
+        assert!(urls.contains(name), "{urls}");
+        database.client().batch_execute(&format!("DROP DATABASE {name}")).unwrap();
+    }
+    assert_eq!(database.run(&["rehearse", "--pool", "0"]).status.code(), Some(2));
+}
+
+#[test]
+fn copies_of_a_run_that_was_cut_off_are_dropped_by_the_next_one_and_named() {
+    let database = declared();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_refactor"))
+        .args(["rehearse", "--pool", "2", "--", "sh", "-c", "echo there; sleep 60"])
+        .current_dir(database.directory.path())
+        .env("DATABASE_URL", database.url())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0; 5]).unwrap();
+    let pid = child.id();
+    assert_eq!(database.run(&["rehearse", "--", "true"]).status.code(), Some(0));
+    assert_eq!(copies(&database).len(), 3, "a run at work loses its copies");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut told = String::new();
+    // The server notices a moment later that it is gone.
+    while !copies(&database).is_empty() {
+        told += &String::from_utf8(database.run(&["rehearse", "--", "true"]).stderr).unwrap();
+    }
+    let name = format!("{}_rehearsal_{pid}", database.name);
+    let dropped = format!("an earlier rehearsal was cut off; dropped: {name}, {name}_1, {name}_2");
+    // Rehearsals of other tests may drop them as well.
+    assert!(told.contains(&dropped) || !told.contains("dropped"), "{told}");
+}
+
+#[test]
+fn a_change_of_a_file_rehearses_again() {
+    use std::io::{BufRead, BufReader};
+    let database = declared();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_refactor"))
+        .args(["-q", "rehearse", "--watch", "--", "psql", "-XAtc", "SELECT count(amount) FROM t"])
+        .current_dir(database.directory.path())
+        .env("DATABASE_URL", database.url())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "20");
+    database.client().batch_execute("INSERT INTO t VALUES (21, 21, 'w21')").unwrap();
+    database.ok(&["rename-table", "t", "things"]);
+    database.ok(&["undo", "--yes", "0003"]);
+    assert_eq!(lines.next().unwrap().unwrap(), "21");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
