@@ -168,18 +168,21 @@ impl Done {
 
     /// Whether a value or a rule forbids it, or a view cannot do it: nothing is written, and the client knows.
     fn is_refusal(&self) -> bool {
-        let classes = ["22", "23", "44", "0A000", "55000"];
-        matches!(self, Self::Failed(code, _) if classes.iter().any(|class| code.starts_with(class)))
+        matches!(self, Self::Failed(code, _) if is_rule(code))
     }
 
     /// Whether a program cannot tell one from the other. Which of several rules a row is told to break first is not said.
     fn is_like(&self, real: &Self) -> bool {
-        let rule = |code: &str| ["22", "23", "44", "428C9", "0A000"].iter().any(|class| code.starts_with(class));
         match (self, real) {
-            (Self::Failed(next, _), Self::Failed(real, _)) => next == real || rule(next) && rule(real),
+            (Self::Failed(next, _), Self::Failed(real, _)) => next == real || is_rule(next) && is_rule(real),
             _ => self == real,
         }
     }
+}
+
+/// Whether an error says of a statement that a value or a rule is against it, or that a view cannot do it.
+fn is_rule(code: &str) -> bool {
+    ["22", "23", "44", "428C9", "0A000", "55000"].iter().any(|class| code.starts_with(class))
 }
 
 /// What only one side has.
