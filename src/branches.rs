@@ -5,7 +5,7 @@
 //! they meet; so a clash always has two names, and never does the last one win.
 
 pub mod follow;
-pub mod footprint;
+pub(crate) mod footprint;
 pub mod order;
 pub mod shape;
 

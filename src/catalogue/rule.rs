@@ -275,9 +275,10 @@ pub fn must_not_be_row_key(version: &Version, relation: &Relation, fields: &[Ide
     let table = version.table(relation);
     let primary = table.constraints.iter().any(|c| c.kind == ConstraintKind::Primary);
     let key = row_key(table).filter(|_| !primary).unwrap_or_default();
+    let shown = relation.row_key().filter(|_| !primary).unwrap_or_default();
     let is_key = |field: &Ident| {
         let column = relation.field(field).and_then(|f| version.stays(relation, f));
-        column.is_some_and(|column| key.contains(column))
+        shown.contains(field) || column.is_some_and(|column| key.contains(column))
     };
     if !fields.iter().any(is_key) {
         return Ok(());

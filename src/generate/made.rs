@@ -8,7 +8,7 @@ use crate::catalogue::entangled::renames;
 use crate::generate::carry::owner;
 use crate::generate::{comment, list, rights, rows};
 use crate::name::{Ident, TableName};
-use crate::schema::{ConstraintKind, Field, Generated, Grant, Table};
+use crate::schema::{Constraint, ConstraintKind, Field, Generated, Grant, Table};
 use crate::sql::{Literal, rename_in_definition};
 use crate::version::{Dropped, Made, Quarantined, Union, Version, lost_table};
 
@@ -55,7 +55,13 @@ fn taken<'v>(version: &'v Version, table: &TableName) -> BTreeSet<&'v Ident> {
     ours.sort_by_key(|(place, _)| *place);
     let before = ours.into_iter().map(|(_, name)| name).take_while(|name| *name != table);
     let tables = before.filter_map(|name| version.schema.tables.get(name));
-    tables.flat_map(|t| t.indexes.iter().map(|i| &i.name).chain(t.constraints.iter().map(|c| &c.name))).collect()
+    // Checks and foreign keys have no index.
+    let indexed = |c: &&Constraint| {
+        !matches!(c.kind, ConstraintKind::Check | ConstraintKind::Foreign(_) | ConstraintKind::NotNull)
+    };
+    let names =
+        |t: &'v Table| t.indexes.iter().map(|i| &i.name).chain(t.constraints.iter().filter(indexed).map(|c| &c.name));
+    tables.flat_map(names).collect()
 }
 
 /// Creates a new table, empty, in our own schema.
