@@ -5,6 +5,7 @@
 mod ahead;
 mod alike;
 mod applied;
+mod behaviours;
 mod branches;
 mod challenge;
 mod cli;
