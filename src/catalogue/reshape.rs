@@ -191,7 +191,7 @@ impl Reshape {
             words: Words { table: name.clone(), field: self.from[0].clone(), other: name.clone() },
         });
         let shared = !types.iter().chain(&column_types).any(|t| version.schema.domain(t).is_some());
-        let shaped = Shaped {
+        let told = Shaped {
             step: step.to_owned(),
             id: entangled::generated_id(step, &first),
             table: base,
@@ -207,12 +207,12 @@ impl Reshape {
             restores: self.restores.clone(),
             shared,
         };
-        let same = shaped.relabels() && shaped.names == shaped.columns;
+        let same = told.relabels() && told.names == told.columns;
         for (at, field) in old.iter().enumerate() {
             let purpose = if same { Purpose::Relabel } else { purpose(at) };
             entangled::note(&mut after, step, relation, field, purpose);
         }
-        after.shaped.push(shaped);
+        after.shaped.push(told);
         let changed = after.change(&name, step);
         let kept = stays.map(|(column, field)| (&self.from[column], &new[field]));
         let here = kept.and_then(|(was, _)| changed.following(was));

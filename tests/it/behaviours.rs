@@ -271,8 +271,12 @@ struct Found {
     verdicts: Vec<Verdict>,
 }
 
-const CLASS: &str = "SELECT CASE WHEN count(*) = 0 THEN 'U' WHEN bool_or(tgtype & 8 > 0) THEN 'T' ELSE 'H' END
-    FROM pg_trigger WHERE tgrelid = 'next.item'::regclass AND tgtype & 64 > 0";
+/// By the triggers of the view, and of the view that it may show.
+const CLASS: &str = "WITH RECURSIVE views (oid) AS (SELECT 'next.item'::regclass::oid UNION
+      SELECT c.oid FROM views AS v JOIN pg_rewrite AS r ON r.ev_class = v.oid JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass
+        AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass JOIN pg_class AS c ON c.oid = d.refobjid AND c.relkind = 'v')
+    SELECT CASE WHEN count(*) = 0 THEN 'U' WHEN bool_or(tgtype & 8 > 0) THEN 'T' ELSE 'H' END
+    FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM views) AND tgtype & 64 > 0";
 
 fn run(scene: &Scene, cases: &[Case]) -> Found {
     let deferred = Database::new(&scene.sql());
@@ -315,16 +319,20 @@ fn nothing_is_silently_different_through_a_view() {
             }
         }
     }
-    let listed = page::IMPOSSIBLE.iter().flat_map(|(names, _)| names.iter().copied()).collect::<BTreeSet<_>>();
+    let listed = page::LISTED.iter().flat_map(|(names, _)| names.iter().copied()).collect::<BTreeSet<_>>();
     for (case, how) in different.iter().filter(|(case, _)| !listed.contains(*case)) {
         eprintln!("{case}\n {}", how.join("\n "));
     }
-    assert_eq!(different.into_keys().collect::<BTreeSet<_>>(), listed);
     let major: u32 = client
         .query_one("SELECT current_setting('server_version_num')", &[])
         .unwrap()
         .get::<_, String>(0)
         .parse()
         .unwrap();
-    page::check(&cases, &results, major / 10000);
+    let version = major / 10000;
+    let different = different.into_keys().collect::<BTreeSet<_>>();
+    // Another server may have less to say.
+    assert!(different.is_subset(&listed), "{:?}", different.difference(&listed));
+    assert!(version != page::VERSION || different == listed, "in vain: {:?}", listed.difference(&different));
+    page::check(&cases, &results, version);
 }

@@ -172,7 +172,7 @@ fn files_decide_as_databases_do() {
                 match (one.commutes(), oracle(&a, &b)) {
                     (true, Err(why)) => said.push(format!("they clash: {why}")),
                     (false, Ok(())) if !is_careful(commands[first], commands[second]) => {
-                        said.push(format!("they commute, and not: {:?}", one.clashes[0].why))
+                        said.push(format!("they commute, and not: {:?}", one.clashes[0].why));
                     }
                     _ => {}
                 }

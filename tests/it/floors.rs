@@ -279,7 +279,9 @@ fn what_is_on_its_way_within_a_statement_is_followed_when_all_is_there() {
         )
     };
     let one_by_one = notes();
-    commands.iter().for_each(|command| drop(one_by_one.ok(command)));
+    for command in commands {
+        one_by_one.ok(command);
+    }
     let at_once = notes();
     std::fs::create_dir_all(at_once.files()).unwrap();
     for file in one_by_one.files().read_dir().unwrap().map(Result::unwrap) {

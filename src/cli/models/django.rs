@@ -26,13 +26,12 @@ fn one(models: &[Model], model: &Model) -> String {
         text += "    # no fields tell its rows apart: name some by `primary_key=True`, or read it with `values()`\n";
     }
     for (field, name) in &model.fields {
-        text += &match leads(model, &field.shape.name) {
-            Some(refers) => relation(models, model, field, refers),
-            None => {
-                let (kind, mut options) = kind(field, model.key == [field.shape.name.clone()]);
-                options.extend(common(model, field, name));
-                format!("    {name} = models.{kind}({})\n", options.join(", "))
-            }
+        text += &if let Some(refers) = leads(model, &field.shape.name) {
+            relation(models, model, field, refers)
+        } else {
+            let (kind, mut options) = kind(field, model.key == [field.shape.name.clone()]);
+            options.extend(common(model, field, name));
+            format!("    {name} = models.{kind}({})\n", options.join(", "))
         };
     }
     for refers in model.relations.iter().filter(|refers| refers.fields.len() > 1) {
