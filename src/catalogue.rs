@@ -5,6 +5,7 @@
 
 pub mod add_calculated;
 pub mod add_check;
+pub mod add_enum_value;
 pub mod add_exclusion;
 pub mod add_field;
 pub mod add_foreign_key;
@@ -25,11 +26,13 @@ pub mod ddl;
 pub mod draft;
 pub mod drop_constraint;
 pub mod drop_default;
+pub mod drop_enum_value;
 pub mod drop_field;
 pub mod drop_index;
 pub mod drop_not_null;
 pub mod drop_table;
 pub mod entangled;
+pub mod enum_values;
 pub mod extract_json;
 pub mod extract_table;
 pub mod flags_to_code;
@@ -51,6 +54,7 @@ pub mod pivot;
 pub mod primary;
 pub mod quarantine;
 pub mod rename_constraint;
+pub mod rename_enum_value;
 pub mod rename_field;
 pub mod rename_table;
 pub mod renumber;
@@ -183,6 +187,12 @@ catalogue! {
     ExtractJson(extract_json::ExtractJson) = "extract-json",
     /// Put a field under a key of JSON objects
     FoldJson(fold_json::FoldJson) = "fold-json",
+    /// Add a value to an enum
+    AddEnumValue(add_enum_value::AddEnumValue) = "add-enum-value",
+    /// Give a value of an enum another name
+    RenameEnumValue(rename_enum_value::RenameEnumValue) = "rename-enum-value",
+    /// Drop a value of an enum, and give its rows another
+    DropEnumValue(drop_enum_value::DropEnumValue) = "drop-enum-value",
 
     "Tables":
 

@@ -9,6 +9,7 @@ pub mod complement;
 pub mod copied;
 pub mod dependents;
 pub mod drawn;
+pub mod enums;
 mod excluded;
 pub mod fact;
 pub mod floor;

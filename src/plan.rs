@@ -165,6 +165,8 @@ pub struct Installed {
     pub foreign_schemas: Vec<(crate::name::Ident, crate::name::Ident)>,
     /// Our views.
     pub views: Vec<crate::name::TableName>,
+    /// Our types in the new shape, each with its refactoring.
+    pub types: Vec<(crate::name::TableName, String)>,
     /// Our functions, no two of a name.
     pub functions: Vec<crate::name::TableName>,
     /// Our triggers on base tables.

@@ -30,6 +30,8 @@ pub struct Schema {
     pub other_names: BTreeMap<TableName, &'static str>,
     /// Domains that say more of a field than its type, by name as `format_type` gives it.
     pub domains: BTreeMap<String, Domain>,
+    /// Enums, by name.
+    pub enums: BTreeMap<TableName, Enum>,
     /// What is known of the values of types.
     pub kinds: kind::Kinds,
     /// The sequences that fields own, by name.
@@ -46,6 +48,19 @@ pub struct Schema {
     pub with_look_alikes: BTreeSet<Ident>,
     /// Whose operators compare the values of fields.
     pub equalities: Equalities,
+}
+
+/// An enum: a type whose values are labels.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Enum {
+    /// Its labels, in their order.
+    pub labels: Vec<String>,
+    /// Its owner, as SQL.
+    pub owner: String,
+    /// The comment.
+    pub comment: Option<String>,
+    /// What is of it, or of its array, besides fields of tables, as PostgreSQL describes it.
+    pub held_by: Vec<String>,
 }
 
 /// What a domain says of the fields that are of it, as if it were said of each.

@@ -286,6 +286,31 @@ impl Expression {
         Self(expr)
     }
 
+    /// The same with labels of an enum cast to another one, whose labels `to` tells; `None` if it has none for one.
+    #[must_use]
+    pub fn relabelled(&self, old: &str, new: &str, to: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        let kind = Self::parse(&format!("NULL::{new}")).ok()?;
+        let Expr::Cast { data_type: kind, .. } = &kind.0 else { return None };
+        let mut expr = self.0.clone();
+        let told = visit_expressions_mut(&mut expr, |e| {
+            let Expr::Cast { expr: inner, data_type, .. } = e else { return ControlFlow::Continue(()) };
+            let (elements, whole) = (data_type.to_string(), format!("{old}[]"));
+            if elements == whole {
+                *data_type = ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(Box::new(kind.clone()), None));
+            } else if elements == old {
+                if let Expr::Value(value) = &mut **inner
+                    && let ast::Value::SingleQuotedString(label) = &mut value.value
+                {
+                    let Some(now) = to(label) else { return ControlFlow::Break(()) };
+                    *label = now;
+                }
+                *data_type = kind.clone();
+            }
+            ControlFlow::Continue(())
+        });
+        told.is_continue().then_some(Self(expr))
+    }
+
     /// The same expression with fields renamed.
     #[must_use]
     pub fn renamed(&self, from: &Ident, to: &Ident) -> Self {

@@ -77,6 +77,8 @@ pub struct Version {
     pub steps: Vec<String>,
     /// Tables that SQL of the user tells.
     pub told: Vec<Told>,
+    /// Enums whose labels are other ones.
+    pub enums: Vec<Relabelled>,
     /// DDL of the user that waits until it is made real.
     pub ddl: Vec<Ddl>,
     /// Tables of ours that stand for relations which are not real yet.
@@ -572,6 +574,8 @@ pub struct Shaped {
     pub restores: Option<String>,
     /// Whether the complement keeps them in one row with other fields of the table ([`Added::shared`]).
     pub shared: bool,
+    /// Whether these are labels of an enum that goes ([`Relabelled`]): what outlives it is kept as text.
+    pub relabelled: bool,
 }
 
 impl Shaped {
@@ -590,6 +594,20 @@ impl Shaped {
             _ => false,
         }
     }
+}
+
+/// An enum whose labels are other ones: until it is real a type of its own in the new shape, which then takes the place
+/// of the old one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relabelled {
+    /// The refactoring.
+    pub step: String,
+    /// The type.
+    pub real: TableName,
+    /// The type that the new shape has meanwhile.
+    pub shown: TableName,
+    /// Its labels, in their order.
+    pub labels: Vec<String>,
 }
 
 /// Fields that are told by the row of another table which is found by what the row stores. Either a foreign key, told by
@@ -755,6 +773,7 @@ impl Version {
             quarantined: Vec::new(),
             steps: Vec::new(),
             told: Vec::new(),
+            enums: Vec::new(),
             ddl: Vec::new(),
             floors: Vec::new(),
             shaped: Vec::new(),

@@ -206,6 +206,7 @@ impl Reshape {
             exact: self.exact,
             restores: self.restores.clone(),
             shared,
+            relabelled: false,
         };
         let same = told.relabels() && told.names == told.columns;
         for (at, field) in old.iter().enumerate() {

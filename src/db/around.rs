@@ -53,6 +53,7 @@ UNION ALL
 SELECT n.nspname::text, CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, quote_ident(t.typname)
 FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
 WHERE n.nspname = ANY ($1) AND t.typtype IN ('d', 'e', 'r')
+  AND NOT starts_with(coalesce(obj_description(t.oid, 'pg_type'), ''), 'refactor:')
 UNION ALL
 SELECT n.nspname::text, CASE p.prokind WHEN 'p' THEN 'PROCEDURE' WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END,
        format('%I(%s)', p.proname, pg_get_function_identity_arguments(p.oid))

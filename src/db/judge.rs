@@ -4,7 +4,7 @@ mod told;
 
 use std::collections::BTreeSet;
 
-use postgres::{Client, Error};
+use postgres::{Error, GenericClient};
 
 use crate::catalogue::Refactor;
 use crate::generate::list;
@@ -50,7 +50,7 @@ enum Verdict {
 /// # Errors
 /// The server's judgement, with what to do. What is taken with a remark is returned.
 pub fn expressions(
-    client: &mut Client,
+    client: &mut impl GenericClient,
     before: &Version,
     version: &Version,
     step: &Step,
@@ -158,7 +158,7 @@ pub fn expressions(
 }
 
 /// Whether PostgreSQL can read DDL; which of it not, if not.
-fn grammar<'d>(client: &mut Client, ddl: &'d Ddl) -> Result<(), (&'d Statements, Error)> {
+fn grammar<'d>(client: &mut impl GenericClient, ddl: &'d Ddl) -> Result<(), (&'d Statements, Error)> {
     let read =
         |statements: &'d Statements| client.batch_execute(&delimited(statements.idle())).map_err(|e| (statements, e));
     [&ddl.up, &ddl.down].into_iter().try_for_each(read)
@@ -178,7 +178,12 @@ fn way_out(version: &Version, error: &Error, said: Option<String>) -> Option<Str
 }
 
 /// Judges the defaults, rules and indexes that `step` brought, on an empty table with the fields of the new shape.
-fn rules(client: &mut Client, before: &Version, version: &Version, step: &Step) -> Result<Vec<String>, Problem> {
+fn rules(
+    client: &mut impl GenericClient,
+    before: &Version,
+    version: &Version,
+    step: &Step,
+) -> Result<Vec<String>, Problem> {
     let wish = format!("cannot {}", step.refactoring.wish());
     let refused = |text: &str, error: &Error| {
         let mut problem = Problem::server(wish.clone(), error);
@@ -269,7 +274,7 @@ fn fields_of(version: &Version, table: &TableName) -> Vec<(Ident, String)> {
 }
 
 /// Tries a statement on an empty temporary table.
-fn attempt(client: &mut Client, row: &str, sql: &str) -> Result<(), Error> {
+fn attempt(client: &mut impl GenericClient, row: &str, sql: &str) -> Result<(), Error> {
     let mut transaction = client.transaction()?;
     transaction.batch_execute(&format!("CREATE TEMPORARY TABLE refactor_try {row} ON COMMIT DROP"))?;
     let tried = transaction.batch_execute(sql);
@@ -286,7 +291,13 @@ enum Held {
 }
 
 /// Tries on an empty copy whether what hangs on a column bears another type. An index that goes need not.
-fn follow(client: &mut Client, version: &Version, table: &TableName, column: &Ident, kind: &str) -> Result<(), Held> {
+fn follow(
+    client: &mut impl GenericClient,
+    version: &Version,
+    table: &TableName,
+    column: &Ident,
+    kind: &str,
+) -> Result<(), Held> {
     let tried = TableName::new("pg_temp", "refactor_try");
     let staying = version.relations.values().flat_map(|r| &r.indexes).filter_map(|i| match &i.origin {
         Origin::Table(of, at) if of == table => Some(&version.schema.tables[of].indexes[*at]),
@@ -315,7 +326,7 @@ fn follow(client: &mut Client, version: &Version, table: &TableName, column: &Id
 }
 
 /// Tries an expression as a generated column of a temporary table: PostgreSQL takes exactly the immutable ones there.
-fn judge(client: &mut Client, row: &str, expression: &str, kind: &str) -> Result<Verdict, Error> {
+fn judge(client: &mut impl GenericClient, row: &str, expression: &str, kind: &str) -> Result<Verdict, Error> {
     let mut transaction = client.transaction()?;
     transaction.batch_execute(&format!("CREATE TEMPORARY TABLE refactor_try {row} ON COMMIT DROP"))?;
     let tried = transaction.batch_execute(&format!(
@@ -332,7 +343,7 @@ fn judge(client: &mut Client, row: &str, expression: &str, kind: &str) -> Result
 /// What is to be said of an expression that gives another value under other settings, or may: PostgreSQL calls so
 /// whatever writes labels of an enum, though no setting matters to these.
 fn settings(
-    client: &mut Client,
+    client: &mut impl GenericClient,
     fields: &[(Ident, String)],
     expression: &Expression,
     kind: &str,
@@ -351,7 +362,7 @@ fn settings(
 }
 
 /// Whether one of these functions draws another value at each call.
-fn is_drawn(client: &mut Client, names: &[String]) -> Result<bool, Error> {
+fn is_drawn(client: &mut impl GenericClient, names: &[String]) -> Result<bool, Error> {
     // A name means what the path finds first, or what its schema says.
     let row = client.query_one(
         "SELECT EXISTS (
@@ -366,13 +377,13 @@ fn is_drawn(client: &mut Client, names: &[String]) -> Result<bool, Error> {
 }
 
 /// Whether an expression that is not immutable changes by itself, not only under other settings.
-fn is_changing(client: &mut Client, expression: &Expression) -> Result<bool, Error> {
+fn is_changing(client: &mut impl GenericClient, expression: &Expression) -> Result<bool, Error> {
     let names: Vec<String> = expression.functions().into_iter().collect();
     is_volatile(client, &names)
 }
 
 /// Whether one of these functions may give another value each time.
-fn is_volatile(client: &mut Client, names: &[String]) -> Result<bool, Error> {
+fn is_volatile(client: &mut impl GenericClient, names: &[String]) -> Result<bool, Error> {
     if names.iter().any(|n| CHANGING.contains(&n.as_str())) {
         return Ok(true);
     }

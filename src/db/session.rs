@@ -20,7 +20,7 @@ use crate::generate::place::Needed;
 use crate::generate::{OWN, all, complement, fact, floor, lookup, rows, shown_in, slice};
 use crate::journal::{Entry, Recorded, State};
 use crate::name::{Ident, TableName, delimited, shell};
-use crate::plan::defer::{change_state, defer, record, record_inverse, take_down, told_back, unwanted};
+use crate::plan::defer::{change_state, defer, new_types, record, record_inverse, take_down, told_back, unwanted};
 use crate::plan::dependents::{self, Dependent, Fate};
 use crate::plan::drift::drift;
 use crate::plan::materialize::dependents::Dependents;
@@ -311,7 +311,11 @@ impl Session {
             crossing::ask(&mut self.client, &version, &next, &entry.step)?;
             let before = std::mem::replace(&mut version, next);
             versions.push(version.clone());
-            for remark in judge::expressions(&mut self.client, &before, &version, &entry.step)? {
+            let mut inside = self.client.transaction()?;
+            types_for_now(&mut inside, &version, &place.installed)?;
+            let judged = judge::expressions(&mut inside, &before, &version, &entry.step);
+            inside.rollback()?;
+            for remark in judged? {
                 version.remark(&entry.step.name, RemarkKind::Note, remark);
             }
         }
@@ -343,6 +347,7 @@ impl Session {
         let tried = floor::tried(shown, &|t| place.installed.tables.contains(t));
         let mut question = Question { place, entries, shown, version: &version, names: &names, tried: false };
         let mut transaction = self.client.transaction()?;
+        types_for_now(&mut transaction, shown, &place.installed)?;
         if !tried.is_empty() {
             // What these stand on may be new itself: then the facts wait until it is there.
             let mut point = transaction.savepoint("refactor_floors")?;
@@ -868,6 +873,12 @@ impl Question<'_> {
         attempt.rollback()?;
         Ok((facts, later, losses))
     }
+}
+
+/// Makes types of the new shape that are not there yet, for the time of asking.
+fn types_for_now(client: &mut impl GenericClient, version: &Version, installed: &Installed) -> Result<(), Problem> {
+    let Some(step) = new_types(version, installed) else { return Ok(()) };
+    Ok(client.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS next;\n{}", step.sql))?)
 }
 
 /// Tells early what cannot be made real: an order of fields, a key, a table like another.

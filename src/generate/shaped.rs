@@ -87,6 +87,16 @@ fn stored_later(shaped: &Shaped, values: &[String]) -> Vec<String> {
     (0..shaped.columns.len()).map(|i| format!("{}({})", way_back(shaped, i), list(values))).collect()
 }
 
+/// What [`originals`] kept, in its row, as what a complement keeps.
+#[must_use]
+pub fn restored(shaped: &Shaped, row: &str) -> Vec<String> {
+    let types = shaped.column_types.iter().chain(&shaped.types);
+    let typed = |(name, kind): (Ident, &String)| {
+        if shaped.relabelled { format!("{row}.{name}::{kind}") } else { format!("{row}.{name}") }
+    };
+    kept(shaped).into_iter().zip(types).map(typed).collect()
+}
+
 /// What the columns of `row` tell of one field, without the complement.
 #[must_use]
 pub fn told(shaped: &Shaped, field: usize, row: &str) -> String {
@@ -252,7 +262,8 @@ pub fn guard(version: &Version, at: usize) -> Result<Piece, askama::Error> {
 /// The kept originals of rows that the new fields do not tell exactly, in the shape of the inverse's complement.
 #[must_use]
 pub fn originals(shaped: &Shaped, row: &str) -> Vec<String> {
-    let seen = (0..shaped.names.len()).map(|j| format!("{} AS refactor_seen_{}", get(shaped, j, row), j + 1));
-    let kept = shaped.columns.iter().enumerate().map(|(i, c)| format!("{row}.{c} AS refactor_value_{}", i + 1));
+    let text = if shaped.relabelled { "::text" } else { "" };
+    let seen = (0..shaped.names.len()).map(|j| format!("({}){text} AS refactor_seen_{}", get(shaped, j, row), j + 1));
+    let kept = shaped.columns.iter().enumerate().map(|(i, c)| format!("{row}.{c}{text} AS refactor_value_{}", i + 1));
     seen.chain(kept).collect()
 }

@@ -156,13 +156,8 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
     let (stale, pieces) = keep::apart(installed, generate::everything(version)?);
     plan.steps.extend(clear_views(&stale));
     plan.steps.extend(clear(&stale));
-    plan.steps.extend(brought_over(&complements, installed));
-    let columns: BTreeSet<(TableName, Ident)> = complements.iter().flat_map(Kept::columns).collect();
-    plan.steps.extend(drop_columns(installed, |column| !columns.contains(column) && keep.contains(&column.0)));
-    plan.steps.extend(drop_tables(installed, &keep));
     let next = shown_in(version);
     let shown_in: BTreeSet<&Ident> = next.values().collect();
-    plan.steps.extend(unwanted(installed, &shown_in).map(|schema| without_schema(installed, schema)));
     for (base, schema) in next.iter().filter(|(_, s)| !installed.next_schemas.contains(s)) {
         let prepared = installed.prepared.contains(schema);
         let (verb, create, lent) =
@@ -173,6 +168,13 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
             format!("{create}COMMENT ON SCHEMA {schema} IS {comment};\nGRANT USAGE ON SCHEMA {schema} TO PUBLIC;"),
         ));
     }
+    plan.steps.extend(new_types(version, installed));
+    plan.steps.extend(brought_over(&complements, installed));
+    let columns: BTreeSet<(TableName, Ident)> = complements.iter().flat_map(Kept::columns).collect();
+    plan.steps.extend(drop_columns(installed, |column| !columns.contains(column) && keep.contains(&column.0)));
+    plan.steps.extend(drop_tables(installed, &keep));
+    plan.steps.extend(old_types(version, installed));
+    plan.steps.extend(unwanted(installed, &shown_in).map(|schema| without_schema(installed, schema)));
     plan.steps.extend(grants(version, shown_in));
     plan.steps.extend(made(version, installed)?);
     plan.steps.extend(told_onward(version, installed));
@@ -196,6 +198,23 @@ pub fn defer(version: &Version, installed: &Installed, title: &str, journal: Str
         }
     }
     Ok(plan)
+}
+
+/// The enums of the new shape that are not there.
+pub fn new_types(version: &Version, installed: &Installed) -> Option<PlanStep> {
+    let new: Vec<_> =
+        version.enums.iter().filter(|e| !installed.types.contains(&(e.shown.clone(), e.step.clone()))).collect();
+    let types: Vec<String> = new.iter().map(|e| e.shown.to_string()).collect();
+    let sql: Vec<String> = new.into_iter().map(generate::enums::create).collect();
+    (!sql.is_empty()).then(|| PlanStep::new(format!("create type {} for the new shape", list(&types)), sql.join("\n")))
+}
+
+/// Drops those that nothing uses any more.
+fn old_types(version: &Version, installed: &Installed) -> Option<PlanStep> {
+    let stays = |t: &TableName, step: &String| version.enums.iter().any(|e| e.shown == *t && e.step == *step);
+    let old: Vec<&TableName> = installed.types.iter().filter(|(t, step)| !stays(t, step)).map(|(t, _)| t).collect();
+    let sentence = "drop types of the new shape that nothing uses any more";
+    (!old.is_empty()).then(|| PlanStep::new(sentence, format!("DROP TYPE {};", list(&old))))
 }
 
 /// What must be there for the rows that are: of each refactoring, once the floor that it stands on has its rows.
@@ -588,22 +607,22 @@ fn trigger_reasons(carry: &Carry) -> Vec<String> {
 /// Values kept when an earlier refactoring was materialized come back into the complement of the one that restores it.
 fn restores<'v>(version: &'v Version, installed: &Installed) -> Vec<For<'v>> {
     let one = || vec![Ident::new("refactor_value")];
+    let from = || vec!["x.refactor_value".to_owned()];
     let carries = version.carries.iter().map(|c| {
         let place = Place::apart(&c.id, c.target_key(), one());
-        (&c.step, (c.restores.as_ref(), place, one(), &c.target, c.direction == Direction::Up))
+        (&c.step, (c.restores.as_ref(), place, from(), &c.target, c.direction == Direction::Up))
     });
     let added =
-        version.added.iter().map(|a| (&a.step, (a.restores.as_ref(), Place::of_added(a), one(), &a.table, false)));
-    let shaped = version
-        .shaped
-        .iter()
-        .map(|s| (&s.step, (s.restores.as_ref(), Place::of_shaped(s), generate::shaped::kept(s), &s.table, false)));
+        version.added.iter().map(|a| (&a.step, (a.restores.as_ref(), Place::of_added(a), from(), &a.table, false)));
+    let shaped = version.shaped.iter().map(|s| {
+        (&s.step, (s.restores.as_ref(), Place::of_shaped(s), generate::shaped::restored(s, "x"), &s.table, false))
+    });
     let mut steps = Vec::new();
     for dormant in &version.dormant {
         let carry = &dormant.carry;
         let place = Place::apart(&carry.id, carry.target_key(), one());
         let up = carry.direction == Direction::Up;
-        let kept = bring_back(version, installed, (carry.restores.as_ref(), place, one(), &carry.target, up));
+        let kept = bring_back(version, installed, (carry.restores.as_ref(), place, from(), &carry.target, up));
         if let Some(step) = kept {
             let later = &version.carries[dormant.now];
             steps.push((&later.step, step));
@@ -613,18 +632,18 @@ fn restores<'v>(version: &'v Version, installed: &Installed) -> Vec<For<'v>> {
     }
     let looked_up = version.lookups.iter().flat_map(|l| l.kept.iter().map(move |k| (l, k)));
     let looked_up = looked_up
-        .map(|(l, k)| (&l.step, (Some(&k.restores), Place::apart(&k.id, &k.key, one()), one(), &l.table, false)));
+        .map(|(l, k)| (&l.step, (Some(&k.restores), Place::apart(&k.id, &k.key, one()), from(), &l.table, false)));
     let all = carries.chain(added).chain(shaped).chain(looked_up);
     steps.extend(all.filter_map(|(step, kept)| Some((step, bring_back(version, installed, kept)?))));
     steps
 }
 
-/// One place of the complement that gets what was kept: for which refactoring it was, the place, what the values are
-/// called where they are kept, the table, and whether some of its rows may have been listed there before.
-type Brought<'v> = (Option<&'v String>, Place, Vec<Ident>, &'v TableName, bool);
+/// One place of the complement that gets what was kept: for which refactoring it was, the place, the values in the
+/// row `x` of where they are kept, the table, and whether some of its rows may have been listed there before.
+type Brought<'v> = (Option<&'v String>, Place, Vec<String>, &'v TableName, bool);
 
 fn bring_back(version: &Version, installed: &Installed, kept: Brought) -> Option<PlanStep> {
-    let (restores, place, from, table, up) = kept;
+    let (restores, place, kept, table, up) = kept;
     let lost = restores.map(|step| lost_table(step)).filter(|t| installed.tables.contains(t))?;
     if installed.keeps(&place) {
         return None;
@@ -633,7 +652,6 @@ fn bring_back(version: &Version, installed: &Installed, kept: Brought) -> Option
     let row_key = row_key(&version.schema.tables[table]).unwrap_or_default();
     let kept_by = generate::get::complement_keys(row_key.len());
     let joined = generate::equal("b", &row_key, "x", &kept_by);
-    let kept: Vec<String> = from.iter().map(|v| format!("x.{v}")).collect();
     let selected = place.row("b", &kept);
     let (columns, mut conflict) = place.written();
     // A row that was listed before has a place there already.

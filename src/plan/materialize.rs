@@ -235,6 +235,10 @@ pub fn materialize(
     plan.steps.extend(restored_keys(version));
     plan.steps.extend(taken_over(version));
     plan.steps.extend(fill::drop_fillers(version));
+    for relabelled in &version.enums {
+        let sentence = format!("let the new labels of `{}` take the place of the old ones", relabelled.real.short());
+        plan.steps.push(PlanStep::new(sentence, generate::enums::swap(version, relabelled)));
+    }
     plan.steps.extend(dependents.up()?);
     plan.steps.extend(ddl::run(version));
     plan.steps.push(PlanStep::new("write the journal", change_state(names, "materialized")));

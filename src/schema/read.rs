@@ -4,6 +4,7 @@
 
 mod alike;
 mod constraints;
+mod enums;
 mod equality;
 mod fields;
 mod hangers;
@@ -116,6 +117,7 @@ fn read_all(client: &mut impl GenericClient, session: &Row) -> Result<Schema, Er
         views: views::read(client, &catalogue)?,
         functions: views::read_functions(client, &catalogue)?,
         domains,
+        enums: enums::read(client, &catalogue)?,
         sequences: hangers::read_sequences(client, &catalogue)?,
         other_names: names::read_others(client, &catalogue)?,
         kinds: kinds::read(client, &catalogue)?,

@@ -1,6 +1,6 @@
 //! Lets PostgreSQL judge the SQL of a told table: what it gives, what it names, whether it can be run at all.
 
-use postgres::{Client, Error, Transaction};
+use postgres::{Error, GenericClient, Transaction};
 
 use super::{columns, columns_of, is_volatile};
 use crate::generate::list;
@@ -19,7 +19,7 @@ const TRIED: [&str; 2] = ["refactor_try", "refactor_told"];
 /// # Errors
 /// The server's judgement; a SELECT that gives other fields than the table has, or another value each time; a table that
 /// only the server finds in it.
-pub fn judge(client: &mut Client, version: &Version, told: &Told, wish: &str) -> Result<(), Problem> {
+pub fn judge(client: &mut impl GenericClient, version: &Version, told: &Told, wish: &str) -> Result<(), Problem> {
     let functions = named(&told.select).map(|n| n.functions).unwrap_or_default();
     let functions: Vec<String> = functions.into_iter().collect();
     for function in &functions {
