@@ -10,8 +10,8 @@ use crate::name::{Ident, NameError, TableName, TableRef};
 use crate::refusal::{Refusal, similar};
 use crate::relation::{Attached, Relation};
 use crate::schema::{Constraint, ConstraintKind, Enum, TableKind};
+use crate::sql::Expression;
 use crate::sql::codes::{self, Mapping};
-use crate::sql::{Expression, Literal};
 use crate::version::{Relabelled, RemarkKind, Version, kept_apart};
 
 /// An enum as a person named it.
@@ -106,14 +106,8 @@ impl EnumRef {
         let shown = TableName::new("next", name.name.as_str());
         let fields = fields_of(before, name);
         if fields.is_empty() {
-            let value = |labels: &[String]| labels.iter().map(|l| Literal(l.clone()).to_string()).collect::<Vec<_>>();
-            return Err(Refusal::Other {
-                why: format!("no field is of `{}`, so no view can show it", name.short()),
-                hint: Some(format!(
-                    "change the type itself: `ALTER TYPE {name} …`; its values are {}",
-                    value(&of.labels).join(", ")
-                )),
-            });
+            let why = format!("no field is of `{}`, so no view can show it", name.short());
+            return Err(Refusal::Other { why, hint: Some("change the type itself: `refactor ddl --help`".into()) });
         }
         let mut after = before.clone();
         after.enums.push(Relabelled {
@@ -128,14 +122,13 @@ impl EnumRef {
         }
         let types = Types { old: name.to_string(), new: shown.to_string() };
         for (at, (table, field)) in fields.iter().enumerate() {
-            after = self.field(step, &after, &types, to, (table, field), restored_from(&fields, at, to.restores))?;
+            after = Self::field(step, &after, &types, to, (table, field), restored_from(&fields, at, to.restores))?;
         }
         Ok(after)
     }
 
     /// The same of one field.
     fn field(
-        &self,
         step: &str,
         before: &Version,
         types: &Types,

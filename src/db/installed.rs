@@ -83,10 +83,7 @@ fn read_all(client: &mut impl GenericClient) -> Result<Installed, Error> {
              FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
              WHERE n.nspname = 'refactor' AND c.relname ~ '^lost_' AND k.contype = 'f' ORDER BY 2, 3, 1",
     )?;
-    let types = "SELECT n.nspname::text, t.typname::text, substr(obj_description(t.oid, 'pg_type'), length('refactor: ') + 1)
-         FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
-         WHERE n.nspname = ANY ($1) AND t.typtype = 'e' AND obj_description(t.oid, 'pg_type') LIKE 'refactor: %' ORDER BY 1, 2";
-    installed.types = client.query(types, &[&schemas])?.iter().map(|row| (name(row, 0), row.get(2))).collect();
+    installed.types = types(client, &schemas)?;
     installed.functions = named(
         client,
         "SELECT DISTINCT n.nspname::text, p.proname::text
@@ -128,6 +125,14 @@ fn read_all(client: &mut impl GenericClient) -> Result<Installed, Error> {
         .collect();
     around::read(client, &mut installed)?;
     Ok(installed)
+}
+
+/// The enums of the new shape, each with its refactoring.
+fn types(client: &mut impl GenericClient, schemas: &[String]) -> Result<Vec<(TableName, String)>, Error> {
+    let ours = "SELECT n.nspname::text, t.typname::text, substr(obj_description(t.oid, 'pg_type'), length('refactor: ') + 1)
+         FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
+         WHERE n.nspname = ANY ($1) AND t.typtype = 'e' AND obj_description(t.oid, 'pg_type') LIKE 'refactor: %' ORDER BY 1, 2";
+    Ok(client.query(ours, &[&schemas])?.iter().map(|row| (name(row, 0), row.get(2))).collect())
 }
 
 /// What a run has made ready that was cut off.

@@ -90,11 +90,11 @@ fn stored_later(shaped: &Shaped, values: &[String]) -> Vec<String> {
 /// What [`originals`] kept, in its row, as what a complement keeps.
 #[must_use]
 pub fn restored(shaped: &Shaped, row: &str) -> Vec<String> {
-    let types = shaped.column_types.iter().chain(&shaped.types);
-    let typed = |(name, kind): (Ident, &String)| {
+    let kinds = shaped.column_types.iter().chain(&shaped.types);
+    let value = |(name, kind): (Ident, &String)| {
         if shaped.relabelled { format!("{row}.{name}::{kind}") } else { format!("{row}.{name}") }
     };
-    kept(shaped).into_iter().zip(types).map(typed).collect()
+    kept(shaped).into_iter().zip(kinds).map(value).collect()
 }
 
 /// What the columns of `row` tell of one field, without the complement.
