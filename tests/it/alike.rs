@@ -104,7 +104,13 @@ fn look_alikes_of_others_are_never_called() {
         assert!(!said.contains("[exit code"), "{said}");
         write(&database, example);
         assert_eq!(caught(&database), Vec::<String>::new(), "{}", example.command);
-        database.ok(&["materialize", "--yes"]);
+        if name.ends_with("-enum-value") {
+            // Look-alikes of an enum use it, and so stand in the way.
+            let said = database.refused(&["materialize", "--yes"]);
+            assert!(said.contains("uses `mood`, whose place another type takes"), "{said}");
+        } else {
+            database.ok(&["materialize", "--yes"]);
+        }
         assert_eq!(caught(&database), Vec::<String>::new(), "{}", example.command);
     });
     let _ = client.batch_execute(&format!("DROP ROLE {}", evil()));

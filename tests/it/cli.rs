@@ -273,7 +273,7 @@ For more information, try '--help'.
         "refactor mov-field orders.city customers",
         "error: unrecognized subcommand 'mov-field'
 
-  tip: some similar subcommands exist: 'add-field', 'drop-field', 'copy-field', 'move-field'
+  tip: some similar subcommands exist: 'models', 'add-field', 'drop-field', 'copy-field', 'move-field'
 
 Usage: refactor [OPTIONS] <COMMAND>
 

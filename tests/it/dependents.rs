@@ -147,7 +147,9 @@ const OTHER_ROWS: [&str; 3] = ["split-rows", "union-tables", "fold-json"];
 /// `REFACTOR_PAIRS=all` tries every command, else every fifth.
 fn commands() -> Vec<&'static [&'static str]> {
     let step = if std::env::var("REFACTOR_PAIRS").is_ok_and(|wanted| wanted == "all") { 1 } else { 5 };
-    let same = COMMANDS.into_iter().filter(|command| !OTHER_ROWS.contains(&command[0]));
+    // What uses an enum whose values change stands in the way, by name.
+    let may_be = |command: &&[&str]| !OTHER_ROWS.contains(&command[0]) && !command[0].ends_with("-enum-value");
+    let same = COMMANDS.into_iter().filter(may_be);
     same.skip(2).step_by(step).collect()
 }
 
