@@ -50,8 +50,11 @@ fn commands() -> Vec<&'static [&'static str]> {
 }
 
 /// Beginnings of commands that do the same in both orders with these rows, and with others would not: the one reads what the
-/// other changes. The fields of a table would stand in another order, which is not compared.
-const CAREFUL: [(&str, &str); 18] = [
+/// other changes. The fields of a table would stand in another order, which is not compared. An enum takes one change
+/// until that is real.
+const CAREFUL: [(&str, &str); 20] = [
+    ("add-enum-value", "drop-enum-value"),
+    ("add-enum-value", "rename-enum-value"),
     ("add-check p v", "data twice"),
     ("add-field p.extra text", "change-type p.w varchar"),
     ("add-foreign-key q", "data grow"),

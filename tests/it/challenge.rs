@@ -1,7 +1,7 @@
 //! `rehearse --challenge` over the examples of the manual: difficult rows are the same in both shapes, and so are writes.
 //!
-//! `REFACTOR_CHALLENGE=all` tries every example, `REFACTOR_CHALLENGE=split-table` those of that verb; without it some are tried,
-//! others every day.
+//! `REFACTOR_CHALLENGE=all` tries every example, `REFACTOR_CHALLENGE=split-table` those of that verb, `REFACTOR_CHALLENGE=5`
+//! those of a day; without it some are tried, others every day.
 
 use std::sync::Mutex;
 
@@ -24,6 +24,7 @@ fn is_tried(example: &Example) -> bool {
     let number: u64 = example.command.bytes().chain(example.before.bytes()).map(u64::from).sum();
     match std::env::var("REFACTOR_CHALLENGE").as_deref() {
         Ok("all") => true,
+        Ok(day) if day.parse::<u64>().is_ok() => number % 16 == day.parse::<u64>().unwrap() % 16,
         Ok(verb) => example.command.starts_with(&format!("refactor {verb} ")),
         Err(_) => number % 16 == today % 16,
     }
