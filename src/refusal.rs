@@ -241,6 +241,12 @@ pub fn similar<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<St
     scored.into_iter().take(3).map(|(_, n)| n.to_owned()).collect()
 }
 
+/// Asks whether the name most like it was meant.
+#[must_use]
+pub fn meant<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    similar(wanted, names).first().map(|near| format!("did you mean `{near}`?"))
+}
+
 /// `an index`, `a view`
 #[must_use]
 pub fn one(kind: &str) -> String {

@@ -353,10 +353,7 @@ impl Relation {
     /// Whether every value combination of these fields occurs once, at every moment (a whole unique key is among them).
     #[must_use]
     pub fn is_unique(&self, fields: &[Ident]) -> bool {
-        self.kept_indexes().any(|i| {
-            let whole = i.unique && i.immediate && i.valid && !i.partial;
-            whole && i.keys.iter().all(|k| k.as_ref().is_some_and(|k| fields.contains(k)))
-        })
+        self.kept_indexes().filter_map(Index::key).any(|key| key.iter().all(|k| fields.contains(k)))
     }
 
     /// What will tell its rows apart: as [`row_key`], by the names of the version.
@@ -486,9 +483,5 @@ fn smallest_key<'t>(
     if let Some(primary) = constraints.find(|c| c.kind == ConstraintKind::Primary) {
         return Some(primary.fields.clone());
     }
-    indexes
-        .filter(|i| i.unique && i.immediate && i.valid && !i.partial)
-        .filter_map(|i| i.keys.iter().cloned().collect::<Option<Vec<_>>>())
-        .filter(|keys| keys.iter().all(&given))
-        .min_by_key(Vec::len)
+    indexes.filter_map(Index::key).filter(|keys| keys.iter().all(&given)).min_by_key(Vec::len)
 }

@@ -374,6 +374,13 @@ pub struct Index {
 }
 
 impl Index {
+    /// The fields that no two rows share, if it says so of all rows, at once, and of fields alone.
+    #[must_use]
+    pub fn key(&self) -> Option<Vec<Ident>> {
+        let is_whole = self.unique && self.immediate && self.valid && !self.partial;
+        self.keys.iter().cloned().collect::<Option<_>>().filter(|_| is_whole)
+    }
+
     /// A unique one over fields of a table.
     #[must_use]
     pub fn unique(name: &Ident, table: &TableName, fields: &[Ident]) -> Self {

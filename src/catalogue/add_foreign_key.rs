@@ -211,10 +211,7 @@ impl AddForeignKey {
 /// Whether exactly these fields are a key.
 fn is_key(relation: &Relation, fields: &[Ident]) -> bool {
     let same = |other: &[Ident]| other.len() == fields.len() && other.iter().all(|f| fields.contains(f));
-    let index = relation.indexes.iter().map(|i| &i.item).any(|i| {
-        let keys: Option<Vec<Ident>> = i.keys.iter().cloned().collect();
-        i.unique && i.immediate && i.valid && !i.partial && keys.is_some_and(|k| same(&k))
-    });
+    let index = relation.indexes.iter().filter_map(|i| i.item.key()).any(|key| same(&key));
     let new = relation.constraints.iter().filter(|c| c.brought_by().is_some());
     index || new.into_iter().any(|c| c.item.kind == ConstraintKind::Unique && same(&c.item.fields))
 }

@@ -223,17 +223,18 @@ impl Refactor for ChangeType {
         };
         let loses_collation = shape.collation.is_none();
         let reshape = Reshape {
-            table: self.field.table.clone(),
-            from: vec![old.name.clone()],
-            to: vec![Told { shape, by: using }],
-            back: vec![back],
             restores: self.restores.clone(),
             stays: Some((0, 0)),
             exact,
             widens: self.widened(&old.type_name).is_some(),
-            before: None,
             map: self.map.clone(),
             brings: self.brings.clone(),
+            ..Reshape::new(
+                self.field.table.clone(),
+                vec![old.name.clone()],
+                vec![Told { shape, by: using }],
+                vec![back],
+            )
         };
         let mut after = reshape.after(step, before)?;
         if loses_collation {

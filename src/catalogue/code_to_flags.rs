@@ -102,17 +102,9 @@ impl Refactor for CodeToFlags {
             flags.iter().map(|(code, name)| format!("WHEN {name} THEN {}", Literal(code.clone()))).collect();
         let back = Expression::parse(&format!("CASE {} END", whens.join(" "))).map_err(unreadable)?;
         let reshape = Reshape {
-            table: self.field.table.clone(),
-            from: vec![code.clone()],
-            to,
-            back: vec![back],
             restores: self.restores.clone(),
-            stays: None,
-            exact: false,
-            widens: false,
             before: self.before.clone(),
-            map: Vec::new(),
-            brings: Vec::new(),
+            ..Reshape::new(self.field.table.clone(), vec![code.clone()], to, vec![back])
         };
         let table = relation.name.clone();
         // That it is one of these is what the new check says.

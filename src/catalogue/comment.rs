@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Refactor, Refactoring};
 use crate::name::{FieldRef, Ident, NameError, TableName, TableRef, parts};
-use crate::refusal::{Refusal, similar};
+use crate::refusal::{Refusal, meant, similar};
 use crate::relation::Relation;
 use crate::schema::ConstraintKind;
 use crate::version::{RemarkKind, Version};
@@ -109,8 +109,7 @@ impl Comment {
     fn find<'v>(&self, version: &'v Version) -> Result<(&'v Relation, Thing, Option<&'v String>), Refusal> {
         let (relation, field) = self.place(version)?;
         let none = |kind: &str, name: &Ident, names: Vec<&str>| {
-            let near = similar(name.as_str(), names.into_iter());
-            let hint = near.first().map(|near| format!("did you mean `{near}`?"));
+            let hint = meant(name.as_str(), names.into_iter());
             Refusal::Other { why: format!("table `{}` has no {kind} `{name}`", relation.name.short()), hint }
         };
         if let Some(field) = field {

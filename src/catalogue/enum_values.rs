@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::entangled;
 use crate::catalogue::reshape::{Reshape, Told};
 use crate::name::{Ident, NameError, TableName, TableRef};
-use crate::refusal::{Refusal, similar};
+use crate::refusal::{Refusal, meant};
 use crate::relation::{Attached, Relation};
 use crate::schema::{Constraint, ConstraintKind, Enum, TableKind};
 use crate::sql::Expression;
@@ -59,8 +59,7 @@ impl EnumRef {
             .iter()
             .find_map(|schema| enums.get_key_value(&TableName { schema: schema.clone(), name: wanted.name.clone() }));
         let Some((name, found)) = on_path else {
-            let near = similar(wanted.name.as_str(), enums.keys().map(|e| e.name.as_str()));
-            let hint = near.first().map(|near| format!("did you mean `{near}`?"));
+            let hint = meant(wanted.name.as_str(), enums.keys().map(|e| e.name.as_str()));
             return Err(Refusal::Other { why: format!("there is no enum `{wanted}`"), hint });
         };
         if let Some(other) = version.enums.iter().find(|e| e.real == *name || e.real.name == name.name) {
@@ -76,8 +75,7 @@ impl EnumRef {
     /// When the enum has none such.
     pub fn label(&self, of: &Enum, label: &str) -> Result<usize, Refusal> {
         of.labels.iter().position(|l| l == label).ok_or_else(|| {
-            let near = similar(label, of.labels.iter().map(String::as_str));
-            let hint = near.first().map(|near| format!("did you mean `{near}`?"));
+            let hint = meant(label, of.labels.iter().map(String::as_str));
             Refusal::Other { why: format!("`{}` has no value `{label}`", self.0), hint }
         })
     }
@@ -165,20 +163,17 @@ impl EnumRef {
             relation.constraints = others;
         }
         let reshape = Reshape {
-            table: TableRef { schema: Some(table.schema.clone()), name: table.name.clone() },
-            from: vec![name.clone()],
-            to: vec![Told {
-                shape: crate::schema::Field { type_name: types.new.clone(), default, ..old.clone() },
-                by: known(&types.old, &types.new, &there)?,
-            }],
-            back: vec![known(&types.new, &types.old, &back)?],
             restores,
             stays: Some((0, 0)),
-            exact: false,
-            widens: false,
-            before: None,
-            map: Vec::new(),
-            brings: Vec::new(),
+            ..Reshape::new(
+                TableRef { schema: Some(table.schema.clone()), name: table.name.clone() },
+                vec![name.clone()],
+                vec![Told {
+                    shape: crate::schema::Field { type_name: types.new.clone(), default, ..old.clone() },
+                    by: known(&types.old, &types.new, &there)?,
+                }],
+                vec![known(&types.new, &types.old, &back)?],
+            )
         };
         let first = before.shaped.len();
         let mut after = reshape.after(step, &unchecked)?;

@@ -90,17 +90,15 @@ impl Refactor for ExtractJson {
         };
         let rest = Told { shape: field.shape.clone(), by: place.without(document)? };
         let reshape = Reshape {
-            table: self.field.table.clone(),
-            from: vec![document.clone()],
-            to: vec![rest, Told { shape, by: place.value(document, &type_name)? }],
-            back: vec![place.with(document, &name, &type_name)?],
             restores: self.restores.clone(),
             stays: Some((0, 0)),
-            exact: false,
-            widens: false,
             before: self.before.clone(),
-            map: Vec::new(),
-            brings: Vec::new(),
+            ..Reshape::new(
+                self.field.table.clone(),
+                vec![document.clone()],
+                vec![rest, Told { shape, by: place.value(document, &type_name)? }],
+                vec![place.with(document, &name, &type_name)?],
+            )
         };
         reshape.after(step, before)
     }

@@ -148,17 +148,14 @@ impl Refactor for FlagsToCode {
         let unreadable = |e: crate::sql::ExpressionError| Refusal::Expression(e.to_string());
         let back = literals.iter().map(|code| Expression::parse(&format!("coalesce({} = {code}, false)", self.into)));
         let reshape = Reshape {
-            table: self.field.table.clone(),
-            from: names,
-            to: vec![Told { shape, by: Self::told(&codes, check.is_some())? }],
-            back: back.collect::<Result<_, _>>().map_err(unreadable)?,
             restores: self.restores.clone(),
-            stays: None,
-            exact: false,
-            widens: false,
             before: self.before.clone(),
-            map: Vec::new(),
-            brings: Vec::new(),
+            ..Reshape::new(
+                self.field.table.clone(),
+                names,
+                vec![Told { shape, by: Self::told(&codes, check.is_some())? }],
+                back.collect::<Result<_, _>>().map_err(unreadable)?,
+            )
         };
         let mut after = reshape.after(step, &unchecked)?;
         let fields = vec![self.into.clone()];

@@ -59,17 +59,14 @@ impl Refactor for FoldJson {
         let place = Place::new(document, &self.within, self.key())?;
         let (value, name) = (&field.shape.name, &document.shape.name);
         let reshape = Reshape {
-            table: self.field.table.clone(),
-            from: vec![name.clone(), value.clone()],
-            to: vec![Told { shape: document.shape.clone(), by: place.with(name, value, &field.shape.type_name)? }],
-            back: vec![place.without(name)?, place.value(name, &field.shape.type_name)?],
             restores: self.restores.clone(),
             stays: Some((0, 0)),
-            exact: false,
-            widens: false,
-            before: None,
-            map: Vec::new(),
-            brings: Vec::new(),
+            ..Reshape::new(
+                self.field.table.clone(),
+                vec![name.clone(), value.clone()],
+                vec![Told { shape: document.shape.clone(), by: place.with(name, value, &field.shape.type_name)? }],
+                vec![place.without(name)?, place.value(name, &field.shape.type_name)?],
+            )
         };
         reshape.after(step, before)
     }

@@ -538,9 +538,7 @@ fn stand_in(
     news: &[Ident],
 ) -> Result<Vec<String>, Refusal> {
     let given = |n: &Ident| table.field(n).is_some_and(|f| f.shape.not_null);
-    let is_key = |i: &&Index| i.unique && i.immediate && i.valid && !i.partial;
-    let among = |i: &Index| i.keys.iter().cloned().collect::<Option<Vec<Ident>>>();
-    let keys = table.indexes.iter().map(|i| &i.item).filter(is_key).filter_map(among);
+    let keys = table.indexes.iter().filter_map(|i| i.item.key());
     let key = keys.filter(|key| key.iter().all(|k| names.contains(k) && given(k))).min_by_key(Vec::len);
     // The fields that tell the rows apart are enough.
     let stands: Vec<Ident> = match &key {

@@ -74,17 +74,15 @@ impl Refactor for InvertFlag {
         let by = not(&old.name.to_string())?;
         let default = old.default.as_ref().map(|default| inverted(&by, &old.name, default));
         let reshape = Reshape {
-            table: self.field.table.clone(),
-            from: vec![old.name.clone()],
-            to: vec![Told { shape: schema::Field { name: self.to.clone(), default, ..old.clone() }, by }],
-            back: vec![not(&self.to.to_string())?],
             restores: self.restores.clone(),
             stays: Some((0, 0)),
-            exact: false,
-            widens: false,
-            before: None,
-            map: Vec::new(),
             brings: self.brings.clone(),
+            ..Reshape::new(
+                self.field.table.clone(),
+                vec![old.name.clone()],
+                vec![Told { shape: schema::Field { name: self.to.clone(), default, ..old.clone() }, by }],
+                vec![not(&self.to.to_string())?],
+            )
         };
         reshape.after(step, before)
     }

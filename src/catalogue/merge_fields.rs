@@ -97,17 +97,10 @@ impl Refactor for MergeFields {
         }
         let shape = schema::Field { type_name: self.type_name.to_string(), ..schema::Field::named(self.into.clone()) };
         let reshape = Reshape {
-            table: self.field.table.clone(),
-            from,
-            to: vec![Told { shape, by: self.by.clone() }],
-            back: self.back.clone(),
             restores: self.restores.clone(),
-            stays: None,
-            exact: false,
-            widens: false,
             before: self.before.clone(),
-            map: Vec::new(),
             brings: self.brings.clone(),
+            ..Reshape::new(self.field.table.clone(), from, vec![Told { shape, by: self.by.clone() }], self.back.clone())
         };
         reshape.after(step, before)
     }

@@ -77,6 +77,24 @@ fn own_rules(relation: &Relation, names: &[Ident]) -> Vec<Refactoring> {
 }
 
 impl Reshape {
+    /// One in which the new fields have columns of their own, and come last.
+    #[must_use]
+    pub fn new(table: TableRef, from: Vec<Ident>, to: Vec<Told>, back: Vec<Expression>) -> Self {
+        Self {
+            table,
+            from,
+            to,
+            back,
+            restores: None,
+            stays: None,
+            exact: false,
+            widens: false,
+            before: None,
+            map: Vec::new(),
+            brings: Vec::new(),
+        }
+    }
+
     /// The version after it.
     ///
     /// # Errors

@@ -73,17 +73,16 @@ impl Refactor for SplitField {
             by: by.clone(),
         });
         let reshape = Reshape {
-            table: self.field.table.clone(),
-            from: vec![self.field.field.clone()],
-            to: told.collect(),
-            back: vec![self.back.clone()],
             restores: self.restores.clone(),
             stays: (self.into.len() == 1).then_some((0, 0)),
-            exact: false,
-            widens: false,
             before: self.before.clone(),
-            map: Vec::new(),
             brings: self.brings.clone(),
+            ..Reshape::new(
+                self.field.table.clone(),
+                vec![self.field.field.clone()],
+                told.collect(),
+                vec![self.back.clone()],
+            )
         };
         reshape.after(step, before)
     }

@@ -184,8 +184,7 @@ fn key(relation: &Relation) -> Vec<Ident> {
 
 fn unique(relation: &Relation) -> Vec<Vec<Ident>> {
     let said = relation.constraints.iter().filter(|c| c.item.kind == ConstraintKind::Unique);
-    let indexes = relation.indexes.iter().map(|i| &i.item).filter(|i| i.unique && i.immediate && i.valid && !i.partial);
-    let by_index = indexes.filter_map(|i| i.keys.iter().cloned().collect::<Option<Vec<_>>>());
+    let by_index = relation.indexes.iter().filter_map(|i| i.item.key());
     let mut all: Vec<Vec<Ident>> =
         said.map(|c| c.item.fields.clone()).filter(|f| !f.is_empty()).chain(by_index).collect();
     all.sort();

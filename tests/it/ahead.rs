@@ -24,9 +24,11 @@ pub const WRITERS: [(&str, &str); 3] = [
     ("next, public", "UPDATE clients SET phone = phone + 1 WHERE id = 1 + $1 % 50"),
 ];
 
+/// What they add to, once all is real.
+pub const SUMS: &str = "SELECT (SELECT sum(k) FROM orders), (SELECT sum(phone) FROM clients)";
+
 fn sums(database: &Database) -> [i64; 2] {
-    let sums = "SELECT (SELECT sum(k) FROM orders), (SELECT sum(phone) FROM clients)";
-    let row = database.client().query_one(sums, &[]).unwrap();
+    let row = database.client().query_one(SUMS, &[]).unwrap();
     [row.get(0), row.get(1)]
 }
 

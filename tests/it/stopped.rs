@@ -12,7 +12,7 @@ use postgres::{Client, NoTls};
 use refactor::db::embedded::Server;
 use tempfile::TempDir;
 
-use crate::ahead::{LEFT, WRITERS};
+use crate::ahead::{LEFT, SUMS, WRITERS};
 use crate::failure::{COMMANDS, SHOP};
 use crate::laws::random::Random;
 use crate::support::{rows, tool};
@@ -102,8 +102,6 @@ fn beside(shop: &mut Shop, database: &str, seed: u64, work: impl FnOnce(&mut Sho
         writers.into_iter().map(|w| w.join().unwrap()).collect()
     })
 }
-
-const SUMS: &str = "SELECT (SELECT sum(k) FROM orders), (SELECT sum(phone) FROM clients)";
 
 const SHAPE: &str = "SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns
     WHERE table_schema = 'public' UNION ALL SELECT indexname, indexdef, '', '', '' FROM pg_indexes WHERE schemaname = 'public'
